@@ -1,0 +1,1 @@
+"""The training room: labels, splits, models, and scores worth believing."""

@@ -1,0 +1,103 @@
+"""Learners: one module per library, one shape for all; the class of the parameters says which is meant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from marketml.rpc.refusals import Violation
+from services.training.learners import forest, lightgbm, xgboost
+from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities
+from services.training.learners.forest import ForestParameters
+from services.training.learners.lightgbm import LightgbmParameters
+from services.training.learners.xgboost import XgboostParameters
+
+ModelParameters: TypeAlias = LightgbmParameters | XgboostParameters | ForestParameters
+
+
+class _Library(Protocol):
+    KIND: str
+
+    def predict_probabilities(self, fitted: Fitted, features: Matrix) -> Probabilities: ...
+    def gains(self, fitted: Fitted) -> npt.NDArray[np.float64]: ...
+
+
+_LIBRARIES: tuple[_Library, ...] = (lightgbm, xgboost, forest)
+_LIBRARY_OF = {library.KIND: library for library in _LIBRARIES}
+
+
+def kind_of(parameters: ModelParameters) -> str:
+    """`lightgbm`, `xgboost` or `random_forest`."""
+    match parameters:
+        case LightgbmParameters():
+            return lightgbm.KIND
+        case XgboostParameters():
+            return xgboost.KIND
+        case ForestParameters():
+            return forest.KIND
+
+
+def stops_early(parameters: ModelParameters) -> bool:
+    """Whether the model is fitted in rounds that a validation slice can end."""
+    return not isinstance(parameters, ForestParameters)
+
+
+def rounds_of(parameters: ModelParameters) -> int:
+    """The most rounds (trees of a forest) a fit may take."""
+    return parameters.trees if isinstance(parameters, ForestParameters) else parameters.rounds
+
+
+def capped(parameters: ModelParameters, rounds: int) -> ModelParameters:
+    """The same parameters with no more than `rounds` rounds."""
+    fewer = min(rounds_of(parameters), rounds)
+    if isinstance(parameters, ForestParameters):
+        return replace(parameters, trees=fewer)
+    return replace(parameters, rounds=fewer)
+
+
+def validate(parameters: ModelParameters, path: str = "model") -> list[Violation]:
+    """Every parameter that leaves its range, with its full path."""
+    match parameters:
+        case LightgbmParameters():
+            return lightgbm.validate(parameters, f"{path}.{lightgbm.KIND}")
+        case XgboostParameters():
+            return xgboost.validate(parameters, f"{path}.{xgboost.KIND}")
+        case ForestParameters():
+            return forest.validate(parameters, f"{path}.{forest.KIND}")
+
+
+def fit(parameters: ModelParameters, request: FitRequest) -> Fitted:
+    """Fit the model that the parameters name; see the library's module."""
+    match parameters:
+        case LightgbmParameters():
+            return lightgbm.fit(parameters, request)
+        case XgboostParameters():
+            return xgboost.fit(parameters, request)
+        case ForestParameters():
+            return forest.fit(parameters, request)
+
+
+def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
+    """Class probabilities, float64 (rows, classes)."""
+    return _LIBRARY_OF[fitted.kind].predict_probabilities(fitted, features)
+
+
+def importances(fitted: Fitted) -> npt.NDArray[np.float64]:
+    """Each feature's share of the total gain, float64 (features,): sums to 1, or all 0 if nothing split."""
+    gains = _LIBRARY_OF[fitted.kind].gains(fitted)
+    total = float(gains.sum())
+    return gains / total if total > 0 else gains
+
+
+def native_bytes(fitted: Fitted) -> bytes | None:
+    """The library's own model file (LightGBM text, XGBoost UBJSON); a forest has none but pickles."""
+    match fitted.kind:
+        case lightgbm.KIND:
+            return lightgbm.native_bytes(fitted)
+        case xgboost.KIND:
+            return xgboost.native_bytes(fitted)
+        case _:
+            return None

@@ -1,0 +1,133 @@
+"""LightGBM, deterministic: the same seed and rows give the same model text with any number of threads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from marketml.rpc.refusals import Violation
+from services.training.learners.fitting import (
+    FitRequest,
+    Fitted,
+    Matrix,
+    Probabilities,
+    Table,
+    boost,
+    log_loss,
+    require_fittable,
+)
+from services.training.learners.parameters import range_violations, ranged
+
+KIND = "lightgbm"
+
+
+@dataclass(frozen=True)
+class LightgbmParameters:
+    """Allowed parameters, named as in the scikit-learn interface; fractions are of rows or of features."""
+
+    rounds: int = ranged(500, 1, 20_000)
+    learning_rate: float = ranged(0.05, 0.0001, 1.0)
+    num_leaves: int = ranged(31, 2, 4_096)
+    max_depth: int = ranged(0, 0, 64)  # 0: only num_leaves bounds a tree
+    min_child_samples: int = ranged(20, 1, 1_000_000)
+    min_split_gain: float = ranged(0.0, 0.0, 1_000.0)
+    subsample: float = ranged(1.0, 0.05, 1.0)
+    colsample_bytree: float = ranged(1.0, 0.01, 1.0)
+    reg_alpha: float = ranged(0.0, 0.0, 10_000.0)
+    reg_lambda: float = ranged(0.0, 0.0, 10_000.0)
+    max_bin: int = ranged(255, 8, 1_023)
+
+
+def validate(parameters: LightgbmParameters, path: str = "model.lightgbm") -> list[Violation]:
+    """Every parameter that leaves its range."""
+    return range_violations(parameters, path)
+
+
+def fit(parameters: LightgbmParameters, request: FitRequest) -> Fitted:
+    """Fit a classifier on `request.train`, stopping on `request.validation` if there is one.
+
+    Raises
+    ------
+    InvalidArgument, FailedPrecondition
+        See `require_fittable`.
+    """
+    require_fittable(request)
+    settings = _settings(parameters, request)
+    train = _dataset(request.train, settings, None)
+    booster = lightgbm.Booster(settings, train)
+    if request.validation is not None:
+        booster.add_valid(_dataset(request.validation.table, settings, train), "validation")
+
+    def update(index: int) -> bool:
+        return not booster.update()
+
+    def loss(table: Table) -> float:
+        results = booster.eval_valid(lambda predicted, _: ("log_loss", log_loss(table, predicted), False))
+        return float(results[0][2])
+
+    boosted = boost(update, loss, parameters.rounds, request)
+    text = booster.model_to_string(num_iteration=boosted.best_round)
+    # The text repeats how many threads trained it; the model does not depend on that, so its bytes must not.
+    text = re.sub(r"\[num_threads: \d+\]", "[num_threads: 0]", text)
+    return Fitted(
+        kind=KIND,
+        model=lightgbm.Booster(model_str=text),
+        class_count=request.class_count,
+        feature_count=request.train.features.shape[1],
+        rounds=boosted.best_round,
+        trained_rounds=boosted.trained_rounds,
+        validation_losses=boosted.validation_losses,
+        threads=request.threads,
+    )
+
+
+def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
+    """Class probabilities, float64 (rows, classes)."""
+    predicted = np.asarray(fitted.model.predict(features, num_threads=fitted.threads), dtype=np.float64)
+    return predicted if fitted.class_count > 2 else np.column_stack((1.0 - predicted, predicted))
+
+
+def gains(fitted: Fitted) -> npt.NDArray[np.float64]:
+    """Total gain of the splits on each feature, float64 (features,)."""
+    return np.asarray(fitted.model.feature_importance("gain"), dtype=np.float64)
+
+
+def native_bytes(fitted: Fitted) -> bytes:
+    """The library's own model text, for people."""
+    return str(fitted.model.model_to_string()).encode()
+
+
+def _settings(parameters: LightgbmParameters, request: FitRequest) -> dict[str, Any]:
+    multiclass = request.class_count > 2
+    return {
+        "objective": "multiclass" if multiclass else "binary",
+        "metric": "none",
+        **({"num_class": request.class_count} if multiclass else {}),
+        "learning_rate": parameters.learning_rate,
+        "num_leaves": parameters.num_leaves,
+        "max_depth": parameters.max_depth or -1,
+        "min_data_in_leaf": parameters.min_child_samples,
+        "min_gain_to_split": parameters.min_split_gain,
+        "bagging_fraction": parameters.subsample,
+        "bagging_freq": 1 if parameters.subsample < 1 else 0,
+        "feature_fraction": parameters.colsample_bytree,
+        "lambda_l1": parameters.reg_alpha,
+        "lambda_l2": parameters.reg_lambda,
+        "max_bin": parameters.max_bin,
+        "seed": request.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": request.threads,
+        "verbosity": -1,
+    }
+
+
+def _dataset(table: Table, settings: dict[str, Any], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+    return lightgbm.Dataset(
+        table.features, table.classes, weight=table.weights, reference=reference, params=settings
+    ).construct()

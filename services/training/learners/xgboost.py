@@ -1,0 +1,136 @@
+"""XGBoost with histograms: the same seed and rows give the same model bytes with any number of threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+
+from marketml.rpc.refusals import Violation
+from services.training.learners.fitting import (
+    FitRequest,
+    Fitted,
+    Matrix,
+    Probabilities,
+    Table,
+    boost,
+    log_loss,
+    require_fittable,
+)
+from services.training.learners.parameters import range_violations, ranged
+
+KIND = "xgboost"
+
+
+@dataclass(frozen=True)
+class XgboostParameters:
+    """Allowed parameters, with the library's names; fractions are of rows or of features."""
+
+    rounds: int = ranged(500, 1, 20_000)
+    learning_rate: float = ranged(0.05, 0.0001, 1.0)
+    max_depth: int = ranged(6, 1, 16)
+    min_child_weight: float = ranged(1.0, 0.0, 1_000_000.0)
+    gamma: float = ranged(0.0, 0.0, 1_000.0)
+    subsample: float = ranged(1.0, 0.05, 1.0)
+    colsample_bytree: float = ranged(1.0, 0.01, 1.0)
+    reg_alpha: float = ranged(0.0, 0.0, 10_000.0)
+    reg_lambda: float = ranged(1.0, 0.0, 10_000.0)
+    max_bin: int = ranged(256, 8, 1_024)
+
+
+def validate(parameters: XgboostParameters, path: str = "model.xgboost") -> list[Violation]:
+    """Every parameter that leaves its range."""
+    return range_violations(parameters, path)
+
+
+def fit(parameters: XgboostParameters, request: FitRequest) -> Fitted:
+    """Fit a classifier on `request.train`, stopping on `request.validation` if there is one.
+
+    Raises
+    ------
+    InvalidArgument, FailedPrecondition
+        See `require_fittable`.
+    """
+    require_fittable(request)
+    train = _matrix(request.train, parameters, request.threads, None)
+    known = [train]
+    if request.validation is not None:
+        known.append(_matrix(request.validation.table, parameters, request.threads, train))
+    booster = xgboost.Booster(_settings(parameters, request), known)
+
+    def update(index: int) -> bool:
+        booster.update(train, index)
+        return True
+
+    def loss(table: Table) -> float:
+        return log_loss(table, booster.predict(known[-1]))
+
+    boosted = boost(update, loss, parameters.rounds, request)
+    return Fitted(
+        kind=KIND,
+        model=booster[: boosted.best_round],
+        class_count=request.class_count,
+        feature_count=request.train.features.shape[1],
+        rounds=boosted.best_round,
+        trained_rounds=boosted.trained_rounds,
+        validation_losses=boosted.validation_losses,
+        threads=request.threads,
+    )
+
+
+def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
+    """Class probabilities, float64 (rows, classes)."""
+    predicted = np.asarray(fitted.model.inplace_predict(features), dtype=np.float64)
+    return predicted if fitted.class_count > 2 else np.column_stack((1.0 - predicted, predicted))
+
+
+def gains(fitted: Fitted) -> npt.NDArray[np.float64]:
+    """Total gain of the splits on each feature, float64 (features,)."""
+    found = np.zeros(fitted.feature_count)
+    for name, gain in fitted.model.get_score(importance_type="total_gain").items():
+        found[int(name[1:])] = gain  # the library names features f0, f1, …
+    return found
+
+
+def native_bytes(fitted: Fitted) -> bytes:
+    """The library's own UBJSON model, for people."""
+    return bytes(fitted.model.save_raw("ubj"))
+
+
+def _settings(parameters: XgboostParameters, request: FitRequest) -> dict[str, Any]:
+    multiclass = request.class_count > 2
+    return {
+        "objective": "multi:softprob" if multiclass else "binary:logistic",
+        "disable_default_eval_metric": True,
+        **({"num_class": request.class_count} if multiclass else {}),
+        "tree_method": "hist",
+        "device": "cpu",
+        "learning_rate": parameters.learning_rate,
+        "max_depth": parameters.max_depth,
+        "min_child_weight": parameters.min_child_weight,
+        "gamma": parameters.gamma,
+        "subsample": parameters.subsample,
+        "colsample_bytree": parameters.colsample_bytree,
+        "reg_alpha": parameters.reg_alpha,
+        "reg_lambda": parameters.reg_lambda,
+        "max_bin": parameters.max_bin,
+        "seed": request.seed,
+        "nthread": request.threads,
+        "verbosity": 0,
+    }
+
+
+def _matrix(
+    table: Table, parameters: XgboostParameters, threads: int, reference: xgboost.QuantileDMatrix | None
+) -> xgboost.QuantileDMatrix:
+    return xgboost.QuantileDMatrix(
+        table.features,
+        table.classes,
+        weight=table.weights,
+        max_bin=parameters.max_bin,
+        nthread=threads,
+        ref=reference,
+    )

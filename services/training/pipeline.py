@@ -1,0 +1,291 @@
+"""The pipeline: cross-validate, fit the final model, and score it once on rows nothing else has seen.
+
+    all rows ──► final test span, set aside ─────────────────────────────► scored once, with intervals
+        └──────► training rows (purged) ─► purged folds ─► fold table         ▲
+                        └─► early stopping slice (purged) ─► final model ─────┘
+
+Every set of rows comes from `splits`, and every split leaves its proof in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
+from services.training import learners, splits
+from services.training.baselines import score_baselines
+from services.training.events import (
+    Control,
+    Event,
+    FoldFinished,
+    FoldResult,
+    Progress,
+    RoundFinished,
+    Stage,
+    StageStarted,
+    Stop,
+    Warned,
+)
+from services.training.learners import ModelParameters
+from services.training.learners.fitting import FitRequest, Fitted, Probabilities, Table, Validation
+from services.training.plan import ClassWeight, TrainingPlan, violations
+from services.training.samples import Samples, require_finite
+from services.training.scores import (
+    Interval,
+    MetricSummary,
+    Scores,
+    block_bootstrap,
+    block_rows,
+    score,
+    summarise,
+)
+from services.training.splits import Rows, SplitProof
+
+FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
+
+
+@dataclass(frozen=True)
+class TrainedResult:
+    """What a run leaves.
+
+    `fold_table` and `baseline_tables` summarise the finished folds; `test_*` is of the final span.
+    `importances` is each feature's share of the final model's gain. `stopped` says that `Stop.KEEP_BEST` cut
+    the run short.
+    """
+
+    fitted: Fitted
+    feature_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    folds: tuple[FoldResult, ...]
+    fold_table: Mapping[str, MetricSummary]
+    baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
+    test_scores: Scores
+    test_baselines: Mapping[str, Scores]
+    test_intervals: Mapping[str, Interval]
+    importances: npt.NDArray[np.float64]
+    proofs: tuple[SplitProof, ...]
+    stopped: bool
+
+
+def evaluate_and_fit(
+    samples: Samples,
+    plan: TrainingPlan,
+    seed: int,
+    *,
+    events: Callable[[Event], None],
+    check: Callable[[], None] = lambda: None,
+    should_stop: Callable[[], Stop | None] = lambda: None,
+) -> TrainedResult:
+    """Run the whole pipeline.
+
+    `check` and `should_stop` are called before every round of every fit. Whatever `check` raises ends the
+    run; `Stop.DISCARD` raises `Discarded`. `Stop.KEEP_BEST` during the final fit ends it at the round it has
+    reached. During cross-validation it drops the fold under way and those to come, and fits the final model
+    with at most the median rounds of the finished folds, or, if none is, the best round of the one dropped.
+    Either way the model is cut to the best round found, and is scored on the final span like any other.
+
+    Parameters
+    ----------
+    samples : Samples
+    plan : TrainingPlan
+    seed : int
+        0 or more. The same samples, plan and seed give the same model and the same numbers.
+    events : callable
+        Takes every event, in order, on the calling thread.
+
+    Raises
+    ------
+    InvalidArgument
+        A broken rule of the plan, infinite features, a class out of range.
+    FailedPrecondition
+        Too little data: a split without a training row, or a class without one.
+    Discarded
+    """
+    broken = violations(plan)
+    if broken:
+        raise InvalidArgument(broken)
+    require_finite(samples)
+    return _Run(samples, plan, seed, events, Control(check, should_stop)).run()
+
+
+@dataclass
+class _Run:
+    """One run: the inputs, and what has come of them so far."""
+
+    samples: Samples
+    plan: TrainingPlan
+    seed: int
+    events: Callable[[Event], None]
+    control: Control
+    proofs: list[SplitProof] = field(default_factory=list)
+    longest_fit_rounds: int = 0  # what the next fit is expected to take
+    fraction: float = 0.0
+
+    def run(self) -> TrainedResult:
+        samples, plan = self.samples, self.plan
+        split = plan.split
+        train, test, dropped = splits.final_test_split(
+            samples.t0, samples.t1, split.test_fraction, split.embargo
+        )
+        self._prove("final_test", train, test, dropped)
+        self._require_every_class(train)
+        folds, interrupted_rounds = self._cross_validate(train)
+
+        self.events(StageStarted(Stage.FINAL_FIT))
+        model = plan.model
+        if self.control.keeps_best:
+            known = [fold.rounds for fold in folds] or [interrupted_rounds]
+            model = learners.capped(model, int(np.median(known)))
+        fitted = self._fit(model, train, None)
+        if self.control.keeps_best:
+            self.events(Warned(f"Stopped early: the final model has {fitted.rounds} rounds."))
+
+        self.events(StageStarted(Stage.FINAL_TEST))
+        probabilities = learners.predict_probabilities(fitted, samples.features[test])
+        result = self._result(fitted, folds, train, test, probabilities)
+        self._report(1.0)
+        return result
+
+    def _cross_validate(self, train: Rows) -> tuple[list[FoldResult], int]:
+        """The finished folds, and the best round of the one that a stop interrupted (or 0)."""
+        samples, split = self.samples, self.plan.split
+        self.events(StageStarted(Stage.CROSS_VALIDATION))
+        finished: list[FoldResult] = []
+        folds = splits.purged_k_fold(samples.t0, samples.t1, split.folds, split.embargo, train)
+        for number, fold in enumerate(folds, start=1):
+            dropped = splits.Dropped(fold.purged_count, fold.embargoed_count)
+            self._prove(f"fold_{number}", fold.train, fold.test, dropped)
+            fitted = self._fit(self.plan.model, fold.train, number)
+            if self.control.keeps_best:
+                self.events(Warned(f"Stopped in fold {number} of {len(folds)}: {len(finished)} are scored."))
+                return finished, fitted.rounds
+            probabilities = learners.predict_probabilities(fitted, samples.features[fold.test])
+            result = FoldResult(
+                number=number,
+                scores=self._score(fold.test, probabilities),
+                baselines=self._score_baselines(fold.train, fold.test),
+                rounds=fitted.rounds,
+            )
+            finished.append(result)
+            self.events(FoldFinished(len(folds), result))
+        return finished, 0
+
+    def _fit(self, model: ModelParameters, rows: Rows, fold: int | None) -> Fitted:
+        """Fit on `rows`, less the slice to stop on. When the best is to be kept, `model` is capped."""
+        samples, stopping = self.samples, self.plan.early_stopping
+        consumer = "final_model" if fold is None else f"fold_{fold}"
+        fits_before = self.plan.split.folds if fold is None else fold - 1
+        held_out = None
+        if stopping is not None:
+            rows, held_out, dropped = splits.early_stopping_slice(
+                rows, samples.t0, samples.t1, stopping.fraction, self.plan.split.embargo
+            )
+            self._prove(f"{consumer}.early_stopping", rows, held_out, dropped)
+        weights = samples.weights * self._class_weights(rows)[samples.classes]
+        most_rounds = learners.rounds_of(model)
+        expected_rounds = min(most_rounds, self.longest_fit_rounds or most_rounds)
+        already_capped = self.control.keeps_best
+
+        def table(chosen: Rows) -> Table:
+            return Table(samples.features[chosen], samples.classes[chosen], weights[chosen])
+
+        def on_round(number: int, validation_loss: float | None) -> None:
+            self.events(RoundFinished(fold, number, validation_loss))
+            self._report_fits(fits_before + min(1.0, number / expected_rounds))
+
+        fitted = learners.fit(
+            model,
+            FitRequest(
+                train=table(rows),
+                validation=(
+                    None
+                    if stopping is None or held_out is None
+                    else Validation(table(held_out), stopping.patience_rounds)
+                ),
+                class_count=len(samples.class_names),
+                seed=int(_generator(self.seed, consumer).integers(2**31 - 1)),
+                threads=self.plan.threads,
+                on_round=on_round,
+                check=lambda: self.control.poll() and not already_capped,
+            ),
+        )
+        self.longest_fit_rounds = max(self.longest_fit_rounds, fitted.trained_rounds)
+        self._report_fits(fits_before + 1)
+        return fitted
+
+    def _class_weights(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Weight of each class (classes,), from the rows to be fitted alone."""
+        class_count = len(self.samples.class_names)
+        if self.plan.class_weight is ClassWeight.NONE:
+            return np.ones(class_count)
+        masses = np.bincount(self.samples.classes[rows], self.samples.weights[rows], class_count)
+        present = masses > 0
+        return np.where(present, masses.sum() / (present.sum() * np.where(present, masses, 1.0)), 1.0)
+
+    def _result(
+        self, fitted: Fitted, folds: list[FoldResult], train: Rows, test: Rows, probabilities: Probabilities
+    ) -> TrainedResult:
+        samples, plan = self.samples, self.plan
+        names = sorted({name for fold in folds for name in fold.baselines})
+        return TrainedResult(
+            fitted=fitted,
+            feature_names=samples.feature_names,
+            class_names=samples.class_names,
+            folds=tuple(folds),
+            fold_table=summarise([fold.scores for fold in folds]),
+            baseline_tables={
+                name: summarise([fold.baselines[name] for fold in folds if name in fold.baselines])
+                for name in names
+            },
+            test_scores=self._score(test, probabilities),
+            test_baselines=self._score_baselines(train, test),
+            test_intervals=block_bootstrap(
+                samples.classes[test],
+                probabilities,
+                block_rows(samples.t0[test], samples.t1[test]),
+                plan.interval_draws,
+                plan.interval_level,
+                _generator(self.seed, "final_test"),
+            ),
+            importances=learners.importances(fitted),
+            proofs=tuple(self.proofs),
+            stopped=self.control.keeps_best,
+        )
+
+    def _score(self, rows: Rows, probabilities: Probabilities) -> Scores:
+        predicted = probabilities.argmax(axis=1).astype(np.int8)
+        return score(self.samples.classes[rows], predicted, probabilities, self.samples.class_names)
+
+    def _score_baselines(self, train: Rows, test: Rows) -> dict[str, Scores]:
+        samples = self.samples
+        return score_baselines(samples.classes, samples.t0, samples.t1, train, test, samples.class_names)
+
+    def _prove(self, consumer: str, train: Rows, held_out: Rows, dropped: splits.Dropped) -> None:
+        self.proofs.append(splits.prove(consumer, self.samples.t0, self.samples.t1, train, held_out, dropped))
+
+    def _require_every_class(self, train: Rows) -> None:
+        counts = np.bincount(self.samples.classes[train], minlength=len(self.samples.class_names))
+        for name, count in zip(self.samples.class_names, counts, strict=True):
+            if not count:
+                raise FailedPrecondition(
+                    "dataset",
+                    f"Class {name!r} has none of the {train.size} training rows.",
+                    Reason.TOO_LITTLE_DATA,
+                )
+
+    def _report_fits(self, fits: float) -> None:
+        self._report((1.0 - FINAL_TEST_SHARE) * fits / (self.plan.split.folds + 1))
+
+    def _report(self, fraction: float) -> None:
+        if fraction > self.fraction:
+            self.fraction = fraction
+            self.events(Progress(fraction))
+
+
+def _generator(seed: int, consumer: str) -> np.random.Generator:
+    """The random stream of one consumer: the same however many others there are."""
+    return np.random.default_rng(np.random.SeedSequence([seed, *consumer.encode()]))

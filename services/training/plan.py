@@ -1,0 +1,78 @@
+"""The plan of a run: everything that decides its result beside the rows and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from marketml.rpc.refusals import Violation
+from services.training import learners, splits
+from services.training.learners import ModelParameters
+from services.training.splits import Embargo
+
+MAX_THREADS = 256
+
+
+class ClassWeight(StrEnum):
+    """`BALANCED`: every class weighs the same in the fit, whatever its frequency among the rows fitted."""
+
+    NONE = "none"
+    BALANCED = "balanced"
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """The untouched final span (a fraction of the rows), and the purged folds of the rows before it."""
+
+    test_fraction: float = 0.2
+    folds: int = 5
+    embargo: Embargo = splits.NO_EMBARGO
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop after `patience_rounds` without a lower log loss on the last `fraction` of the rows to fit."""
+
+    patience_rounds: int = 50
+    fraction: float = 0.15
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """All that decides a result beside the rows and the seed (`threads` does not change it)."""
+
+    model: ModelParameters
+    split: SplitPlan = SplitPlan()
+    early_stopping: EarlyStopping | None = None
+    class_weight: ClassWeight = ClassWeight.NONE
+    interval_level: float = 0.95
+    interval_draws: int = 1_000
+    threads: int = 1
+
+
+def violations(plan: TrainingPlan) -> list[Violation]:
+    """Every rule that `plan` breaks, with the full field path."""
+    found = learners.validate(plan.model) + splits.violations(plan.split.embargo)
+
+    def require(field: str, holds: bool, rule: str, description: str) -> None:
+        if not holds:
+            found.append(Violation(field, rule, description))
+
+    def share(field: str, value: float) -> None:
+        require(field, 0 < value <= 0.5, "range", f"must be above 0 and at most 0.5, is {value}.")
+
+    def count(field: str, value: int, low: int, high: int) -> None:
+        require(field, low <= value <= high, "range", f"must be from {low} to {high}, is {value}.")
+
+    share("split.test_fraction", plan.split.test_fraction)
+    count("split.folds", plan.split.folds, 2, splits.MAX_FOLDS)
+    count("threads", plan.threads, 1, MAX_THREADS)
+    count("interval_draws", plan.interval_draws, 100, 100_000)
+    level = plan.interval_level
+    require("interval_level", 0.5 <= level < 1, "range", f"must be in [0.5, 1), is {level}.")
+    if plan.early_stopping is not None:
+        stops = learners.stops_early(plan.model)
+        require("early_stopping", stops, "unused", "must be unset: a random forest does not stop early.")
+        count("early_stopping.patience_rounds", plan.early_stopping.patience_rounds, 1, 10_000)
+        share("early_stopping.fraction", plan.early_stopping.fraction)
+    return found

@@ -1,0 +1,86 @@
+"""Samples: features joined to labels, the rows a run learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from marketml.rpc.refusals import InvalidArgument
+from services.training.labels import Labels, close_times
+from services.training.learners.fitting import Matrix, Weights
+from services.training.scores import Classes
+from services.training.splits import Microseconds
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is learnt from: features known at `t0`, the class that came of it, and when that was known.
+
+    Attributes
+    ----------
+    features : float (rows, features)
+        NaN is missing.
+    feature_names : tuple of str
+    classes : int8 (rows,)
+        Index into `class_names`.
+    t0, t1 : int64 (rows,)
+        Microseconds since the epoch, `t0` ascending.
+    class_names : tuple of str
+    weights : float64 (rows,)
+        1 for every row unless said otherwise.
+    """
+
+    features: Matrix
+    feature_names: tuple[str, ...]
+    classes: Classes
+    t0: Microseconds
+    t1: Microseconds
+    class_names: tuple[str, ...]
+    weights: Weights
+
+
+def join_samples(
+    features: pd.DataFrame, timeframe: timedelta, labels: Labels, weights: Weights | None = None
+) -> Samples:
+    """The labelled rows that have features: joined where a bar's close is a label's decision.
+
+    Parameters
+    ----------
+    features : DataFrame (bars, features)
+        Index `open_time`, UTC; may start later than the labels (warm-up rows cut off).
+    timeframe : timedelta
+    labels : Labels
+    weights : float64 (labels,), optional
+    """
+    _, at_feature, at_label = np.intersect1d(
+        close_times(features.index, timeframe), labels.t0, assume_unique=True, return_indices=True
+    )
+    return Samples(
+        features=features.to_numpy(np.float64)[at_feature],
+        feature_names=tuple(str(name) for name in features.columns),
+        classes=labels.values[at_label],
+        t0=labels.t0[at_label],
+        t1=labels.t1[at_label],
+        class_names=labels.class_names,
+        weights=np.ones(at_label.size) if weights is None else weights[at_label],
+    )
+
+
+def require_finite(samples: Samples) -> None:
+    """Refuse rows that no split could keep out of a fit or a score.
+
+    Raises
+    ------
+    InvalidArgument
+        No feature at all, or an infinite value: names the feature, the row and the value.
+    """
+    if not samples.features.shape[1]:
+        raise InvalidArgument.of("features", "required", "must hold at least one feature.")
+    infinite = np.isinf(samples.features)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        description = f"must be finite or NaN, row {row} is {samples.features[row, column]}."
+        raise InvalidArgument.of(f"features.{samples.feature_names[column]}", "finite", description)

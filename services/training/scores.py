@@ -1,0 +1,307 @@
+"""Scores: every metric with its doubt. A metric that cannot be computed is absent with a reason, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from marketml.rpc.refusals import InvalidArgument
+from services.training.splits import Microseconds
+
+Classes: TypeAlias = npt.NDArray[np.int8]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+METRICS = (
+    "balanced_accuracy",
+    "accuracy",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "mcc",
+    "kappa",
+    "log_loss",
+    "brier",
+    "roc_auc",
+    "pr_auc",
+)
+LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
+
+SMALLEST_PROBABILITY = 1e-15  # keeps the log loss of a confident mistake finite
+MOST_UNDEFINED_DRAWS = 0.05  # share of bootstrap draws without the metric above which there is no interval
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value, or None and why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All metrics on one set of rows.
+
+    Attributes
+    ----------
+    metrics : mapping
+        Name in `METRICS` to `Score`. Precision, recall, F1, ROC-AUC and PR-AUC are means over the classes,
+        each against the rest; Brier is the summed squared error over the classes, from 0 to 2.
+    confusion : int64 (classes, classes)
+        Count of rows by true class (row) and predicted class (column).
+    class_names : tuple of str
+    """
+
+    metrics: Mapping[str, Score]
+    confusion: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    @property
+    def row_count(self) -> int:
+        """Rows scored."""
+        return int(self.confusion.sum())
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Rows of each true class."""
+        return tuple(int(count) for count in self.confusion.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """One metric over folds: statistics of the `fold_count` folds that have it; None where there is none.
+
+    `std` is the sample deviation (two folds or more); `variation` is `std` over the size of the mean.
+    """
+
+    mean: float | None
+    std: float | None
+    minimum: float | None
+    maximum: float | None
+    variation: float | None
+    fold_count: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile interval of the moving-block bootstrap; without bounds, `reason` says why."""
+
+    low: float | None
+    high: float | None
+    level: float
+    draws: int
+    block_rows: int
+    reason: str = ""
+
+
+def score(
+    truth: Classes, predicted: Classes, probabilities: Floats | None, class_names: tuple[str, ...]
+) -> Scores:
+    """Score predictions.
+
+    Parameters
+    ----------
+    truth, predicted : int (rows,)
+        Index into `class_names`.
+    probabilities : float64 (rows, classes), optional
+        Without them log loss, Brier and the AUCs are absent.
+    class_names : tuple of str
+
+    Raises
+    ------
+    InvalidArgument
+        No rows, or a probability that is not in [0, 1].
+    """
+    if not truth.size:
+        raise InvalidArgument.of("truth", "required", "must hold at least one row.")
+    confusion = _confusion(truth, predicted, len(class_names))
+    of_confusion = _confusion_metrics(confusion.astype(np.float64))
+    metrics = {
+        name: Score(float(value))
+        if np.isfinite(value)
+        else Score(None, _why_undefined(name, confusion, class_names))
+        for name, value in of_confusion.items()
+    }
+    metrics.update(_probability_metrics(truth, probabilities, confusion, class_names))
+    return Scores({name: metrics[name] for name in METRICS}, confusion, class_names)
+
+
+def summarise(scores: Sequence[Scores]) -> dict[str, MetricSummary]:
+    """The fold table: each metric over the folds that have it."""
+    return {name: _summary([each.metrics[name] for each in scores]) for name in METRICS}
+
+
+def block_rows(t0: Microseconds, t1: Microseconds) -> int:
+    """Block length for rows whose labels overlap: the greater of `rows ** (1/3)` and twice the mean overlap.
+
+    Parameters
+    ----------
+    t0, t1 : int64 (rows,)
+        `t0` ascending.
+
+    Returns
+    -------
+    int
+        Rows; at most a quarter of all, at least 1.
+    """
+    overlap = np.searchsorted(t0, t1, side="right") - np.arange(t0.size)
+    wanted = max(t0.size ** (1 / 3), 2.0 * float(overlap.mean()))
+    return max(1, min(int(np.ceil(wanted)), t0.size // 4))
+
+
+def block_bootstrap(
+    truth: Classes,
+    probabilities: Floats,
+    block_length_rows: int,
+    draws: int,
+    level: float,
+    generator: np.random.Generator,
+) -> dict[str, Interval]:
+    """Confidence intervals that honour the dependence between neighbouring rows.
+
+    Blocks of consecutive rows are drawn with replacement. All metrics that are functions of sums over rows
+    (confusion counts, log loss, Brier) come from the same draws; the AUCs are not, and have no interval.
+
+    Parameters
+    ----------
+    truth : int (rows,)
+    probabilities : float64 (rows, classes)
+    block_length_rows, draws : int
+    level : float
+        In (0, 1), 0.95 say.
+    generator : numpy.random.Generator
+
+    References
+    ----------
+    Künsch (1989), *The jackknife and the bootstrap for general stationary observations*.
+    """
+    rows, classes = probabilities.shape
+    cell = truth.astype(np.int64) * classes + probabilities.argmax(axis=1)
+    starts = generator.integers(
+        0, rows - block_length_rows + 1, size=(draws, max(1, rows // block_length_rows))
+    )
+
+    def drawn_sums(values: Floats) -> Floats:
+        before = np.concatenate(([0.0], np.cumsum(values)))
+        sums: Floats = (before[block_length_rows:] - before[:-block_length_rows])[starts].sum(axis=1)
+        return sums
+
+    counts = np.stack(
+        [drawn_sums((cell == index).astype(np.float64)) for index in range(classes**2)], axis=-1
+    )
+    drawn = _confusion_metrics(counts.reshape(draws, classes, classes))
+    drawn_rows = starts.shape[1] * block_length_rows
+    drawn["log_loss"] = drawn_sums(_log_losses(truth, probabilities)) / drawn_rows
+    drawn["brier"] = drawn_sums(_brier_losses(truth, probabilities)) / drawn_rows
+    return {name: _interval(values, level, block_length_rows) for name, values in drawn.items()}
+
+
+def _confusion(truth: Classes, predicted: Classes, classes: int) -> npt.NDArray[np.int64]:
+    cell = truth.astype(np.int64) * classes + predicted
+    return np.bincount(cell, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+
+
+def _confusion_metrics(confusion: Floats) -> dict[str, Floats]:
+    """Metrics of confusion counts (..., classes, classes); NaN where a denominator is 0."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    total = true.sum(axis=-1)
+    chance = (true * predicted).sum(axis=-1)
+    right = hits.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall = (hits / true).mean(axis=-1)
+        spread = (total**2 - (predicted**2).sum(axis=-1)) * (total**2 - (true**2).sum(axis=-1))
+        return {
+            "balanced_accuracy": recall,
+            "accuracy": right / total,
+            "macro_precision": (hits / predicted).mean(axis=-1),
+            "macro_recall": recall,
+            "macro_f1": (2 * hits / (true + predicted)).mean(axis=-1),
+            "mcc": (right * total - chance) / np.sqrt(spread),
+            "kappa": (right * total - chance) / (total**2 - chance),
+        }
+
+
+def _why_undefined(name: str, confusion: npt.NDArray[np.int64], class_names: tuple[str, ...]) -> str:
+    if name in ("mcc", "kappa"):
+        return "All rows are of one class, or all predictions are."
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    if name == "macro_precision":
+        return f"No row was predicted as {_join(class_names, predicted == 0)}."
+    return f"No row is of {_join(class_names, true == 0)}."
+
+
+def _join(class_names: tuple[str, ...], chosen: npt.NDArray[np.bool_]) -> str:
+    return " or ".join(
+        f"class {name!r}" for name, is_chosen in zip(class_names, chosen, strict=True) if is_chosen
+    )
+
+
+def _probability_metrics(
+    truth: Classes,
+    probabilities: Floats | None,
+    confusion: npt.NDArray[np.int64],
+    class_names: tuple[str, ...],
+) -> dict[str, Score]:
+    if probabilities is None:
+        absent = Score(None, "The predictions carry no probabilities.")
+        return dict.fromkeys(("log_loss", "brier", "roc_auc", "pr_auc"), absent)
+    if not np.all((probabilities >= 0) & (probabilities <= 1)):
+        raise InvalidArgument.of("probabilities", "range", "must all be in [0, 1].")
+    found = {
+        "log_loss": Score(float(_log_losses(truth, probabilities).mean())),
+        "brier": Score(float(_brier_losses(truth, probabilities).mean())),
+    }
+    missing = confusion.sum(axis=1) == 0
+    if missing.any():
+        absent = Score(None, f"No row is of {_join(class_names, missing)}.")
+        return found | {"roc_auc": absent, "pr_auc": absent}
+    each = [(truth == index, probabilities[:, index]) for index in range(len(class_names))]
+    found["roc_auc"] = Score(float(np.mean([roc_auc_score(is_class, p) for is_class, p in each])))
+    found["pr_auc"] = Score(float(np.mean([average_precision_score(is_class, p) for is_class, p in each])))
+    return found
+
+
+def _log_losses(truth: Classes, probabilities: Floats) -> Floats:
+    chosen = probabilities[np.arange(truth.size), truth]
+    losses: Floats = -np.log(np.maximum(chosen, SMALLEST_PROBABILITY))
+    return losses
+
+
+def _brier_losses(truth: Classes, probabilities: Floats) -> Floats:
+    losses: Floats = ((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1)
+    return losses
+
+
+def _summary(scores: list[Score]) -> MetricSummary:
+    values = np.array([each.value for each in scores if each.value is not None])
+    if not values.size:
+        reason = scores[0].reason if scores else "No fold was finished."
+        return MetricSummary(None, None, None, None, None, 0, reason)
+    mean = float(values.mean())
+    std = float(values.std(ddof=1)) if values.size > 1 else None
+    return MetricSummary(
+        mean=mean,
+        std=std,
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        variation=std / abs(mean) if std is not None and mean else None,
+        fold_count=int(values.size),
+        reason=next((each.reason for each in scores if each.value is None), ""),
+    )
+
+
+def _interval(values: Floats, level: float, block_length_rows: int) -> Interval:
+    defined = values[np.isfinite(values)]
+    undefined = values.size - defined.size
+    if undefined > MOST_UNDEFINED_DRAWS * values.size:
+        reason = f"The metric is undefined in {undefined} of {values.size} draws."
+        return Interval(None, None, level, values.size, block_length_rows, reason)
+    low, high = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(float(low), float(high), level, values.size, block_length_rows)

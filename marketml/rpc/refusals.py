@@ -14,6 +14,7 @@
     ├── PermissionDenied      the credential's role is too small                PERMISSION_DENIED
     ├── DeadlineExceeded      the caller's time is over; the work stopped       DEADLINE_EXCEEDED
     ├── Cancelled             the caller went away; the work stopped            CANCELLED
+    ├── Unimplemented         this server has no such method                    UNIMPLEMENTED
     └── Internal              a bug of ours; carries the id that the log has    INTERNAL
 
 This module knows no gRPC, so that any domain module may import it. `statuses.py` holds the table that turns
@@ -54,6 +55,7 @@ class Reason(StrEnum):
     ROLE_TOO_SMALL = "ROLE_TOO_SMALL"
     DEADLINE = "DEADLINE"
     CALLER_GONE = "CALLER_GONE"
+    NO_SUCH_METHOD = "NO_SUCH_METHOD"  # an older server, or another one than the caller meant
     BUG = "BUG"
 
 
@@ -150,7 +152,11 @@ class ResourceExhausted(Refusal):
     reason = Reason.LIMIT_EXCEEDED
 
     def __init__(
-        self, subject: str, message: str, retry_after_seconds: float | None = None, reason: Reason | None = None
+        self,
+        subject: str,
+        message: str,
+        retry_after_seconds: float | None = None,
+        reason: Reason | None = None,
     ) -> None:
         super().__init__(message, reason)
         self.subject = subject
@@ -195,6 +201,12 @@ class Cancelled(Refusal):
     """The caller went away; the work was stopped."""
 
     reason = Reason.CALLER_GONE
+
+
+class Unimplemented(Refusal):
+    """This server has no such method: it is older than the caller, or another one than the caller meant."""
+
+    reason = Reason.NO_SUCH_METHOD
 
 
 class Internal(Refusal):

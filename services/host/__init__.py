@@ -1,0 +1,37 @@
+"""What every server shares. A room is built in its `__main__` and served by one call:
+
+    settings = read_settings(DataSettings, "data")  # a ServerSettings subclass, read from MARKETML_DATA_*
+    metrics = Metrics()                             # rooms register their own counters in metrics.registry
+    application = DataApplication(Store(settings.database_url), …)
+    room = Room(
+        "data",
+        services=((data_pb2.DESCRIPTOR.services_by_name["DataService"], DataServicer(application)),),
+        lifespan=application.background,            # optional async context manager
+        endless=frozenset({"WatchSeries"}),         # streams that only a drain ends
+        metrics=metrics,
+    )
+    sys.exit(serve(room, settings))
+
+A servicer is a plain object whose methods carry the contract's names: `def GetX(self, request, call)` runs on
+the thread pool and returns the response; a generator, or an `async def` one, streams; an upload is
+`async def IngestX(self, requests, call)`. It raises refusals (`marketml.rpc.refusals`) and never sees gRPC.
+`call` knows the request id, the remaining seconds and whether the caller is still there. A response may be
+`bytes`, a message already serialised (`marketml.rpc.frames.pack_chunk`).
+"""
+
+from services.host.call import Call, invoke
+from services.host.metrics import Metrics
+from services.host.server import Room, Server, serve
+from services.host.settings import ServerSettings, SettingsError, read_settings
+
+__all__ = [
+    "Call",
+    "Metrics",
+    "Room",
+    "Server",
+    "ServerSettings",
+    "SettingsError",
+    "invoke",
+    "read_settings",
+    "serve",
+]

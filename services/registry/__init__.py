@@ -1,0 +1,1 @@
+"""The registry room: what we keep, and what is served from it."""

@@ -1,7 +1,7 @@
-"""Compiles the contracts: `python tools/protos.py [FOLDER]` writes the generated code below FOLDER (default: here).
+"""Compiles the contracts: `python tools/protos.py [FOLDER]` writes the generated code below FOLDER, or here.
 
-`protos/marketml/data/v1/data.proto` becomes `marketml/data/v1/data_pb2.py`, `.pyi` and `_pb2_grpc.py`: the package
-is the path is the import, so nothing is rewritten.
+`protos/marketml/data/v1/data.proto` becomes `marketml/data/v1/data_pb2.py`, `.pyi` and `_pb2_grpc.py`: the
+package is the path is the import, so nothing is rewritten.
 """
 
 from __future__ import annotations

@@ -1,0 +1,54 @@
+"""A feature: one number per bar, read from that bar and bars before it, never after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.features.columns import Columns, Floats
+
+
+class Family(StrEnum):
+    """What a feature is computed from and how; a configuration switches families on and off."""
+
+    TECHNICAL = "technical"
+    STATISTICAL = "statistical"
+    SERIES = "series"
+    MARKET = "market"
+    CALENDAR = "calendar"
+    TSFRESH = "tsfresh"
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """A column of X, with its parameters fixed.
+
+    Attributes
+    ----------
+    name : str
+        Unique, snake_case, parameters included: `rsi_14`, `close_mean_20`, `close_lag_6`.
+    family : Family
+    group : str
+        What it measures within its family, e.g. `momentum`.
+    inputs : tuple of str
+        The columns of the aligned frame it reads.
+    parameters : mapping of str to number
+    lookback_bars : int
+        How many bars before the current one its value needs. A recursive feature (EMA, Wilder) counts the bars
+        after which its start no longer matters to one part in 1e12; before that it is NaN.
+    description : str
+        The formula in one line, its unit, and its source where it has one.
+    compute : callable
+        From the columns of one frame to float64 (bars,); NaN where the value is not known. The array may be
+        shared with other features, so it is read-only.
+    """
+
+    name: str
+    family: Family
+    group: str
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, float | int]
+    lookback_bars: int
+    description: str
+    compute: Callable[[Columns], Floats]

@@ -58,7 +58,7 @@ protos: .venv/.dev  ## Compile protos/ into the generated code
 format: .venv/.dev  ## Format the code and the contracts
 	$(PY) -m ruff check --fix-only --quiet $(PATHS)
 	$(PY) -m ruff format $(PATHS)
-	.venv/bin/buf format --write protos/marketml
+	.venv/bin/buf format --write --path protos/marketml
 
 ##@ Check
 .PHONY: check
@@ -77,7 +77,7 @@ types: .venv/.dev  ## Types (mypy, strict)
 .PHONY: contracts
 contracts: .venv/.dev  ## Contract style, compatibility with AGAINST (the last main), fresh generated code
 	.venv/bin/buf lint
-	.venv/bin/buf format --diff --exit-code protos/marketml
+	.venv/bin/buf format --diff --exit-code --path protos/marketml
 	@if git cat-file -e "$(AGAINST):buf.yaml" 2>/dev/null; then \
 	    echo "buf breaking against $(AGAINST)"; .venv/bin/buf breaking --against ".git#ref=$(AGAINST)"; \
 	else echo "$(AGAINST) has no contracts yet: nothing to be compatible with"; fi

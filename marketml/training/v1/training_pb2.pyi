@@ -1,0 +1,614 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from marketml.features.v1 import features_pb2 as _features_pb2
+from marketml.market.v1 import market_pb2 as _market_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
+    JOB_STATE_QUEUED: _ClassVar[JobState]
+    JOB_STATE_RUNNING: _ClassVar[JobState]
+    JOB_STATE_STOPPING: _ClassVar[JobState]
+    JOB_STATE_SUCCEEDED: _ClassVar[JobState]
+    JOB_STATE_FAILED: _ClassVar[JobState]
+    JOB_STATE_STOPPED: _ClassVar[JobState]
+
+class JobStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STAGE_UNSPECIFIED: _ClassVar[JobStage]
+    JOB_STAGE_SNAPSHOT: _ClassVar[JobStage]
+    JOB_STAGE_FEATURES: _ClassVar[JobStage]
+    JOB_STAGE_LABELS: _ClassVar[JobStage]
+    JOB_STAGE_CROSS_VALIDATION: _ClassVar[JobStage]
+    JOB_STAGE_FINAL_FIT: _ClassVar[JobStage]
+    JOB_STAGE_FINAL_TEST: _ClassVar[JobStage]
+    JOB_STAGE_REGISTER: _ClassVar[JobStage]
+
+class StopMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STOP_MODE_UNSPECIFIED: _ClassVar[StopMode]
+    STOP_MODE_KEEP_BEST: _ClassVar[StopMode]
+    STOP_MODE_DISCARD: _ClassVar[StopMode]
+
+class ClassWeight(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLASS_WEIGHT_UNSPECIFIED: _ClassVar[ClassWeight]
+    CLASS_WEIGHT_NONE: _ClassVar[ClassWeight]
+    CLASS_WEIGHT_BALANCED: _ClassVar[ClassWeight]
+JOB_STATE_UNSPECIFIED: JobState
+JOB_STATE_QUEUED: JobState
+JOB_STATE_RUNNING: JobState
+JOB_STATE_STOPPING: JobState
+JOB_STATE_SUCCEEDED: JobState
+JOB_STATE_FAILED: JobState
+JOB_STATE_STOPPED: JobState
+JOB_STAGE_UNSPECIFIED: JobStage
+JOB_STAGE_SNAPSHOT: JobStage
+JOB_STAGE_FEATURES: JobStage
+JOB_STAGE_LABELS: JobStage
+JOB_STAGE_CROSS_VALIDATION: JobStage
+JOB_STAGE_FINAL_FIT: JobStage
+JOB_STAGE_FINAL_TEST: JobStage
+JOB_STAGE_REGISTER: JobStage
+STOP_MODE_UNSPECIFIED: StopMode
+STOP_MODE_KEEP_BEST: StopMode
+STOP_MODE_DISCARD: StopMode
+CLASS_WEIGHT_UNSPECIFIED: ClassWeight
+CLASS_WEIGHT_NONE: ClassWeight
+CLASS_WEIGHT_BALANCED: ClassWeight
+
+class TrainingConfig(_message.Message):
+    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    dataset: Dataset
+    features: _features_pb2.FeatureConfig
+    label: LabelConfig
+    split: SplitConfig
+    model: ModelConfig
+    early_stopping: EarlyStopping
+    class_weight: ClassWeight
+    evaluation: EvaluationConfig
+    budget: Budget
+    seed: int
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class Dataset(_message.Message):
+    __slots__ = ("snapshot_id", "series")
+    SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    snapshot_id: str
+    series: _market_pb2.SeriesRange
+    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ...) -> None: ...
+
+class LabelConfig(_message.Message):
+    __slots__ = ("fixed_horizon", "triple_barrier", "binary")
+    FIXED_HORIZON_FIELD_NUMBER: _ClassVar[int]
+    TRIPLE_BARRIER_FIELD_NUMBER: _ClassVar[int]
+    BINARY_FIELD_NUMBER: _ClassVar[int]
+    fixed_horizon: FixedHorizon
+    triple_barrier: TripleBarrier
+    binary: bool
+    def __init__(self, fixed_horizon: _Optional[_Union[FixedHorizon, _Mapping]] = ..., triple_barrier: _Optional[_Union[TripleBarrier, _Mapping]] = ..., binary: _Optional[bool] = ...) -> None: ...
+
+class FixedHorizon(_message.Message):
+    __slots__ = ("horizon_bars", "fraction", "trailing_volatility")
+    HORIZON_BARS_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    TRAILING_VOLATILITY_FIELD_NUMBER: _ClassVar[int]
+    horizon_bars: int
+    fraction: float
+    trailing_volatility: TrailingVolatility
+    def __init__(self, horizon_bars: _Optional[int] = ..., fraction: _Optional[float] = ..., trailing_volatility: _Optional[_Union[TrailingVolatility, _Mapping]] = ...) -> None: ...
+
+class TrailingVolatility(_message.Message):
+    __slots__ = ("multiple", "window_bars")
+    MULTIPLE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_BARS_FIELD_NUMBER: _ClassVar[int]
+    multiple: float
+    window_bars: int
+    def __init__(self, multiple: _Optional[float] = ..., window_bars: _Optional[int] = ...) -> None: ...
+
+class TripleBarrier(_message.Message):
+    __slots__ = ("fraction", "volatility", "horizon_bars", "minimum_return")
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    VOLATILITY_FIELD_NUMBER: _ClassVar[int]
+    HORIZON_BARS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_RETURN_FIELD_NUMBER: _ClassVar[int]
+    fraction: FractionBarriers
+    volatility: VolatilityBarriers
+    horizon_bars: int
+    minimum_return: float
+    def __init__(self, fraction: _Optional[_Union[FractionBarriers, _Mapping]] = ..., volatility: _Optional[_Union[VolatilityBarriers, _Mapping]] = ..., horizon_bars: _Optional[int] = ..., minimum_return: _Optional[float] = ...) -> None: ...
+
+class FractionBarriers(_message.Message):
+    __slots__ = ("profit_fraction", "loss_fraction")
+    PROFIT_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    profit_fraction: float
+    loss_fraction: float
+    def __init__(self, profit_fraction: _Optional[float] = ..., loss_fraction: _Optional[float] = ...) -> None: ...
+
+class VolatilityBarriers(_message.Message):
+    __slots__ = ("profit_multiple", "loss_multiple", "window_bars")
+    PROFIT_MULTIPLE_FIELD_NUMBER: _ClassVar[int]
+    LOSS_MULTIPLE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_BARS_FIELD_NUMBER: _ClassVar[int]
+    profit_multiple: float
+    loss_multiple: float
+    window_bars: int
+    def __init__(self, profit_multiple: _Optional[float] = ..., loss_multiple: _Optional[float] = ..., window_bars: _Optional[int] = ...) -> None: ...
+
+class SplitConfig(_message.Message):
+    __slots__ = ("test_fraction", "folds", "embargo_bars", "embargo_duration")
+    TEST_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    EMBARGO_BARS_FIELD_NUMBER: _ClassVar[int]
+    EMBARGO_DURATION_FIELD_NUMBER: _ClassVar[int]
+    test_fraction: float
+    folds: int
+    embargo_bars: int
+    embargo_duration: _duration_pb2.Duration
+    def __init__(self, test_fraction: _Optional[float] = ..., folds: _Optional[int] = ..., embargo_bars: _Optional[int] = ..., embargo_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ModelConfig(_message.Message):
+    __slots__ = ("lightgbm", "xgboost", "random_forest")
+    LIGHTGBM_FIELD_NUMBER: _ClassVar[int]
+    XGBOOST_FIELD_NUMBER: _ClassVar[int]
+    RANDOM_FOREST_FIELD_NUMBER: _ClassVar[int]
+    lightgbm: Lightgbm
+    xgboost: Xgboost
+    random_forest: RandomForest
+    def __init__(self, lightgbm: _Optional[_Union[Lightgbm, _Mapping]] = ..., xgboost: _Optional[_Union[Xgboost, _Mapping]] = ..., random_forest: _Optional[_Union[RandomForest, _Mapping]] = ...) -> None: ...
+
+class Lightgbm(_message.Message):
+    __slots__ = ("rounds", "learning_rate", "num_leaves", "max_depth", "min_child_samples", "min_split_gain", "subsample", "colsample_bytree", "reg_alpha", "reg_lambda", "max_bin")
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    NUM_LEAVES_FIELD_NUMBER: _ClassVar[int]
+    MAX_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    MIN_CHILD_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MIN_SPLIT_GAIN_FIELD_NUMBER: _ClassVar[int]
+    SUBSAMPLE_FIELD_NUMBER: _ClassVar[int]
+    COLSAMPLE_BYTREE_FIELD_NUMBER: _ClassVar[int]
+    REG_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    REG_LAMBDA_FIELD_NUMBER: _ClassVar[int]
+    MAX_BIN_FIELD_NUMBER: _ClassVar[int]
+    rounds: int
+    learning_rate: float
+    num_leaves: int
+    max_depth: int
+    min_child_samples: int
+    min_split_gain: float
+    subsample: float
+    colsample_bytree: float
+    reg_alpha: float
+    reg_lambda: float
+    max_bin: int
+    def __init__(self, rounds: _Optional[int] = ..., learning_rate: _Optional[float] = ..., num_leaves: _Optional[int] = ..., max_depth: _Optional[int] = ..., min_child_samples: _Optional[int] = ..., min_split_gain: _Optional[float] = ..., subsample: _Optional[float] = ..., colsample_bytree: _Optional[float] = ..., reg_alpha: _Optional[float] = ..., reg_lambda: _Optional[float] = ..., max_bin: _Optional[int] = ...) -> None: ...
+
+class Xgboost(_message.Message):
+    __slots__ = ("rounds", "learning_rate", "max_depth", "min_child_weight", "gamma", "subsample", "colsample_bytree", "reg_alpha", "reg_lambda", "max_bin")
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    MIN_CHILD_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    SUBSAMPLE_FIELD_NUMBER: _ClassVar[int]
+    COLSAMPLE_BYTREE_FIELD_NUMBER: _ClassVar[int]
+    REG_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    REG_LAMBDA_FIELD_NUMBER: _ClassVar[int]
+    MAX_BIN_FIELD_NUMBER: _ClassVar[int]
+    rounds: int
+    learning_rate: float
+    max_depth: int
+    min_child_weight: float
+    gamma: float
+    subsample: float
+    colsample_bytree: float
+    reg_alpha: float
+    reg_lambda: float
+    max_bin: int
+    def __init__(self, rounds: _Optional[int] = ..., learning_rate: _Optional[float] = ..., max_depth: _Optional[int] = ..., min_child_weight: _Optional[float] = ..., gamma: _Optional[float] = ..., subsample: _Optional[float] = ..., colsample_bytree: _Optional[float] = ..., reg_alpha: _Optional[float] = ..., reg_lambda: _Optional[float] = ..., max_bin: _Optional[int] = ...) -> None: ...
+
+class RandomForest(_message.Message):
+    __slots__ = ("trees", "max_depth", "min_samples_leaf", "min_samples_split", "max_features_rule", "max_features_fraction", "max_samples")
+    TREES_FIELD_NUMBER: _ClassVar[int]
+    MAX_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLES_LEAF_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLES_SPLIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEATURES_RULE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEATURES_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    trees: int
+    max_depth: int
+    min_samples_leaf: int
+    min_samples_split: int
+    max_features_rule: str
+    max_features_fraction: float
+    max_samples: float
+    def __init__(self, trees: _Optional[int] = ..., max_depth: _Optional[int] = ..., min_samples_leaf: _Optional[int] = ..., min_samples_split: _Optional[int] = ..., max_features_rule: _Optional[str] = ..., max_features_fraction: _Optional[float] = ..., max_samples: _Optional[float] = ...) -> None: ...
+
+class EarlyStopping(_message.Message):
+    __slots__ = ("enabled", "patience_rounds", "fraction")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    patience_rounds: int
+    fraction: float
+    def __init__(self, enabled: _Optional[bool] = ..., patience_rounds: _Optional[int] = ..., fraction: _Optional[float] = ...) -> None: ...
+
+class EvaluationConfig(_message.Message):
+    __slots__ = ("interval_level", "interval_draws")
+    INTERVAL_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_DRAWS_FIELD_NUMBER: _ClassVar[int]
+    interval_level: float
+    interval_draws: int
+    def __init__(self, interval_level: _Optional[float] = ..., interval_draws: _Optional[int] = ...) -> None: ...
+
+class Budget(_message.Message):
+    __slots__ = ("max_duration", "max_memory_bytes")
+    MAX_DURATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    max_duration: _duration_pb2.Duration
+    max_memory_bytes: int
+    def __init__(self, max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_memory_bytes: _Optional[int] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("job_id", "model_name", "state", "stage", "progress_fraction", "remaining", "attempt", "create_time", "start_time", "end_time", "config", "config_version", "snapshot_id", "last_sequence", "result", "failure")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    model_name: str
+    state: JobState
+    stage: JobStage
+    progress_fraction: float
+    remaining: _duration_pb2.Duration
+    attempt: int
+    create_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    config: TrainingConfig
+    config_version: int
+    snapshot_id: str
+    last_sequence: int
+    result: TrainingResult
+    failure: JobFailure
+    def __init__(self, job_id: _Optional[str] = ..., model_name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[JobStage, str]] = ..., progress_fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ..., snapshot_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., result: _Optional[_Union[TrainingResult, _Mapping]] = ..., failure: _Optional[_Union[JobFailure, _Mapping]] = ...) -> None: ...
+
+class JobFailure(_message.Message):
+    __slots__ = ("code", "reason", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    reason: str
+    message: str
+    def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class TrainingResult(_message.Message):
+    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early")
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CLASS_NAMES_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    FOLD_TABLE_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    TEST_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
+    PROOFS_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_EARLY_FIELD_NUMBER: _ClassVar[int]
+    model_name: str
+    model_version: int
+    model_digest: str
+    class_names: _containers.RepeatedScalarFieldContainer[str]
+    row_count: int
+    feature_count: int
+    rounds: int
+    fold_table: _containers.RepeatedCompositeFieldContainer[MetricRow]
+    test: _containers.RepeatedCompositeFieldContainer[TestMetric]
+    test_row_count: int
+    importances: _containers.RepeatedCompositeFieldContainer[Importance]
+    proofs: _containers.RepeatedCompositeFieldContainer[SplitProof]
+    stopped_early: bool
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ...) -> None: ...
+
+class MetricRow(_message.Message):
+    __slots__ = ("baseline", "metric", "mean", "std", "min", "max", "fold_count", "absent_reason")
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    FOLD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_REASON_FIELD_NUMBER: _ClassVar[int]
+    baseline: str
+    metric: str
+    mean: float
+    std: float
+    min: float
+    max: float
+    fold_count: int
+    absent_reason: str
+    def __init__(self, baseline: _Optional[str] = ..., metric: _Optional[str] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., fold_count: _Optional[int] = ..., absent_reason: _Optional[str] = ...) -> None: ...
+
+class TestMetric(_message.Message):
+    __slots__ = ("baseline", "metric", "value", "low", "high", "absent_reason")
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_REASON_FIELD_NUMBER: _ClassVar[int]
+    baseline: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    absent_reason: str
+    def __init__(self, baseline: _Optional[str] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., absent_reason: _Optional[str] = ...) -> None: ...
+
+class Importance(_message.Message):
+    __slots__ = ("feature", "share")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    feature: str
+    share: float
+    def __init__(self, feature: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
+
+class SplitProof(_message.Message):
+    __slots__ = ("consumer", "train_row_count", "held_out_row_count", "purged_count", "embargoed_count", "gap")
+    CONSUMER_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PURGED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EMBARGOED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    consumer: str
+    train_row_count: int
+    held_out_row_count: int
+    purged_count: int
+    embargoed_count: int
+    gap: _duration_pb2.Duration
+    def __init__(self, consumer: _Optional[str] = ..., train_row_count: _Optional[int] = ..., held_out_row_count: _Optional[int] = ..., purged_count: _Optional[int] = ..., embargoed_count: _Optional[int] = ..., gap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class StartTrainingRequest(_message.Message):
+    __slots__ = ("request_id", "model_name", "config")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    model_name: str
+    config: TrainingConfig
+    def __init__(self, request_id: _Optional[str] = ..., model_name: _Optional[str] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ...) -> None: ...
+
+class StartTrainingResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class GetTrainingRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class GetTrainingResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class ListTrainingsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "state", "model_name")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    state: JobState
+    model_name: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., model_name: _Optional[str] = ...) -> None: ...
+
+class ListTrainingsResponse(_message.Message):
+    __slots__ = ("jobs", "next_page_token")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[Job]
+    next_page_token: str
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchTrainingRequest(_message.Message):
+    __slots__ = ("job_id", "after_sequence")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    after_sequence: int
+    def __init__(self, job_id: _Optional[str] = ..., after_sequence: _Optional[int] = ...) -> None: ...
+
+class WatchTrainingResponse(_message.Message):
+    __slots__ = ("event", "heartbeat")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    event: Event
+    heartbeat: Heartbeat
+    def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("time", "last_sequence")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    last_sequence: int
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_sequence: _Optional[int] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("sequence", "time", "attempt", "state_changed", "stage_started", "progress", "fold_finished", "metric", "model_registered", "warning")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    STAGE_STARTED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    FOLD_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    time: _timestamp_pb2.Timestamp
+    attempt: int
+    state_changed: StateChanged
+    stage_started: StageStarted
+    progress: Progress
+    fold_finished: FoldFinished
+    metric: Metric
+    model_registered: ModelRegistered
+    warning: Warning
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fold_finished: _Optional[_Union[FoldFinished, _Mapping]] = ..., metric: _Optional[_Union[Metric, _Mapping]] = ..., model_registered: _Optional[_Union[ModelRegistered, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ...) -> None: ...
+
+class StateChanged(_message.Message):
+    __slots__ = ("previous_state", "state", "cause")
+    PREVIOUS_STATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    previous_state: JobState
+    state: JobState
+    cause: str
+    def __init__(self, previous_state: _Optional[_Union[JobState, str]] = ..., state: _Optional[_Union[JobState, str]] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class StageStarted(_message.Message):
+    __slots__ = ("stage",)
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    stage: JobStage
+    def __init__(self, stage: _Optional[_Union[JobStage, str]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("fraction", "remaining", "fold", "round", "validation_loss")
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    FOLD_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    fraction: float
+    remaining: _duration_pb2.Duration
+    fold: int
+    round: int
+    validation_loss: float
+    def __init__(self, fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fold: _Optional[int] = ..., round: _Optional[int] = ..., validation_loss: _Optional[float] = ...) -> None: ...
+
+class FoldFinished(_message.Message):
+    __slots__ = ("fold", "fold_count", "rounds", "metrics")
+    FOLD_FIELD_NUMBER: _ClassVar[int]
+    FOLD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    fold: int
+    fold_count: int
+    rounds: int
+    metrics: _containers.RepeatedCompositeFieldContainer[TestMetric]
+    def __init__(self, fold: _Optional[int] = ..., fold_count: _Optional[int] = ..., rounds: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ...) -> None: ...
+
+class Metric(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class ModelRegistered(_message.Message):
+    __slots__ = ("model_name", "model_version", "model_digest")
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    model_name: str
+    model_version: int
+    model_digest: str
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ...) -> None: ...
+
+class Warning(_message.Message):
+    __slots__ = ("message",)
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    def __init__(self, message: _Optional[str] = ...) -> None: ...
+
+class StopTrainingRequest(_message.Message):
+    __slots__ = ("job_id", "mode")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    mode: StopMode
+    def __init__(self, job_id: _Optional[str] = ..., mode: _Optional[_Union[StopMode, str]] = ...) -> None: ...
+
+class StopTrainingResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class ValidateTrainingConfigRequest(_message.Message):
+    __slots__ = ("config",)
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    config: TrainingConfig
+    def __init__(self, config: _Optional[_Union[TrainingConfig, _Mapping]] = ...) -> None: ...
+
+class ValidateTrainingConfigResponse(_message.Message):
+    __slots__ = ("violations", "warnings", "config")
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    violations: _containers.RepeatedCompositeFieldContainer[_market_pb2.Violation]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    config: TrainingConfig
+    def __init__(self, violations: _Optional[_Iterable[_Union[_market_pb2.Violation, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ...) -> None: ...
+
+class GetDefaultTrainingConfigRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetDefaultTrainingConfigResponse(_message.Message):
+    __slots__ = ("config", "config_version")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    config: TrainingConfig
+    config_version: int
+    def __init__(self, config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ...) -> None: ...

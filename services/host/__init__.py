@@ -1,8 +1,9 @@
 """What every server shares. A room is built in its `__main__` and served by one call:
 
-    settings = read_settings(DataSettings, "data")  # a ServerSettings subclass, read from MARKETML_DATA_*
-    metrics = Metrics()                             # rooms register their own counters in metrics.registry
-    application = DataApplication(Store(settings.database_url), …)
+    with explained_start("data"):                       # what cannot be used ends the process in one sentence
+        settings = read_settings(DataSettings, "data")  # a ServerSettings subclass, read from MARKETML_DATA_*
+        metrics = Metrics()                             # rooms register their own counters in metrics.registry
+        application = DataApplication(Store(settings.database_url), …)
     room = Room(
         "data",
         services=((data_pb2.DESCRIPTOR.services_by_name["DataService"], DataServicer(application)),),
@@ -23,6 +24,7 @@ from services.host.call import Call, invoke
 from services.host.metrics import Metrics
 from services.host.server import Room, Server, serve
 from services.host.settings import ServerSettings, SettingsError, read_settings
+from services.host.start import explained_start
 
 __all__ = [
     "Call",
@@ -31,6 +33,7 @@ __all__ = [
     "Server",
     "ServerSettings",
     "SettingsError",
+    "explained_start",
     "invoke",
     "read_settings",
     "serve",

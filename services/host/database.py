@@ -1,12 +1,12 @@
-"""The database of a room: one SQLite file by default, PostgreSQL when the URL says so, the same promises on both.
+"""The database of a room: a SQLite file, or PostgreSQL when the URL says so, with the same promises on both.
 
     database = open_database(settings.database_url, migrations=Path(__file__).with_name("migrations"))
-    with database.write() as connection:      # one transaction: commits at the end, rolls back on any exception
+    with database.write() as connection:  # a transaction: commits at the end, rolls back on any exception
         compare_and_set(connection, update(jobs).where(jobs.c.id == job, jobs.c.etag == seen).values(...))
 
-Acknowledged means durable: SQLite runs in WAL mode with `synchronous=FULL` (NORMAL lost acknowledged rows in 59
-of 60 simulated power cuts), PostgreSQL with its own default. Neither database keeps two read-modify-writes apart
-by itself, so every mutable row is changed by `compare_and_set`.
+Acknowledged means durable: SQLite runs in WAL mode with `synchronous=FULL` (NORMAL lost acknowledged rows in
+59 of 60 simulated power cuts), PostgreSQL with its own default. Neither database keeps two read-modify-writes
+apart by itself, so every mutable row is changed by `compare_and_set`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Database:
     def __init__(self, engine: Engine, lock_descriptor: int | None = None) -> None:
         self._lock_descriptor = lock_descriptor
         self._engine = engine
+        self._writes: Engine = engine
         self.dialect = engine.dialect.name
         if self.dialect == "sqlite":
             self._reads = engine.execution_options(sqlite_begin="DEFERRED")
@@ -47,7 +48,6 @@ class Database:
             self._reads = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            self._writes = engine
         # SQLite has one writer. Its own waiting is polling, in which the unlucky starve; this is a queue.
         self._writer = threading.Lock() if self.dialect == "sqlite" else None
 
@@ -70,8 +70,8 @@ class Database:
         Raises
         ------
         Unavailable
-            The database did not answer, or not in time. When that happened at the commit the outcome is unknown:
-            only the same `request_id` sent again can tell.
+            The database did not answer, or not in time. When that happened at the commit the outcome is
+            unknown: only the same `request_id` sent again can tell.
         ResourceExhausted, Aborted, DataLoss
             As `refusal_of` translates what the driver said. Other exceptions roll back and pass through.
         """
@@ -85,7 +85,8 @@ class Database:
             return
         if not self._writer.acquire(timeout=WAIT_SECONDS_MAX):
             raise Unavailable(
-                f"The database was busy with other writers for {WAIT_SECONDS_MAX:g} s; send the same request again.",
+                f"The database was busy with other writers for {WAIT_SECONDS_MAX:g} s; "
+                "send the same request again.",
                 reason=Reason.STORE_DOWN,
             )
         try:

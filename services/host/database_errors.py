@@ -33,9 +33,9 @@ _POSTGRESQL_DAMAGED = {"XX001", "XX002"}
 def refusal_of(error: Exception, *, writing: bool) -> Refusal | None:
     """The refusal that says what happened to the database, or None when `error` is nothing of that kind.
 
-    None also covers broken constraints, which mean something only to the store that declared them, and wrong SQL
-    (writing in a read transaction is that), which is a bug and has to look like one. `error` may come from
-    SQLAlchemy or straight from a driver. The refusal's text holds no SQL, path or address.
+    None also covers broken constraints, which mean something only to the store that declared them, and wrong
+    SQL (writing in a read transaction is that), which is a bug and has to look like one. `error` may come
+    from SQLAlchemy or straight from a driver. The refusal's text holds no SQL, path or address.
     """
     if isinstance(error, PoolTimeoutError):
         return ResourceExhausted(
@@ -47,7 +47,7 @@ def refusal_of(error: Exception, *, writing: bool) -> Refusal | None:
     driver_error = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(driver_error, sqlite3.Error):
         return _of_sqlite(driver_error, writing)
-    if hasattr(driver_error, "sqlstate"):
+    if driver_error is not None and hasattr(driver_error, "sqlstate"):
         return _of_postgresql(driver_error.sqlstate, type(driver_error).__name__, writing)
     return None
 

@@ -1,4 +1,4 @@
-"""Alembic at the start of a room, with no `alembic.ini` and no `env.py`: a room has `migrations/versions/*.py`."""
+"""Alembic at the start of a room, with no `alembic.ini` or `env.py`: a room has `migrations/versions/*.py`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _one_at_a_time = threading.Lock()  # `alembic.op` is a module-wide proxy
 def migrate(engine: Engine, folder: Path) -> None:
     """Bring the schema to the newest revision in `folder/versions`: all of it or nothing, in one transaction.
 
-    Processes that start at the same moment take turns (advisory lock on PostgreSQL, the file's writer on SQLite);
-    the later ones find nothing left to do. Foreign keys of SQLite are off while tables are rebuilt
+    Processes that start at the same moment take turns (advisory lock on PostgreSQL, the file's writer on
+    SQLite); the later ones find nothing left to do. Foreign keys of SQLite are off while tables are rebuilt
     (`op.batch_alter_table`) and are checked before the commit.
 
     Raises

@@ -1,4 +1,4 @@
-"""A small service for the tests of the host, its descriptor built at run time, and ways to serve and call it."""
+"""A small service for the tests of the host, its descriptor built at run time, and ways to call it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Word: Any = GetMessageClass(POOL.FindMessageTypeByName("marketml.test.Word"))
 
 
 class Echo:
-    """`text` says what to do; `on[text]` is called with the call, on the thread or loop where the method runs."""
+    """`text` says what to do; `on[text]` is called with the call, on the thread or loop of the method."""
 
     def __init__(self) -> None:
         self.on: dict[str, Callable[[Call], Any]] = {}

@@ -62,7 +62,8 @@ class Reason(StrEnum):
 @dataclass(frozen=True)
 class Violation:
     """One broken rule: `field` is the full path in the request (`rows[3].candle.high`), `rule` a short
-    lower-case identifier (`required`, `range`, `high_below_low`), `description` one sentence with the value."""
+    lower-case identifier (`required`, `range`, `high_below_low`), `description` one sentence with the
+    value."""
 
     field: str
     rule: str
@@ -164,7 +165,8 @@ class ResourceExhausted(Refusal):
 
 
 class Unavailable(Refusal):
-    """A part is down or draining, or the outcome is unknown. Send the same request (same request_id) again."""
+    """A part is down or draining, or the outcome is unknown. Send the same request (same request_id)
+    again."""
 
     reason = Reason.NEIGHBOUR_DOWN
 

@@ -1,0 +1,68 @@
+"""Fixtures that several rooms share. Helpers stand in tests/support."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before numpy and the learners are imported, and for every process the tests start: two spinning threads on
+# two busy cores took 182 s where passive ones took 4.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from tests.support.postgresql import PostgreSQL, serve_postgresql
+from tests.support.servers import RoomProcess
+
+# The same examples every time, so that a change is what broke a test; HYPOTHESIS_PROFILE=explore looks
+# further.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("explore", max_examples=500, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A skip that nobody reads about is a test that nobody misses.
+    if "s" not in config.option.reportchars:
+        config.option.reportchars += "s"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server for the session."""
+    with serve_postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database."""
+    with postgresql.new_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/database.sqlite"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture
+def start_room(tmp_path: Path) -> Iterator[Callable[..., RoomProcess]]:
+    """`start_room("data", threads_count=4)` starts a room as a process below `tmp_path`. All are stopped,
+    newest first, when the test ends, and the test fails when one leaves a process behind."""
+    with ExitStack() as rooms:
+
+        def start(name: str, **more: object) -> RoomProcess:
+            folder = tmp_path / name
+            folder.mkdir(exist_ok=True)
+            return rooms.enter_context(RoomProcess(name, folder, **more))  # type: ignore[arg-type]
+
+        yield start

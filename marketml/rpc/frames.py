@@ -1,25 +1,45 @@
 """Frames on the wire: Arrow tables cut into self-contained IPC streams of at most 1 MiB, and back.
 
-A chunk travels as `marketml.market.v1.FrameChunk`, which is one field of a response. `pack_chunk` writes such a
-response's bytes directly and `unpack_chunk` finds the Arrow bytes in them without a copy: a million candles
-pass protobuf's own parser twice otherwise. What comes from outside is checked before it is touched: one bad
-offset in an Arrow buffer is a segmentation fault, a declared length is an allocation.
+    for message in pack_table(table):                   # a servicer that streams a response with a FrameChunk
+        yield message
+    query = stream_bytes(channel, SERVICE.methods_by_name["QueryCandles"])
+    frame = to_frame(read_chunks(query(request)))       # its client
+    table = read_ipc(request.arrow_ipc, "arrow_ipc")    # a servicer that takes Arrow bytes from outside
+
+A chunk travels as `marketml.market.v1.FrameChunk`, which is one field of a response. `pack_chunk` writes
+such a response's bytes directly and `unpack_chunk` finds the Arrow bytes in them without a copy: a million
+candles pass protobuf's own parser twice otherwise. What comes from outside is checked before it is touched:
+one bad offset in an Arrow buffer is a segmentation fault, a declared length is an allocation.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import grpc
+import numpy as np
+import pandas as pd
 import pyarrow as pa
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from marketml.market.v1 import market_pb2
+from marketml.rpc.refusals import DataLoss, InvalidArgument, Reason, ResourceExhausted
 
 CHUNK_BYTES_MAX = 1024 * 1024
 TIME_COLUMN = "open_time"
+TIME_COLUMNS = (TIME_COLUMN, "time")  # the one a table has becomes the index of its DataFrame
 TIME_TYPE = pa.timestamp("us", tz="UTC")
+_ZONES = (None, "UTC", "+00:00", "Etc/UTC")  # others are names that this machine may not know
 
-# Tag and length of the response's field, tag and length of `arrow_ipc`, with lengths padded to three bytes: the
-# Arrow bytes start 8 bytes in, so that they are aligned wherever the message is.
-_HEAD_BYTES = 8
-_END_OF_STREAM_BYTES = 8
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_BATCH_OVERHEAD_BYTES = 512  # of a record batch's own metadata, before its columns
+_COLUMN_OVERHEAD_BYTES = 96  # node, buffer descriptions, padding
+
+_SCHEMA, _RECORD_BATCH = 1, 3  # flatbuffers' MessageHeader
 
 
 @dataclass(frozen=True)
@@ -32,3 +52,437 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def cut(table: pa.Table, bytes_max: int = CHUNK_BYTES_MAX) -> Iterator[bytes]:
+    """Cut a table into self-contained IPC streams of at most `bytes_max`; a table without rows gives one.
+
+    Raises
+    ------
+    ResourceExhausted
+        One row and the schema do not fit.
+    """
+    for parts in _cut(table, bytes_max):
+        yield b"".join(parts)
+
+
+def pack_chunk(ipc: bytes | pa.Buffer, sequence: int, field_number: int = 1) -> bytes:
+    """The serialised response whose field `field_number` (1 to 15) is this FrameChunk."""
+    return _packed([ipc], sequence, field_number)
+
+
+def pack_table(table: pa.Table, field_number: int = 1, first_sequence: int = 0) -> Iterator[bytes]:
+    """The serialised responses of a stream that carries `table`, as `pack_chunk` writes them."""
+    for sequence, parts in enumerate(_cut(table, CHUNK_BYTES_MAX), first_sequence):
+        yield _packed(parts, sequence, field_number)
+
+
+def unpack_chunk(message: bytes, field_number: int = 1) -> tuple[pa.Buffer, int] | None:
+    """The Arrow bytes (not copied) and the sequence in a serialised response; None when its first field is
+    another one than `field_number`, as in a `oneof`.
+
+    Raises
+    ------
+    DataLoss
+        The bytes are no such message.
+    """
+    try:
+        if _varint(message, 0)[0] != field_number << 3 | 2:
+            return None
+        start, end = _span(message, _varint(message, 0)[1], len(message))
+        ipc, sequence = pa.py_buffer(b""), 0
+        while start < end:
+            tag, start = _varint(message, start)
+            if tag == 1 << 3 | 2:
+                first, start = _span(message, start, end)
+                ipc = pa.py_buffer(message).slice(first, start - first)
+            elif tag == 2 << 3:
+                sequence, start = _varint(message, start)
+            else:
+                start = _skipped(message, tag, start, end)
+        if start != end:
+            raise ValueError
+    except (ValueError, IndexError):
+        raise _damaged(f"These {len(message)} bytes are no response with a frame chunk.") from None
+    return ipc, sequence
+
+
+def read_ipc(ipc: Any, field: str = "arrow_ipc", limits: Limits = DEFAULT_LIMITS) -> pa.Table:
+    """Read Arrow bytes from outside: everything is checked, nothing is copied.
+
+    Accepted are IPC streams of flat columns (bool, integers, floats, timestamps in UTC, text) in record
+    batches that are not compressed and use no dictionary.
+
+    Parameters
+    ----------
+    ipc
+        bytes, `pa.Buffer` or another buffer. The table refers to it.
+    field
+        Its path in the request, for the refusal.
+
+    Raises
+    ------
+    InvalidArgument
+        The bytes are no such stream; reason UNDECODABLE.
+    ResourceExhausted
+        More rows, columns or bytes than `limits` allow. Nothing was allocated for them.
+    """
+    buffer = pa.py_buffer(ipc)
+    if buffer.size > limits.bytes_max:
+        raise _too_many(field, "bytes", buffer.size, limits.bytes_max)
+    try:
+        _check_batches(memoryview(buffer), field, limits)
+        with pa.ipc.open_stream(buffer) as reader:
+            schema = reader.schema
+            if len(schema) > limits.columns_max:
+                raise _too_many(field, "columns", len(schema), limits.columns_max)
+            _check_types(schema, field)
+            batches = list(reader)
+        table = pa.Table.from_batches(batches, schema)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, struct.error) as error:
+        raise _undecodable(field, str(error) or type(error).__name__) from None
+    return table
+
+
+def read_chunks(
+    chunks: Iterable[market_pb2.FrameChunk | bytes],
+    limits: Limits = DEFAULT_LIMITS,
+    field_number: int = 1,
+) -> pa.Table:
+    """Read a whole frame from the messages of a response stream, as FrameChunk or as serialised responses.
+
+    Raises
+    ------
+    DataLoss
+        A chunk is absent, out of order, undecodable or has another schema than the first.
+    ResourceExhausted
+        More rows, columns or bytes than `limits` allow.
+    """
+    tables: list[pa.Table] = []
+    rows_left, bytes_left = limits.rows_max, limits.bytes_max
+    for expected, chunk in enumerate(chunks):
+        ipc, sequence = _opened(chunk, field_number)
+        if sequence != expected:
+            raise _damaged(f"The frame's chunk {expected} is missing: chunk {sequence} came in its place.")
+        try:
+            table = read_ipc(ipc, "chunk.arrow_ipc", Limits(rows_left, limits.columns_max, bytes_left))
+        except InvalidArgument as error:
+            raise _damaged(f"The frame's chunk {sequence} is damaged: {error.message}") from None
+        if tables and not table.schema.equals(tables[0].schema):
+            raise _damaged(f"The frame's chunk {sequence} has other columns than the first.")
+        rows_left -= table.num_rows
+        bytes_left -= pa.py_buffer(ipc).size
+        tables.append(table)
+    if not tables:
+        raise _damaged("The stream ended before the frame's first chunk.")
+    joined = pa.concat_tables(tables)
+    return joined.replace_schema_metadata(tables[0].schema.metadata)
+
+
+def stream_bytes(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
+    """A stub's method whose responses stay bytes, for `read_chunks` and `unpack_chunk`."""
+    assert method.containing_service is not None
+    call: Callable[..., Any] = channel.unary_stream(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=GetMessageClass(method.input_type).SerializeToString,
+        response_deserializer=None,
+    )
+    return call
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """A table as a DataFrame: index `open_time` or `time` (UTC, strictly increasing), the other columns as
+    they are; absent numbers are NaN. `attrs` holds the schema's metadata as text.
+
+    Raises
+    ------
+    DataLoss
+        There is no time column, or its values are absent or do not increase.
+    """
+    names = [name for name in TIME_COLUMNS if name in table.schema.names]
+    if not names or not pa.types.is_timestamp(table.schema.field(names[0]).type):
+        raise _damaged(f"The frame has no time column: {', '.join(table.schema.names[:20])}.")
+    name = names[0]
+    stamps = table.column(name).cast(TIME_TYPE)
+    if stamps.null_count:
+        raise _damaged(f"The frame's column {name} has {stamps.null_count} absent values.")
+    microseconds = stamps.cast(pa.int64()).to_numpy()
+    if not (microseconds[1:] > microseconds[:-1]).all():
+        raise _damaged(f"The frame's column {name} does not increase strictly.")
+    index = pd.DatetimeIndex(microseconds.view("datetime64[us]"), tz="UTC", name=name)
+    # Arrow fills pandas' block with all threads and from its own pool: three times faster than from NumPy.
+    frame: pd.DataFrame = table.drop_columns([name]).replace_schema_metadata().to_pandas()
+    frame.index = index
+    frame.attrs = {
+        key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+        for key, value in (table.schema.metadata or {}).items()
+    }
+    return frame
+
+
+def to_table(
+    frame: pd.DataFrame, *, metadata: dict[str, str] | None = None, increasing: bool = True
+) -> pa.Table:
+    """A DataFrame as the table that travels: its index is the first column, `open_time` or `time`.
+
+    Parameters
+    ----------
+    frame
+        Index named `open_time` or `time`, timezone-aware. Columns: numbers (become float64), bool,
+        timezone-aware times, text.
+    metadata
+        Becomes the schema's: `symbol`, `timeframe`, `digest`.
+    increasing
+        Refuse an index that does not increase strictly.
+
+    Raises
+    ------
+    InvalidArgument
+        The index or a column is none of these; the field is `frame.index` or `frame.<column>`.
+    """
+    index = frame.index
+    if index.name not in TIME_COLUMNS or not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+        raise InvalidArgument.of(
+            "frame.index",
+            "time_index",
+            f"must be a UTC DatetimeIndex named open_time or time, not {index.name!r} of {index.dtype}.",
+        )
+    if index.hasnans or (increasing and not (index.is_monotonic_increasing and index.is_unique)):
+        raise InvalidArgument.of(
+            "frame.index", "increasing", "must increase strictly and have no absent value."
+        )
+    arrays = [_timestamps(index, "frame.index")]
+    names = [str(index.name)]
+    for position, label in enumerate(frame.columns):
+        if not isinstance(label, str) or label in names:
+            raise InvalidArgument.of(
+                f"frame.columns[{position}]", "unique", f"must be text that is there once, not {label!r}."
+            )
+        names.append(label)
+        arrays.append(_column(frame.iloc[:, position], f"frame.{label}"))
+    return pa.table(arrays, names=names).replace_schema_metadata(metadata or None)
+
+
+def _cut(table: pa.Table, bytes_max: int) -> Iterator[list[Any]]:
+    """The parts whose concatenation is one IPC stream, for each chunk."""
+    schema = table.schema.serialize()
+    fixed_bytes = schema.size + len(_END_OF_STREAM) + _BATCH_OVERHEAD_BYTES
+    fixed_bytes += _COLUMN_OVERHEAD_BYTES * table.num_columns
+    row_bytes = max(1.0, table.nbytes / max(1, table.num_rows))
+    step = max(1, min(table.num_rows, int((bytes_max - fixed_bytes) / row_bytes)))
+    step -= step % 64 if step > 64 else 0  # whole bytes of bitmaps: slices then need no shifting
+    start = 0
+    while start < table.num_rows or start == 0:
+        batch = _batch(table.slice(start, step))
+        parts = [schema, batch.serialize(), _END_OF_STREAM]
+        if sum(len(part) for part in parts) > bytes_max:
+            if step == 1 or table.num_rows == 0:
+                raise ResourceExhausted(
+                    "frame_columns",
+                    f"A row of {table.num_columns} columns does not fit a chunk of {bytes_max} bytes.",
+                )
+            step = max(1, step // 2)  # text that is longer here than on average
+            continue
+        yield parts
+        start += step
+
+
+def _batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.to_batches()
+    if len(batches) > 1:
+        batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _packed(parts: list[Any], sequence: int, field_number: int) -> bytes:
+    if not 1 <= field_number <= 15:
+        raise ValueError(f"field_number must be 1 to 15, the tags of one byte: {field_number}.")
+    tail = b"" if sequence == 0 else b"\x10" + _written(sequence)
+    ipc_bytes = sum(len(part) for part in parts)
+    inner_bytes = 4 + ipc_bytes + len(tail)
+    # With lengths padded to three bytes the Arrow bytes start 8 bytes in: aligned wherever the message is.
+    head = bytes((field_number << 3 | 2, *_padded(inner_bytes), 1 << 3 | 2, *_padded(ipc_bytes)))
+    return b"".join([head, *parts, tail])
+
+
+def _padded(number: int) -> tuple[int, int, int]:
+    if number >= 1 << 21:
+        raise ValueError(f"A chunk must be shorter than 2 MiB: {number}.")
+    return number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14
+
+
+def _written(number: int) -> bytes:
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
+
+
+def _varint(message: bytes, start: int) -> tuple[int, int]:
+    """The number at `start` and where it ends."""
+    number = 0
+    for shift in range(0, 70, 7):
+        byte = message[start]
+        start += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, start
+    raise ValueError
+
+
+def _span(message: bytes, start: int, end: int) -> tuple[int, int]:
+    length, start = _varint(message, start)
+    if start + length > end:
+        raise ValueError
+    return start, start + length
+
+
+def _skipped(message: bytes, tag: int, start: int, end: int) -> int:
+    kind = tag & 7
+    if kind == 0:
+        return _varint(message, start)[1]
+    if kind == 2:
+        return _span(message, start, end)[1]
+    if kind in (1, 5):
+        return start + (8 if kind == 1 else 4)
+    raise ValueError
+
+
+def _opened(chunk: market_pb2.FrameChunk | bytes, field_number: int) -> tuple[Any, int]:
+    if isinstance(chunk, market_pb2.FrameChunk):
+        return chunk.arrow_ipc, chunk.sequence
+    opened = unpack_chunk(chunk, field_number)
+    if opened is None:
+        raise _damaged("A message of the stream carries no frame chunk.")
+    return opened
+
+
+def _check_batches(raw: memoryview, field: str, limits: Limits) -> None:
+    """Walk the stream's messages before Arrow does: kinds, lengths and compression are all in their heads."""
+    position = rows = count = 0
+    while position < len(raw):
+        marker, size = struct.unpack_from("<Ii", raw, position)
+        if marker != 0xFFFFFFFF or size < 0:
+            raise ValueError("a message has no head.")
+        position += 8
+        if size == 0:
+            break
+        head = raw[position : position + size]
+        kind, header, body_bytes = _message_head(head)
+        position += size + body_bytes
+        if body_bytes < 0 or position > len(raw):
+            raise ValueError("a message is longer than the stream.")
+        if kind != (_SCHEMA if count == 0 else _RECORD_BATCH):
+            raise ValueError("only a schema and record batches may be in it.")
+        if count > 0:
+            rows += _batch_rows(head, header, body_bytes, limits.columns_max)
+        if rows > limits.rows_max:
+            raise _too_many(field, "rows", rows, limits.rows_max)
+        count += 1
+    if count == 0:
+        raise ValueError("it has no schema.")
+    if position != len(raw):
+        raise ValueError("something follows its end.")
+
+
+def _message_head(head: memoryview) -> tuple[int, int, int]:
+    """Kind, position of the header table and body length of an encapsulated message."""
+    root = struct.unpack_from("<I", head, 0)[0]
+    kind = _slot(head, root, 1)
+    header = _slot(head, root, 2)
+    body = _slot(head, root, 3)
+    if kind is None or header is None:
+        raise ValueError("a message has no header.")
+    target = header + struct.unpack_from("<I", head, header)[0]
+    return head[kind], target, 0 if body is None else struct.unpack_from("<q", head, body)[0]
+
+
+def _batch_rows(head: memoryview, batch: int, body_bytes: int, columns_max: int) -> int:
+    """The rows of a record batch, after its buffers were found inside its body and not compressed."""
+    if _slot(head, batch, 3) is not None:
+        raise ValueError("record batches must not be compressed.")
+    length = _slot(head, batch, 0)
+    rows = 0 if length is None else struct.unpack_from("<q", head, length)[0]
+    if rows < 0:
+        raise ValueError("a record batch has a negative length.")
+    for position, (node_rows, nulls) in enumerate(_pairs(head, _slot(head, batch, 1))):
+        if node_rows != rows or not 0 <= nulls <= rows or position >= columns_max * 2:
+            raise ValueError("a column is not as long as its record batch.")
+    for offset, size in _pairs(head, _slot(head, batch, 2)):
+        if offset < 0 or size < 0 or offset % 8 or offset + size > body_bytes:
+            raise ValueError("a buffer lies outside its record batch.")
+    return int(rows)
+
+
+def _slot(head: memoryview, table: int, number: int) -> int | None:
+    """Where the field `number` of a flatbuffers table lies."""
+    vtable = table - struct.unpack_from("<i", head, table)[0]
+    if vtable < 0 or table < 0:
+        raise ValueError("a table lies outside its message.")
+    size = struct.unpack_from("<H", head, vtable)[0]
+    if 4 + 2 * number + 2 > size:
+        return None
+    offset = struct.unpack_from("<H", head, vtable + 4 + 2 * number)[0]
+    return table + offset if offset else None
+
+
+def _pairs(head: memoryview, slot: int | None) -> Iterator[tuple[int, int]]:
+    if slot is None:
+        return
+    start = slot + struct.unpack_from("<I", head, slot)[0]
+    count = struct.unpack_from("<I", head, start)[0]
+    raw = head[start + 4 : start + 4 + 16 * count]
+    if len(raw) != 16 * count:
+        raise ValueError("a list is longer than its message.")
+    yield from struct.iter_unpack("<qq", raw)
+
+
+def _check_types(schema: pa.Schema, field: str) -> None:
+    types = pa.types
+    allowed = (types.is_boolean, types.is_integer, types.is_floating, types.is_timestamp, types.is_string)
+    for column in schema:
+        is_elsewhere = types.is_timestamp(column.type) and column.type.tz not in _ZONES
+        if is_elsewhere or not any(is_kind(column.type) for is_kind in allowed):
+            raise _undecodable(field, f"column {column.name[:100]!r} has the type {str(column.type)[:100]}.")
+    if len(set(schema.names)) != len(schema.names):
+        raise _undecodable(field, "two columns have the same name.")
+
+
+def _column(series: pd.Series[Any], field: str) -> pa.Array:
+    kind = series.dtype
+    if isinstance(kind, pd.DatetimeTZDtype):
+        return _timestamps(series, field)
+    if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_string_dtype(kind):
+        try:
+            wanted = pa.bool_() if pd.api.types.is_bool_dtype(kind) else pa.string()
+            return pa.Array.from_pandas(series, type=wanted)
+        except (pa.ArrowException, TypeError, ValueError):
+            pass
+    elif pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind):
+        return pa.array(series.to_numpy(dtype="float64", na_value=np.nan))
+    raise InvalidArgument.of(
+        field, "type", f"must hold numbers, true/false, times with a zone or text, not {kind}."
+    )
+
+
+def _timestamps(values: Any, field: str) -> pa.Array:
+    try:
+        return pa.Array.from_pandas(values).cast(TIME_TYPE)
+    except pa.ArrowException:
+        raise InvalidArgument.of(field, "microseconds", "must be whole microseconds.") from None
+
+
+def _undecodable(field: str, what: str) -> InvalidArgument:
+    sentence = f"must be an Arrow IPC stream of flat columns: {what[:200]}"
+    return InvalidArgument.of(field, "undecodable", sentence, Reason.UNDECODABLE)
+
+
+def _damaged(sentence: str) -> DataLoss:
+    return DataLoss(sentence, Reason.UNDECODABLE)
+
+
+def _too_many(field: str, what: str, count: int, limit: int) -> ResourceExhausted:
+    return ResourceExhausted(f"frame_{what}", f"{field}: at most {limit} {what} are taken, not {count}.")

@@ -1,0 +1,1 @@
+"""One client per room: DataFrames in, DataFrames out, refusals raised as the rooms raised them."""

@@ -55,18 +55,27 @@ class MetricsDoor:
         self._metrics = metrics
         self._is_ready = is_ready
         self._server: asyncio.Server | None = None
+        self._visits: set[asyncio.Task[None]] = set()
 
     async def open(self, address: str) -> int:
         """Listen; returns the port."""
         host, port = split_address(address)
-        self._server = await asyncio.start_server(self._answer, host, port, limit=8192)
+        self._server = await asyncio.start_server(self._receive, host, port, limit=8192)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end the visits of callers who have not finished asking."""
         if self._server is not None:
             self._server.close()
+            for visit in self._visits:
+                visit.cancel()
+            await asyncio.gather(*self._visits, return_exceptions=True)
             await self._server.wait_closed()
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visit = asyncio.create_task(self._answer(reader, writer))
+        self._visits.add(visit)
+        visit.add_done_callback(self._visits.discard)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

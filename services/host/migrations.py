@@ -1,4 +1,4 @@
-"""Alembic at the start of a room, with no `alembic.ini`, no `env.py`: a room has `migrations/versions/*.py`."""
+"""Alembic at the start of a room, without `alembic.ini` and `env.py`: just `migrations/versions/*.py`."""
 
 from __future__ import annotations
 

@@ -109,12 +109,13 @@ class Server:
             raise SettingsError(f"metrics_address cannot be bound: {error.strerror}.") from None
         self._opened.push_async_callback(door.close)
 
-        own = dict(self._boundary.handlers(_HEALTH, self._health, is_admitted=False))
-        apart = self._grpc_server(own)
+        health = dict(self._boundary.handlers(_HEALTH, self._health, is_admitted=False))
+        apart = self._grpc_server(health)
         self.health_port = _bind(apart, "health_address", settings.health_target(), None)
         await apart.start()
         self._opened.push_async_callback(apart.stop, None)
 
+        own = dict(health)  # a dictionary of its own: the port of health is plaintext and serves nothing else
         for service, servicer in self._room.services:
             own |= self._boundary.handlers(service, servicer, endless=self._room.endless)
         if settings.reflection:

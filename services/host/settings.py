@@ -58,7 +58,7 @@ class ServerSettings:
     unary_queue_count: int = 32
     streams_count: int = 2000
 
-    unary_deadline_seconds: float = 30.0  # the longest call, and the deadline of a caller who names none
+    unary_deadline_seconds: float = 30.0  # of a caller who names none; so are the next two
     upload_deadline_seconds: float = 600.0
     stream_deadline_seconds: float = 3600.0
     stream_write_seconds: float = 30.0  # a reader who takes no message for so long loses the stream

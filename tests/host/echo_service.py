@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from marketml.rpc import channels
 from marketml.rpc.refusals import NotFound, Refusal
-from services.host import Call, Room, Server, ServerSettings
+from services.host import Call, Room, ServerSettings
+from tests.support.servers import Served, serve_in_process
 
 FILE = descriptor_pb2.FileDescriptorProto(
     name="marketml/test/echo.proto", package="marketml.test", syntax="proto3"
@@ -50,7 +50,7 @@ for _name, _takes, _gives in [
     )
 
 POOL = descriptor_pool.Default()
-POOL.Add(FILE) if hasattr(POOL, "Add") else POOL.AddSerializedFile(FILE.SerializeToString())
+POOL.AddSerializedFile(FILE.SerializeToString())
 SERVICE: Any = POOL.FindServiceByName("marketml.test.EchoService")
 Word: Any = GetMessageClass(POOL.FindMessageTypeByName("marketml.test.Word"))
 
@@ -131,56 +131,12 @@ def call(channel: Any, name: str, **arguments: Any) -> Any:
     )
 
 
-class Served:
-    """A server on a loop of its own thread."""
-
-    def __init__(self, room: Room, settings: ServerSettings) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.room = room
-        self.server: Server = self.run(self._made(room, settings))
-        self._is_stopped = False
-
-    async def _made(self, room: Room, settings: ServerSettings) -> Server:
-        server = Server(room, settings)
-        await server.start()
-        return server
-
-    def run(self, coroutine: Any, timeout: float = 30) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
-
-    def begin_stop(self, grace_seconds: float) -> Any:
-        self._is_stopped = True
-        return asyncio.run_coroutine_threadsafe(self.server.stop(grace_seconds), self._loop)
-
-    def close(self) -> None:
-        if not self._is_stopped:
-            self.run(self.server.stop(0.5))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.server.port}"
-
-    @property
-    def health_target(self) -> str:
-        return f"127.0.0.1:{self.server.health_port}"
-
-    def value(self, name: str, **labels: str) -> float:
-        return self.room.metrics.registry.get_sample_value(name, labels) or 0.0
-
-
 @contextmanager
 def served(echo: Echo, **settings: Any) -> Iterator[Served]:
+    """A server of the echo room inside this process."""
     room = Room("test", ((SERVICE, echo),), endless=frozenset({"WatchWords"}))
-    running = Served(room, ServerSettings(**settings))
-    try:
+    with serve_in_process(room, ServerSettings(**settings)) as running:
         yield running
-    finally:
-        running.close()
 
 
 @contextmanager
@@ -188,15 +144,6 @@ def serving(echo: Echo, **settings: Any) -> Iterator[tuple[Served, Any]]:
     """A server and a channel to it."""
     with served(echo, **settings) as running, channels.open_channel(running.target) as channel:
         yield running, channel
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Poll until the condition holds; its value."""
-    until = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < until, "the condition never came true"
-        time.sleep(0.01)
-    return value
 
 
 def refusal_of(function: Callable[[], Any]) -> Refusal:

@@ -22,7 +22,8 @@ class Columns:
     Parameters
     ----------
     frame : DataFrame (bars, columns)
-        Index `open_time`, UTC, strictly increasing, as the data room's QueryFrame gives it. Columns may be absent.
+        Index `open_time`, UTC, strictly increasing, as the data room's QueryFrame gives it. Columns may be
+        absent.
     timeframe : timedelta
     """
 
@@ -40,8 +41,8 @@ class Columns:
     def __getitem__(self, name: str) -> Floats:
         """The column as float64 (bars,), read-only.
 
-        A column the frame lacks is all NaN; an infinite value is NaN; a flag is 0 or 1; a time is seconds since
-        the epoch.
+        A column the frame lacks is all NaN; an infinite value is NaN; a flag is 0 or 1; a time is in seconds
+        since the epoch.
         """
         return self.shared(("column", name), lambda: self._read(name))
 
@@ -65,7 +66,7 @@ class Columns:
         column = self._frame[name]
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
             epoch = pd.Timestamp(0, tz=column.dt.tz)
-            return ((column - epoch) / pd.Timedelta(seconds=1)).to_numpy(np.float64, copy=True)
-        values = column.to_numpy(np.float64, na_value=np.nan, copy=True)
+            return np.array((column - epoch) / pd.Timedelta(seconds=1), dtype=np.float64)
+        values: Floats = column.to_numpy(np.float64, na_value=np.nan, copy=True)
         values[np.isinf(values)] = np.nan
-        return np.ascontiguousarray(values)
+        return values

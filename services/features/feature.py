@@ -35,8 +35,9 @@ class Feature:
         The columns of the aligned frame it reads.
     parameters : mapping of str to number
     lookback_bars : int
-        How many bars before the current one its value needs. A recursive feature (EMA, Wilder) counts the bars
-        after which its start no longer matters to one part in 1e12; before that it is NaN.
+        How many bars before the current one its value needs, and the whole of what it reads: on a history
+        that starts there it is the same to the last bit, and NaN on a shorter one. An exponential mean looks
+        back until what lies further would weigh less than one part in 1e12.
     description : str
         The formula in one line, its unit, and its source where it has one.
     compute : callable

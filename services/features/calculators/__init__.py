@@ -1,0 +1,17 @@
+"""The catalogue: every feature there is, by family."""
+
+from __future__ import annotations
+
+from services.features.calculators import series, statistical, technical
+from services.features.feature import Family, Feature
+
+_FAMILIES: dict[Family, tuple[Feature, ...]] = {
+    Family.TECHNICAL: technical.FEATURES,
+    Family.STATISTICAL: statistical.FEATURES,
+    Family.SERIES: series.FEATURES,
+}
+
+
+def features_of(family: Family) -> tuple[Feature, ...]:
+    """The features of one family, in the order of their columns; names are unique over all families."""
+    return _FAMILIES[family]

@@ -1,0 +1,148 @@
+"""Intermediates that several features read, computed once per frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.features.calculators import windows
+from services.features.calculators.windows import logarithm, ratio
+from services.features.columns import Columns, Floats
+
+
+def lagged(columns: Columns, name: str, bars: int) -> Floats:
+    return columns.shared(("lag", name, bars), lambda: windows.lag(columns[name], bars))
+
+
+def change(columns: Columns, name: str, bars: int) -> Floats:
+    """The relative change over `bars`, as a fraction."""
+    return columns.shared(
+        ("change", name, bars), lambda: ratio(columns[name], lagged(columns, name, bars)) - 1.0
+    )
+
+
+def log_returns(columns: Columns) -> Floats:
+    return columns.shared(
+        ("log_returns",), lambda: logarithm(ratio(columns["close"], lagged(columns, "close", 1)))
+    )
+
+
+def mean(columns: Columns, name: str, window: int) -> Floats:
+    return columns.shared(("mean", name, window), lambda: windows.means(columns[name], window))
+
+
+def central_sums(columns: Columns, name: str, window: int) -> tuple[Floats, Floats, Floats, Floats]:
+    return columns.shared(("central_sums", name, window), lambda: windows.central_sums(columns[name], window))
+
+
+def extremes(columns: Columns, name: str, window: int) -> tuple[Floats, Floats, Floats, Floats]:
+    return columns.shared(("extremes", name, window), lambda: windows.extremes(columns[name], window))
+
+
+def lowest(columns: Columns, name: str, window: int) -> Floats:
+    return extremes(columns, name, window)[0]
+
+
+def highest(columns: Columns, name: str, window: int) -> Floats:
+    return extremes(columns, name, window)[1]
+
+
+def quartiles(columns: Columns, name: str, window: int) -> tuple[Floats, ...]:
+    """The 25, 50 and 75 % quantiles."""
+    return columns.shared(
+        ("quartiles", name, window), lambda: windows.quantiles(columns[name], window, (0.25, 0.5, 0.75))
+    )
+
+
+def slope(columns: Columns, name: str, window: int) -> Floats:
+    return columns.shared(("slope", name, window), lambda: windows.slopes(columns[name], window))
+
+
+def typical_price(columns: Columns) -> Floats:
+    return columns.shared(
+        ("typical_price",), lambda: (columns["high"] + columns["low"] + columns["close"]) / 3.0
+    )
+
+
+def true_range(columns: Columns) -> Floats:
+    """Wilder (1978): the bar's range together with the previous close."""
+
+    def compute() -> Floats:
+        before = lagged(columns, "close", 1)
+        return np.maximum(columns["high"], before) - np.minimum(columns["low"], before)
+
+    return columns.shared(("true_range",), compute)
+
+
+def average_true_range(columns: Columns, period: int) -> Floats:
+    return columns.shared(
+        ("average_true_range", period), lambda: windows.wilder_means(true_range(columns), period)
+    )
+
+
+def realized_volatility(columns: Columns, window: int) -> Floats:
+    """Sample deviation of the last `window` log returns, scaled to a day; looks `window` bars back."""
+    return columns.shared(
+        ("realized_volatility", window),
+        lambda: windows.deviations(log_returns(columns), window) * np.sqrt(columns.bars_per_day),
+    )
+
+
+def volatility_spike(columns: Columns, window: int) -> Floats:
+    """Realized volatility over its own mean; looks 2 `window` - 1 bars back."""
+
+    def compute() -> Floats:
+        volatility = realized_volatility(columns, window)
+        return ratio(volatility, windows.means(volatility, window))
+
+    return columns.shared(("volatility_spike", window), compute)
+
+
+def volume_ratio(columns: Columns, window: int) -> Floats:
+    return columns.shared(
+        ("volume_ratio", window), lambda: ratio(columns["volume"], mean(columns, "volume", window))
+    )
+
+
+def trend_strength(columns: Columns, short: int, long: int) -> Floats:
+    return columns.shared(
+        ("trend_strength", short, long),
+        lambda: ratio(mean(columns, "close", short), mean(columns, "close", long)) - 1.0,
+    )
+
+
+BREAKOUT_ATR_PERIOD = 14
+BREAKOUT_ATR_BARS = windows.wilder_bars(BREAKOUT_ATR_PERIOD) + 1
+
+
+def breakout_strength(columns: Columns, window: int) -> Floats:
+    """How far the close lies outside the range of the `window` bars before it, in average true ranges."""
+
+    def compute() -> Floats:
+        above = columns["close"] - windows.lag(highest(columns, "high", window), 1)
+        below = columns["close"] - windows.lag(lowest(columns, "low", window), 1)
+        outside = np.maximum(above, 0.0) + np.minimum(below, 0.0)
+        return ratio(outside, average_true_range(columns, BREAKOUT_ATR_PERIOD))
+
+    return columns.shared(("breakout_strength", window), compute)
+
+
+def relative_strength(columns: Columns, period: int) -> Floats:
+    """Wilder's RSI, 0 to 100; looks `wilder_bars(period)` + 1 bars back; NaN where nothing moved."""
+
+    def compute() -> Floats:
+        move = columns["close"] - lagged(columns, "close", 1)
+        gain = windows.wilder_means(np.maximum(move, 0.0), period)
+        loss = windows.wilder_means(np.maximum(-move, 0.0), period)
+        return 100.0 * ratio(gain, gain + loss)
+
+    return columns.shared(("relative_strength", period), compute)
+
+
+def stochastic(columns: Columns, window: int) -> Floats:
+    """Where the close lies between the window's lowest low and highest high, 0 to 100."""
+
+    def compute() -> Floats:
+        low = lowest(columns, "low", window)
+        return 100.0 * ratio(columns["close"] - low, highest(columns, "high", window) - low)
+
+    return columns.shared(("stochastic", window), compute)

@@ -1,0 +1,16 @@
+"""The technical family: indicators of price and volume, group by group."""
+
+from __future__ import annotations
+
+from services.features.calculators import interaction, momentum, pattern, price, trend, volatility, volume
+from services.features.feature import Feature
+
+FEATURES: tuple[Feature, ...] = (
+    *price.FEATURES,
+    *volatility.FEATURES,
+    *volume.FEATURES,
+    *trend.FEATURES,
+    *momentum.FEATURES,
+    *pattern.FEATURES,
+    *interaction.FEATURES,
+)

@@ -1,0 +1,248 @@
+"""Statistics of the last bars, each from the bars of its own window and nothing else.
+
+No running sums: every value is computed afresh from its window, so it does not depend on where the history
+starts, not in the last bit, and a missing value or a huge one is forgotten the moment it leaves the window.
+A window that reaches before the first bar, or holds a missing value, gives NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from services.features.columns import Floats
+
+_BLOCK = 2048  # bars a pass works on at a time: they stay in the first-level cache
+_INPUT = numba.types.Array(numba.float64, 1, "C", readonly=True)
+_OUTPUT = numba.float64[::1]
+
+FORGOTTEN = 1e-12
+
+
+def _compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Floats]]:
+    compiled: Callable[[Callable[..., Any]], Callable[..., Floats]] = numba.njit(
+        signature, nogil=True, cache=True
+    )
+    return compiled
+
+
+def exponential_bars(alpha: float) -> int:
+    """How many bars back an exponential mean looks: what lies further would weigh under `FORGOTTEN`."""
+    return math.ceil(math.log(FORGOTTEN) / math.log1p(-alpha))
+
+
+def ema_bars(span: int) -> int:
+    return exponential_bars(2.0 / (span + 1.0))
+
+
+def wilder_bars(period: int) -> int:
+    return exponential_bars(1.0 / period)
+
+
+@_compiled(_OUTPUT(_INPUT, _INPUT))
+def _weighted_differences(x, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Sum of weights[i] * (x[t - i] - x[t]): exactly zero over a constant window, and no cancellation."""
+    back = weights.size - 1
+    result = np.full(x.size, np.nan)
+    for start in range(back, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        now, out = x[start:stop], result[start:stop]
+        out[:] = 0.0
+        for i in range(back, -1, -1):
+            weight = weights[i]
+            then = x[start - i : stop - i]
+            for k in range(stop - start):
+                out[k] += weight * (then[k] - now[k])
+    return result
+
+
+@_compiled(numba.float64[:, ::1](_INPUT, _INPUT, numba.int64))
+def _central_sums(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Rows: sums of squared, cubed and fourth powers of the deviations from the window's mean."""
+    result = np.full((3, x.size), np.nan)
+    for start in range(window - 1, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        mean = means[start:stop]
+        second, third, fourth = result[0, start:stop], result[1, start:stop], result[2, start:stop]
+        second[:] = 0.0
+        third[:] = 0.0
+        fourth[:] = 0.0
+        for i in range(window - 1, -1, -1):
+            then = x[start - i : stop - i]
+            for k in range(stop - start):
+                deviation = then[k] - mean[k]
+                square = deviation * deviation
+                second[k] += square
+                third[k] += square * deviation
+                fourth[k] += square * square
+    return result
+
+
+@_compiled(_OUTPUT(_INPUT, _INPUT, _INPUT, _INPUT, numba.int64))
+def _central_products(x, x_means, y, y_means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.full(x.size, np.nan)
+    for t in range(window - 1, x.size):
+        total = 0.0
+        for i in range(window - 1, -1, -1):
+            total += (x[t - i] - x_means[t]) * (y[t - i] - y_means[t])
+        result[t] = total
+    return result
+
+
+@_compiled(_OUTPUT(_INPUT, _INPUT, numba.int64))
+def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.full(x.size, np.nan)
+    for t in range(window - 1, x.size):
+        total = 0.0
+        for i in range(window - 1, -1, -1):
+            total += abs(x[t - i] - means[t])
+        result[t] = total / window
+    return result
+
+
+@_compiled(numba.float64[:, ::1](_INPUT, numba.int64))
+def _extremes(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Rows: lowest, highest, bars since the newest lowest, bars since the newest highest."""
+    result = np.full((4, x.size), np.nan)
+    for t in range(window - 1, x.size):
+        lowest = highest = x[t]
+        since_lowest = since_highest = 0
+        missing = np.isnan(x[t])
+        for i in range(1, window):
+            value = x[t - i]
+            missing = missing or np.isnan(value)
+            if value < lowest:
+                lowest, since_lowest = value, i
+            if value > highest:
+                highest, since_highest = value, i
+        if not missing:
+            result[0, t], result[1, t] = lowest, highest
+            result[2, t], result[3, t] = since_lowest, since_highest
+    return result
+
+
+@_compiled(numba.float64[:, ::1](_INPUT, numba.int64, _INPUT))
+def _quantiles(x, window, probabilities):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """One row per probability; the window is kept sorted, so a step costs one removal and one insertion."""
+    result = np.full((probabilities.size, x.size), np.nan)
+    ordered = np.empty(window + 1)
+    held = 0
+    for t in range(x.size):
+        if t >= window and not np.isnan(x[t - window]):
+            at = np.searchsorted(ordered[:held], x[t - window])
+            held -= 1
+            for i in range(at, held):
+                ordered[i] = ordered[i + 1]
+        if not np.isnan(x[t]):
+            at = np.searchsorted(ordered[:held], x[t])
+            for i in range(held, at, -1):
+                ordered[i] = ordered[i - 1]
+            ordered[at] = x[t]
+            held += 1
+        if held == window:
+            for row in range(probabilities.size):
+                position = probabilities[row] * (window - 1)
+                below = min(int(position), window - 1)
+                above = min(below + 1, window - 1)
+                step = ordered[above] - ordered[below]
+                result[row, t] = ordered[below] + (position - below) * step
+    return result
+
+
+def lag(x: Floats, bars: int) -> Floats:
+    """The value `bars` earlier."""
+    result = np.full(x.size, np.nan)
+    result[bars:] = x[: max(x.size - bars, 0)]
+    return result
+
+
+def means(x: Floats, window: int) -> Floats:
+    return x + _weighted_differences(x, np.full(window, 1.0 / window))
+
+
+def sums(x: Floats, window: int) -> Floats:
+    return means(x, window) * window
+
+
+def exponential_means(x: Floats, alpha: float) -> Floats:
+    """Weights (1 - alpha)^i over `exponential_bars(alpha)` bars back, scaled to sum to one.
+
+    What TA-Lib's recursion tends to, whatever it was started with; here without a start.
+    """
+    weights = (1.0 - alpha) ** np.arange(exponential_bars(alpha) + 1.0)
+    return x + _weighted_differences(x, weights / weights.sum())
+
+
+def emas(x: Floats, span: int) -> Floats:
+    """Exponential means with alpha = 2 / (span + 1)."""
+    return exponential_means(x, 2.0 / (span + 1.0))
+
+
+def wilder_means(x: Floats, period: int) -> Floats:
+    """Wilder's smoothing: exponential means with alpha = 1 / period (Wilder 1978)."""
+    return exponential_means(x, 1.0 / period)
+
+
+def slopes(x: Floats, window: int) -> Floats:
+    """Least-squares slope against time, per bar."""
+    time = np.arange(window - 1, -1, -1.0)  # of the weight at i bars back
+    centred = time - time.mean()
+    return _weighted_differences(x, centred / (centred @ centred))
+
+
+def central_sums(x: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """The window's mean, and the sums of powers two to four of the deviations from it."""
+    mean = means(x, window)
+    second, third, fourth = _central_sums(x, mean, window)
+    return mean, second, third, fourth
+
+
+def deviations(x: Floats, window: int) -> Floats:
+    """Sample standard deviation (divisor window - 1)."""
+    return np.sqrt(central_sums(x, window)[1] / (window - 1))
+
+
+def mean_absolute_deviations(x: Floats, window: int) -> Floats:
+    return _absolute_deviations(x, means(x, window), window)
+
+
+def correlations(x: Floats, y: Floats, window: int) -> Floats:
+    """Pearson's correlation; NaN where either is constant over the window."""
+    x_means, y_means = means(x, window), means(y, window)
+    products = _central_products(x, x_means, y, y_means, window)
+    x_squares = _central_products(x, x_means, x, x_means, window)
+    y_squares = _central_products(y, y_means, y, y_means, window)
+    return np.clip(ratio(products, np.sqrt(x_squares) * np.sqrt(y_squares)), -1.0, 1.0)
+
+
+def extremes(x: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Lowest and highest value, and how many bars ago each was (the newest one of several)."""
+    lowest, highest, since_lowest, since_highest = _extremes(x, window)
+    return lowest, highest, since_lowest, since_highest
+
+
+def quantiles(x: Floats, window: int, probabilities: tuple[float, ...]) -> tuple[Floats, ...]:
+    """Quantiles of the window, linear between order statistics."""
+    return tuple(_quantiles(x, window, np.array(probabilities)))
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """The quotient; NaN where the denominator is zero."""
+    quotient = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0.0)
+    return quotient
+
+
+def logarithm(x: Floats) -> Floats:
+    """The natural logarithm; NaN where x is not positive."""
+    return np.log(x, out=np.full(x.shape, np.nan), where=x > 0.0)
+
+
+def flag(condition: Any, *known: Floats) -> Floats:
+    """1 where the condition holds, 0 where not, NaN where one of `known` is missing."""
+    missing = np.isnan(known).any(axis=0)
+    return np.where(missing, np.nan, np.asarray(condition, dtype=np.float64))

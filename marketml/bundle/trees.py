@@ -44,7 +44,7 @@ class TreeArrays:
     node_offsets : ndarray of int64, shape (trees + 1,)
     feature : ndarray of int32, shape (nodes,)
     threshold : ndarray, shape (nodes,)
-        Never NaN. Infinite only in a forest (every value left, missing ones right).
+        Never NaN or -infinity. Infinity sends every value left (but XGBoost's +infinity), missing ones right.
     left, right : ndarray of int32, shape (nodes,)
     default_left : ndarray of uint8, shape (nodes,)
         0 or 1.

@@ -98,8 +98,8 @@ def require_trees(node: Trees, trees: TreeArrays) -> None:
         )
     in_range = (trees.feature >= 0) & (trees.feature < node.features)
     require("feature", in_range, "range", f"must be from 0 to {node.features - 1}.")
-    orderly = ~np.isnan(trees.threshold) if forest else np.isfinite(trees.threshold)
-    require("threshold", orderly, "finite", "must be a number." if forest else "must be finite.")
+    orderly = trees.threshold > -np.inf  # NaN is not
+    require("threshold", orderly, "number", "must be a number above -infinity.")
     require("default_left", trees.default_left <= 1, "range", "must be 0 or 1.")
     known = trees.missing <= MISSING_NAN
     if node.library is not Library.LIGHTGBM:

@@ -22,6 +22,7 @@ class _Library(Protocol):
     KIND: str
 
     def predict_probabilities(self, fitted: Fitted, features: Matrix) -> Probabilities: ...
+    def raw_scores(self, fitted: Fitted, features: Matrix) -> npt.NDArray[np.float64]: ...
     def gains(self, fitted: Fitted) -> npt.NDArray[np.float64]: ...
 
 
@@ -83,6 +84,14 @@ def fit(parameters: ModelParameters, request: FitRequest) -> Fitted:
 def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
     """Class probabilities, float64 (rows, classes)."""
     return _LIBRARY_OF[fitted.kind].predict_probabilities(fitted, features)
+
+
+def raw_scores(fitted: Fitted, features: Matrix) -> npt.NDArray[np.float64]:
+    """Scores before any link function, float64 (rows, width).
+
+    One column (the second class) for two boosted classes, else one per class; of a forest its probabilities.
+    """
+    return _LIBRARY_OF[fitted.kind].raw_scores(fitted, features)
 
 
 def importances(fitted: Fitted) -> npt.NDArray[np.float64]:

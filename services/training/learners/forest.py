@@ -86,6 +86,11 @@ def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
     return found
 
 
+def raw_scores(fitted: Fitted, features: Matrix) -> npt.NDArray[np.float64]:
+    """The probabilities: a forest has no link function."""
+    return predict_probabilities(fitted, features)
+
+
 def gains(fitted: Fitted) -> npt.NDArray[np.float64]:
     """Mean impurity decrease of the splits on each feature, float64 (features,)."""
     return np.asarray(fitted.model.feature_importances_, dtype=np.float64)

@@ -92,6 +92,12 @@ def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
     return predicted if fitted.class_count > 2 else np.column_stack((1.0 - predicted, predicted))
 
 
+def raw_scores(fitted: Fitted, features: Matrix) -> npt.NDArray[np.float64]:
+    """Scores before the link function, float64 (rows, 1 for two classes else classes)."""
+    found = fitted.model.predict(features, raw_score=True, num_threads=fitted.threads)
+    return np.asarray(found, dtype=np.float64).reshape(features.shape[0], -1)
+
+
 def gains(fitted: Fitted) -> npt.NDArray[np.float64]:
     """Total gain of the splits on each feature, float64 (features,)."""
     return np.asarray(fitted.model.feature_importance("gain"), dtype=np.float64)
@@ -121,7 +127,7 @@ def _settings(parameters: LightgbmParameters, request: FitRequest) -> dict[str, 
         "max_bin": parameters.max_bin,
         "seed": request.seed,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,  # row-wise sums are cut into blocks whose number is that of the threads
         "num_threads": request.threads,
         "verbosity": -1,
     }

@@ -87,6 +87,12 @@ def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
     return predicted if fitted.class_count > 2 else np.column_stack((1.0 - predicted, predicted))
 
 
+def raw_scores(fitted: Fitted, features: Matrix) -> npt.NDArray[np.float64]:
+    """Scores before the link function, float64 (rows, 1 for two classes else classes)."""
+    found = fitted.model.inplace_predict(features, predict_type="margin")
+    return np.asarray(found, dtype=np.float64).reshape(features.shape[0], -1)
+
+
 def gains(fitted: Fitted) -> npt.NDArray[np.float64]:
     """Total gain of the splits on each feature, float64 (features,)."""
     found = np.zeros(fitted.feature_count)

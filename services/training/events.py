@@ -76,7 +76,7 @@ class Stop(StrEnum):
     KEEP_BEST = "keep_best"
 
 
-class Discarded(Exception):  # noqa: N818  (an outcome asked for, not an error)
+class Discarded(Exception):
     """The run was told to stop and keep nothing."""
 
 

@@ -43,6 +43,7 @@ from services.training.scores import (
     score,
     summarise,
 )
+from services.training.seeds import stream
 from services.training.splits import Rows, SplitProof
 
 FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
@@ -207,7 +208,7 @@ class _Run:
                     else Validation(table(held_out), stopping.patience_rounds)
                 ),
                 class_count=len(samples.class_names),
-                seed=int(_generator(self.seed, consumer).integers(2**31 - 1)),
+                seed=int(stream(self.seed, consumer).integers(2**31 - 1)),
                 threads=self.plan.threads,
                 on_round=on_round,
                 check=lambda: self.control.poll() and not already_capped,
@@ -249,7 +250,7 @@ class _Run:
                 block_rows(samples.t0[test], samples.t1[test]),
                 plan.interval_draws,
                 plan.interval_level,
-                _generator(self.seed, "final_test"),
+                stream(self.seed, "final_test"),
             ),
             importances=learners.importances(fitted),
             proofs=tuple(self.proofs),
@@ -284,8 +285,3 @@ class _Run:
         if fraction > self.fraction:
             self.fraction = fraction
             self.events(Progress(fraction))
-
-
-def _generator(seed: int, consumer: str) -> np.random.Generator:
-    """The random stream of one consumer: the same however many others there are."""
-    return np.random.default_rng(np.random.SeedSequence([seed, *consumer.encode()]))

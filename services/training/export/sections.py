@@ -1,0 +1,87 @@
+"""The manifest's sections that follow from a result: plain JSON; a number that does not exist is null."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from marketml.bundle.canonical import JsonObject
+from services.training.learners import forest, lightgbm, xgboost
+from services.training.pipeline import TrainedResult
+from services.training.scores import MetricSummary, Scores
+
+FILLED_SECTIONS = frozenset({"importances", "libraries", "proof", "scores", "seeds"})
+
+_LIBRARY_PACKAGES = {lightgbm.KIND: "lightgbm", xgboost.KIND: "xgboost", forest.KIND: "scikit-learn"}
+
+
+def filled_sections(result: TrainedResult, seed: int) -> dict[str, JsonObject]:
+    """The sections in `FILLED_SECTIONS`."""
+    return {
+        "importances": {
+            "measure": "gain_share",
+            "values": {
+                name: float(share)
+                for name, share in zip(result.feature_names, result.importances, strict=True)
+            },
+        },
+        "libraries": libraries_of(result.fitted.kind),
+        "proof": {"splits": [asdict(proof) for proof in result.proofs]},
+        "scores": _scores_section(result),
+        "seeds": {"run": seed},
+    }
+
+
+def libraries_of(kind: str) -> dict[str, str]:
+    """Versions of what decides a model's bytes: Python, NumPy and the library of `kind`."""
+    package = _LIBRARY_PACKAGES[kind]
+    return {
+        "python": platform.python_version(),
+        "numpy": importlib.metadata.version("numpy"),
+        package: importlib.metadata.version(package),
+    }
+
+
+def _scores_section(result: TrainedResult) -> dict[str, Any]:
+    """Every score with its doubt; a metric without a value says why in `reason`."""
+    fitted = result.fitted
+    return {
+        "folds": [
+            {
+                "number": fold.number,
+                "rounds": fold.rounds,
+                **_scores(fold.scores),
+                "baselines": {name: _scores(scores) for name, scores in fold.baselines.items()},
+            }
+            for fold in result.folds
+        ],
+        "fold_table": _table(result.fold_table),
+        "baseline_tables": {name: _table(table) for name, table in result.baseline_tables.items()},
+        "test": {
+            **_scores(result.test_scores),
+            "intervals": {name: asdict(interval) for name, interval in result.test_intervals.items()},
+            "baselines": {name: _scores(scores) for name, scores in result.test_baselines.items()},
+        },
+        "model": {
+            "kind": fitted.kind,
+            "rounds": fitted.rounds,
+            "trained_rounds": fitted.trained_rounds,
+            "validation_losses": list(fitted.validation_losses),
+            "stopped": result.stopped,
+        },
+    }
+
+
+def _scores(scores: Scores) -> dict[str, Any]:
+    return {
+        "rows": scores.row_count,
+        "metrics": {name: asdict(score) for name, score in scores.metrics.items()},
+        "confusion": scores.confusion.tolist(),
+    }
+
+
+def _table(table: Mapping[str, MetricSummary]) -> dict[str, Any]:
+    return {name: asdict(summary) for name, summary in table.items()}

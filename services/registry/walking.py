@@ -6,8 +6,8 @@ Layout. A tree of n nodes takes 2 n + 1 slots of 16 bytes, siblings side by side
 
 One step is `slot = left + not (value <= threshold)`: no branch to mispredict. `LANES` walks (rows of one
 tree, or trees of one row) advance together, so that each hides the memory latency of the others. A leaf
-points at itself through a column that holds -infinity, so a lane that has arrived stays while the rest go on; its
-threshold is the leaf's score, or the number of its row of probabilities.
+points at itself through a column that holds -infinity, so a lane that has arrived stays while the rest go on;
+its threshold is the leaf's score, or the number of its row of probabilities.
 
 A row is prepared once: 1 + 2 features columns, where the first is -infinity, then each feature as a node
 with missing values left reads it (NaN became -infinity), then as a node with missing values right does (NaN

@@ -24,6 +24,10 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 THREE_WAY = ("down", "range", "up")
 BINARY = ("down", "up")
 
+# Prices and fractions are decimals: as doubles, one that stands on a bound may miss it by a few last bits.
+# No venue quotes prices so close to each other.
+ON_THE_BOUND = 1e-12
+
 MAX_HORIZON_BARS = 100_000
 MAX_WINDOW_BARS = 100_000
 
@@ -278,8 +282,9 @@ def _fixed_horizon(close: Floats, whole: Mask, rule: FixedHorizon) -> _Outcome:
         threshold = np.full(close.size, rule.threshold.fraction)
     else:
         threshold = rule.threshold.multiple * trailing_volatility(close, rule.threshold.window_bars)
-    sides = (returns > threshold).astype(np.int8) - (returns < -threshold).astype(np.int8)
-    return sides, outcome, returns, whole & ~np.isnan(threshold)
+    above = close[outcome] > close * (1.0 + threshold) * (1.0 + ON_THE_BOUND)
+    below = close[outcome] < close * (1.0 - threshold) * (1.0 - ON_THE_BOUND)
+    return above.astype(np.int8) - below.astype(np.int8), outcome, returns, whole & ~np.isnan(threshold)
 
 
 def _triple_barrier(high: Floats, low: Floats, close: Floats, whole: Mask, rule: TripleBarrier) -> _Outcome:
@@ -292,9 +297,9 @@ def _triple_barrier(high: Floats, low: Floats, close: Floats, whole: Mask, rule:
         loss = rule.barriers.loss_multiple * volatility
     # A NaN volatility compares false, so it is dropped here too.
     labelled = whole & (np.minimum(profit, loss) > rule.minimum_return)
-    sides, outcome = _first_touches(
-        high, low, close * (1.0 + profit), close * (1.0 - loss), labelled, rule.horizon_bars
-    )
+    profit_price = close * (1.0 + profit) * (1.0 - ON_THE_BOUND)
+    loss_price = close * (1.0 - loss) * (1.0 + ON_THE_BOUND)
+    sides, outcome = _first_touches(high, low, profit_price, loss_price, labelled, rule.horizon_bars)
     returns = np.where(sides == 1, profit, np.where(sides == -1, -loss, close[outcome] / close - 1.0))
     return sides, outcome, returns, labelled
 

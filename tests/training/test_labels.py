@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -208,6 +209,30 @@ def test_the_compiled_triple_barrier_equals_the_words_of_its_rule(rule, seed, mi
     assert names(found) == [side for _, side, _, _ in expected]
     assert found.t1.tolist() == [at(touch + 1) for _, _, touch, _ in expected]
     assert found.returns == pytest.approx([outcome for _, _, _, outcome in expected], rel=1e-9, abs=1e-12)
+
+
+ticks = st.lists(st.integers(9_800, 10_200), min_size=4, max_size=30)
+
+
+@settings(deadline=None, max_examples=200)
+@given(cents=ticks, permille=st.integers(1, 20), horizon=st.integers(1, 3))
+def test_prices_that_stand_exactly_on_a_bound_are_read_as_decimals_not_as_doubles(cents, permille, horizon):
+    frame = bars([cent / 100 for cent in cents])
+    level = Fraction(permille, 1000)
+
+    fixed = label(frame, HOUR, FixedHorizon(horizon, Fixed(permille / 1000)))
+    outcomes = [(Fraction(cents[i + horizon], cents[i]) - 1) for i in range(len(cents) - horizon)]
+    assert names(fixed) == [
+        "up" if outcome > level else "down" if outcome < -level else "range" for outcome in outcomes
+    ]
+
+    touched = label(frame, HOUR, TripleBarrier(FractionBarriers(permille / 1000, permille / 1000), horizon))
+    expected = []
+    for entry in range(len(cents) - horizon):
+        path = [Fraction(cent, cents[entry]) - 1 for cent in cents[entry + 1 : entry + horizon + 1]]
+        side = next(("down" if step <= -level else "up" for step in path if abs(step) >= level), "range")
+        expected.append(side)
+    assert names(touched) == expected
 
 
 any_rule = st.one_of(

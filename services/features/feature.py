@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +44,9 @@ class Feature:
     compute : callable
         From the columns of one frame to float64 (bars,); NaN where the value is not known. The array may be
         shared with other features, so it is read-only.
+    lookback_settlements : int
+        How many funding settlements, the newest included, it needs beyond those bars. It may count on at
+        least one a day, and on no more than one a bar.
     """
 
     name: str
@@ -53,3 +57,8 @@ class Feature:
     lookback_bars: int
     description: str
     compute: Callable[[Columns], Floats]
+    lookback_settlements: int = 0
+
+    def history_bars(self, bars_per_day: float) -> int:
+        """How many bars before the current one its value can depend on, on bars of this length."""
+        return self.lookback_bars + math.ceil(self.lookback_settlements * max(1.0, bars_per_day))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from services.features.calculators import series, statistical, technical
+from services.features.calculators import calendar, market, series, statistical, technical
 from services.features.feature import Family, Feature
 
 _FAMILIES: dict[Family, tuple[Feature, ...]] = {
     Family.TECHNICAL: technical.FEATURES,
     Family.STATISTICAL: statistical.FEATURES,
     Family.SERIES: series.FEATURES,
+    Family.MARKET: market.FEATURES,
+    Family.CALENDAR: calendar.FEATURES,
 }
 
 

@@ -1,10 +1,10 @@
 """tsfresh's calculators over rolling windows of the newest bars, at every bar.
 
 A feature is called as tsfresh calls it, with its window in front: `w24__close__mean`,
-`w24__volume__autocorrelation__lag_3`. Its value at a bar is what tsfresh's calculator gives for the window of the
-last so many bars, the current one included; a window that reaches before the first bar or holds a missing value
-gives NaN. tsfresh itself is not imported: `CALCULATORS` maps its names to functions over blocks of windows, and a
-faster function takes the place of a slower one there.
+`w24__volume__autocorrelation__lag_3`. Its value at a bar is what tsfresh's calculator gives for the window of
+the last so many bars, the current one included; a window that reaches before the first bar or holds a missing
+value gives NaN. tsfresh itself is not imported: `CALCULATORS` maps its names to functions over blocks of
+windows, and a faster function takes the place of a slower one there.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _TABLE = (
     Calculator(
         "cid_ce",
         functions.cid_ce,
-        "Complexity: length of the line of differences, on standardised values when normalize (Batista 2014).",
+        "Complexity: length of the line of differences, of standardised values or plain ones (Batista 2014).",
         _each("normalize", True, False),
     ),
     Calculator(

@@ -12,8 +12,8 @@ from services.features.columns import Floats
 class Block:
     """`values` (windows, bars), contiguous and without NaN.
 
-    Everything is reduced along contiguous rows: NumPy then adds the numbers of a window in one fixed order, so
-    that a value depends neither on the block its window falls into nor on where the history starts.
+    Everything is reduced along contiguous rows: NumPy then adds the numbers of a window in one fixed order,
+    so that a value depends neither on the block its window falls into nor on where the history starts.
     """
 
     def __init__(self, values: Floats) -> None:
@@ -22,7 +22,8 @@ class Block:
 
     @cached_property
     def mean(self) -> Floats:
-        return self.values.mean(axis=1)
+        mean: Floats = self.values.mean(axis=1)
+        return mean
 
     @cached_property
     def centred(self) -> Floats:
@@ -36,7 +37,8 @@ class Block:
     @cached_property
     def variance(self) -> Floats:
         """Divisor n, as tsfresh."""
-        return self.squares.mean(axis=1)
+        variance: Floats = self.squares.mean(axis=1)
+        return variance
 
     @cached_property
     def deviation(self) -> Floats:
@@ -56,7 +58,8 @@ class Block:
         absolute = np.abs(self.values)
         total = absolute.sum(axis=1)
         total[total == 0.0] = np.nan
-        return np.cumsum(absolute, axis=1) / total[:, None]
+        mass: Floats = np.cumsum(absolute, axis=1) / total[:, None]
+        return mass
 
     @cached_property
     def line(self) -> tuple[Floats, Floats, float]:

@@ -62,7 +62,7 @@ def awkward_walk(seed: int, bars: int) -> pd.DataFrame:
     frame.loc[generator.random(bars) < 0.05, VOLUMES] = 0.0
     numbers = [*PRICES, "volume", "funding_rate", "open_interest"]
     return frame.mask(
-        pd.DataFrame(generator.random(frame.shape) < 0.0005, frame.index, frame.columns)
+        pd.DataFrame(generator.random(frame.shape) < 0.0001, frame.index, frame.columns)
         & frame.columns.isin(numbers)
     )
 

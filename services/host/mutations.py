@@ -125,7 +125,8 @@ def _claim(connection: Connection, request_id: str, method: str, digest: str) ->
     A racing duplicate waits here for the first one's commit or rollback, so it never starts its effect.
     """
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    claim = insert(_mutations).on_conflict_do_nothing()
+    # Without the option the row count of an INSERT on PostgreSQL is -1.
+    claim = insert(_mutations).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     values = {
         "request_id": request_id,
         "method": method,

@@ -1,0 +1,255 @@
+"""The config of a job: its rules, its defaults, and the merge with the platform's config."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from marketml.rpc.refusals import Violation
+from services.training import labels, splits
+from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
+from services.training.jobs import Tree
+from services.training.learners import ModelParameters
+from services.training.learners.forest import ForestParameters
+from services.training.learners.lightgbm import LightgbmParameters
+from services.training.learners.xgboost import XgboostParameters
+
+TIMEFRAMES = {
+    **{f"{count}m": timedelta(minutes=count) for count in (1, 3, 5, 15, 30)},
+    **{f"{count}h": timedelta(hours=count) for count in (1, 2, 4, 6, 8, 12)},
+    "1d": timedelta(days=1),
+    "1w": timedelta(weeks=1),
+}
+MAX_SEED = 2**63 - 1
+_INFINITY = float("inf")
+_SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
+_VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_SYMBOL = re.compile(r"[!-~]{1,64}")
+
+
+def _positive(default: float | None = None, high: float = _INFINITY, **more: Any) -> Number:
+    return Number(0.0, high, default, is_above=True, **more)
+
+
+def _bars(default: int, low: int, high: int) -> Number:
+    return Number(low, high, default, unit=" bars")
+
+
+def _learner(kind: type[ModelParameters], *left_out: str) -> dict[str, Number]:
+    """The rules that stand beside a learner's parameters."""
+    return {
+        each.name: Number(each.metadata["low"], each.metadata["high"], default=getattr(kind, each.name))
+        for each in fields(kind)
+        if each.name not in left_out
+    }
+
+
+_WINDOW = _bars(72, 2, labels.MAX_WINDOW_BARS)
+_HORIZON = _bars(24, 1, labels.MAX_HORIZON_BARS)
+_THRESHOLDS = ("fraction", "trailing_volatility")
+_TRAILING = Group({"multiple": _positive(1.0), "window_bars": _WINDOW})
+_FIXED_HORIZON = Group(
+    {"horizon_bars": _HORIZON, "fraction": _positive(), "trailing_volatility": _TRAILING},
+    (Choice(_THRESHOLDS, "trailing_volatility"),),
+)
+_TRIPLE_BARRIER = Group(
+    {
+        "fraction": Group(
+            {"profit_fraction": _positive(), "loss_fraction": _positive(high=1.0, is_below=True)}
+        ),
+        "volatility": Group(
+            {"profit_multiple": _positive(4.0), "loss_multiple": _positive(4.0), "window_bars": _WINDOW}
+        ),
+        "horizon_bars": _HORIZON,
+        "minimum_return": Number(0.0, 1.0, 0.0, is_below=True),
+    },
+    (Choice(("fraction", "volatility"), "volatility"),),
+)
+
+
+def _label_rules(is_binary: bool) -> Group:
+    without_threshold = Group({"horizon_bars": _HORIZON})
+    return Group(
+        {
+            "fixed_horizon": without_threshold if is_binary else _FIXED_HORIZON,
+            "triple_barrier": _TRIPLE_BARRIER,
+            "binary": Flag(False),
+        },
+        (Choice(("fixed_horizon", "triple_barrier"), "triple_barrier"),),
+    )
+
+
+_FAMILY = Group({"enabled": Flag(True), "features": Given()}, is_whole=True)
+_FEATURES = Group(
+    {
+        **dict.fromkeys(("technical", "statistical", "series", "market", "calendar"), _FAMILY),
+        "tsfresh": Group(
+            {
+                "enabled": Flag(False),
+                **dict.fromkeys(("windows", "columns", "calculators"), Given()),
+            }
+        ),
+        "limits": Group(
+            dict.fromkeys(("max_rows", "max_features", "timeout_seconds", "max_memory_bytes"), Given())
+        ),
+    }
+)
+_SPLIT = Group(
+    {
+        "test_fraction": _positive(0.2, 0.5),
+        "folds": Number(2, splits.MAX_FOLDS, 5),
+        "embargo_bars": _bars(24, 0, 2**31 - 1),
+        "embargo_duration": Number(0, 100 * 365 * 86_400, unit=" s"),
+    },
+    (Choice(("embargo_bars", "embargo_duration"), "embargo_bars"),),
+)
+_MODEL = Group(
+    {
+        "lightgbm": Group(dict(_learner(LightgbmParameters))),
+        "xgboost": Group(dict(_learner(XgboostParameters))),
+        "random_forest": Group(
+            {
+                **_learner(ForestParameters, "max_features"),
+                "max_features_rule": Word(("sqrt", "log2"), "sqrt"),
+                "max_features_fraction": Number(0.01, 1.0),
+            },
+            (Choice(("max_features_rule", "max_features_fraction"), "max_features_rule"),),
+        ),
+    },
+    (Choice(("lightgbm", "xgboost", "random_forest"), "lightgbm"),),
+)
+_STOPS = Group(
+    {"enabled": Flag(True), "patience_rounds": Number(1, 10_000, 50), "fraction": _positive(0.15, 0.5)}
+)
+_EVALUATION = Group(
+    {
+        "interval_level": Number(0.5, 1.0, 0.95, is_below=True),
+        "interval_draws": Number(100, 100_000, 1_000),
+    }
+)
+_BUDGET = Group(
+    {
+        "max_duration": _positive(3600.0, 7 * 86_400.0, unit=" s"),
+        "max_memory_bytes": Number(64 * 2**20, MAX_SEED, is_required=False, unit=" bytes"),
+    }
+)
+_OUTER = Group(
+    {
+        "features": _FEATURES,
+        "split": _SPLIT,
+        "model": _MODEL,
+        "class_weight": Word(("CLASS_WEIGHT_NONE", "CLASS_WEIGHT_BALANCED"), "CLASS_WEIGHT_NONE"),
+        "evaluation": _EVALUATION,
+        "budget": _BUDGET,
+        "seed": Number(0, MAX_SEED, 0),
+    }
+)
+
+
+def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree, list[Violation]]:
+    """A config with every default filled in, and every rule it breaks, with the full path.
+
+    Parameters
+    ----------
+    given : Tree
+        What the caller wrote.
+    platform : Tree
+        The defaults in force: a config of the same shape, without a dataset. What it says of early stopping
+        or a label's threshold counts only where the given model and label can use it.
+    """
+    found = _dataset_violations(given.get("dataset"), f"{path}.dataset")
+    filled = {"dataset": given["dataset"]} if "dataset" in given else {}
+    filled |= fill(_OUTER, given, platform, path, found)
+    filled["label"] = _fill_label(given, platform, f"{path}.label", found)
+    filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
+    duration = filled["split"].get("embargo_duration")
+    if duration is not None and duration != int(duration):
+        description = f"must be whole seconds, is {duration!r} s."
+        found.append(Violation(f"{path}.split.embargo_duration", "whole_seconds", description))
+    return filled, found
+
+
+def default_config(platform: Tree) -> Tree:
+    """The defaults in force: every field but the dataset."""
+    return fill_config({}, platform)[0]
+
+
+def _fill_label(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
+    mine, theirs = given.get("label", {}), platform.get("label", {})
+    is_binary = mine.get("binary", theirs.get("binary", False))
+    if is_binary:
+        why = "a binary label is the sign of the return"
+        refuse_given(mine.get("fixed_horizon", {}), _THRESHOLDS, f"{path}.fixed_horizon", why, found)
+    return fill(_label_rules(is_binary), mine, theirs, path, found)
+
+
+def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: list[Violation]) -> Tree:
+    mine, theirs = given.get("early_stopping", {}), platform.get("early_stopping", {})
+    details = ("patience_rounds", "fraction")
+    if "random_forest" in filled["model"]:
+        why = "a random forest does not stop early"
+        if mine.get("enabled"):
+            refuse_given(mine, ("enabled",), path, why, found)
+        refuse_given(mine, details, path, why, found)
+        return {"enabled": False}
+    if not mine.get("enabled", theirs.get("enabled", True)):
+        refuse_given(mine, details, path, "early stopping is not enabled", found)
+        return {"enabled": False}
+    return fill(_STOPS, mine, theirs, path, found)
+
+
+def _dataset_violations(dataset: Tree | None, path: str) -> list[Violation]:
+    found: list[Violation] = []
+
+    def require(field: str, value: Any, holds: bool, rule: str, description: str) -> None:
+        if not holds:
+            kind, words = (rule, f"{description}, is {value!r}.") if value else ("required", "must be set.")
+            found.append(Violation(f"{path}.{field}" if field else path, kind, words))
+
+    if not dataset:
+        require("", None, False, "required", "must be set")
+    elif "snapshot_id" in dataset:
+        name = dataset["snapshot_id"]
+        digits = bool(_SNAPSHOT_ID.fullmatch(name))
+        require("snapshot_id", name, digits, "digest", "must be 64 lower-case hexadecimal digits")
+    else:
+        source = dataset["series"]
+        key = source.get("series", {})
+        venue, symbol, timeframe = (key.get(name, "") for name in ("venue", "symbol", "timeframe"))
+        at = "series.series"
+        require(f"{at}.venue", venue, bool(_VENUE.fullmatch(venue)), "venue", "must be a lower-case id")
+        words = "must be at most 64 visible characters"
+        require(f"{at}.symbol", symbol, bool(_SYMBOL.fullmatch(symbol)), "symbol", words)
+        words = f"must be one of {' '.join(TIMEFRAMES)}"
+        require(f"{at}.timeframe", timeframe, timeframe in TIMEFRAMES, "unknown", words)
+        span = source.get("range", {})
+        if "start_time" in span and "end_time" in span:
+            ordered = _moment(span["start_time"]) < _moment(span["end_time"])
+            words = f"must be later than start_time {span['start_time']}"
+            require("series.range.end_time", span["end_time"], ordered, "order", words)
+    return found
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def warnings(filled: Tree) -> list[str]:
+    """What is allowed and perhaps not meant; one sentence each."""
+    found = []
+    label, split = filled["label"], filled["split"]
+    horizon = (label.get("triple_barrier") or label["fixed_horizon"])["horizon_bars"]
+    if split.get("embargo_bars", split.get("embargo_duration")) == 0:
+        found.append("config.split: without an embargo, rows next to a held-out span resemble it.")
+    elif split.get("embargo_bars", horizon) < horizon:
+        bars = split["embargo_bars"]
+        found.append(f"config.split.embargo_bars: {bars} is less than the label's horizon of {horizon} bars.")
+    if "random_forest" not in filled["model"] and not filled["early_stopping"]["enabled"]:
+        found.append("config.early_stopping: every round is kept, however much the last ones overfit.")
+    for kind in ("lightgbm", "xgboost"):
+        model = filled["model"].get(kind)
+        if model and model["rounds"] * model["learning_rate"] < 1:
+            found.append(f"config.model.{kind}: rounds x learning_rate is below 1; it may learn too little.")
+    return found

@@ -1,0 +1,97 @@
+"""What a filled config means: the plan of a run, its label rule, its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marketml.rpc.refusals import InvalidArgument
+from services.training import labels
+from services.training.config import fill_config
+from services.training.jobs import Tree
+from services.training.learners import ModelParameters
+from services.training.learners.forest import ForestParameters
+from services.training.learners.lightgbm import LightgbmParameters
+from services.training.learners.xgboost import XgboostParameters
+from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
+from services.training.splits import Embargo
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A filled config as the pipeline takes it."""
+
+    label: labels.LabelRule
+    is_binary: bool
+    training: TrainingPlan
+    seed: int
+    max_duration_seconds: float
+    max_memory_bytes: int | None
+
+
+def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
+    """What a config that `fill_config` filled without a violation means.
+
+    Raises
+    ------
+    InvalidArgument
+        A config that this version would not have accepted (a job that waited through an update).
+    """
+    violations = fill_config(filled, {})[1]
+    if violations:
+        raise InvalidArgument(violations)
+    stops, evaluation, budget = filled["early_stopping"], filled["evaluation"], filled["budget"]
+    split = filled["split"]
+    return JobPlan(
+        label=_label_rule(filled["label"]),
+        is_binary=filled["label"]["binary"],
+        training=TrainingPlan(
+            model=_model(filled["model"]),
+            split=SplitPlan(
+                test_fraction=split["test_fraction"],
+                folds=split["folds"],
+                embargo=Embargo(split.get("embargo_bars", 0), int(split.get("embargo_duration", 0))),
+            ),
+            early_stopping=(
+                EarlyStopping(stops["patience_rounds"], stops["fraction"]) if stops["enabled"] else None
+            ),
+            class_weight=(
+                ClassWeight.BALANCED
+                if filled["class_weight"] == "CLASS_WEIGHT_BALANCED"
+                else ClassWeight.NONE
+            ),
+            interval_level=evaluation["interval_level"],
+            interval_draws=evaluation["interval_draws"],
+            threads=threads,
+        ),
+        seed=filled["seed"],
+        max_duration_seconds=budget["max_duration"],
+        max_memory_bytes=budget.get("max_memory_bytes"),
+    )
+
+
+def _label_rule(label: Tree) -> labels.LabelRule:
+    if "fixed_horizon" in label:
+        horizon = label["fixed_horizon"]
+        threshold: labels.Fixed | labels.TrailingVolatility | None = None
+        if "fraction" in horizon:
+            threshold = labels.Fixed(horizon["fraction"])
+        elif "trailing_volatility" in horizon:
+            threshold = labels.TrailingVolatility(**horizon["trailing_volatility"])
+        return labels.FixedHorizon(horizon["horizon_bars"], threshold)
+    barrier = label["triple_barrier"]
+    barriers: labels.FractionBarriers | labels.VolatilityBarriers
+    if "fraction" in barrier:
+        barriers = labels.FractionBarriers(**barrier["fraction"])
+    else:
+        barriers = labels.VolatilityBarriers(**barrier["volatility"])
+    return labels.TripleBarrier(barriers, barrier["horizon_bars"], barrier["minimum_return"])
+
+
+def _model(model: Tree) -> ModelParameters:
+    if "lightgbm" in model:
+        return LightgbmParameters(**model["lightgbm"])
+    if "xgboost" in model:
+        return XgboostParameters(**model["xgboost"])
+    forest = dict(model["random_forest"])
+    rule = forest.pop("max_features_rule", None)
+    return ForestParameters(max_features=rule or forest.pop("max_features_fraction"), **forest)

@@ -1,0 +1,60 @@
+"""The tables of the training room, and their rows as domain values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table, Text
+
+from services.training.jobs import Job, JobStage, JobState, StopMode
+
+_metadata = MetaData()
+jobs = Table(
+    "jobs",
+    _metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("model_name", String(64), nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("stage", String(32)),
+    Column("attempt", Integer, nullable=False),
+    Column("death_count", Integer, nullable=False),
+    Column("fraction", Float(53), nullable=False),
+    Column("remaining_seconds", Float(53)),
+    Column("create_time_us", BigInteger, nullable=False),
+    Column("start_time_us", BigInteger),
+    Column("end_time_us", BigInteger),
+    Column("lease_until_us", BigInteger),
+    Column("config", Text, nullable=False),
+    Column("config_version", BigInteger, nullable=False),
+    Column("snapshot_id", String(64)),
+    Column("stop_mode", String(32)),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("result", Text),
+    Column("failure", Text),
+)
+events = Table(
+    "events",
+    _metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("is_last", Boolean, nullable=False),
+)
+
+
+def job_of(row: Row[Any]) -> Job:
+    """A row of `jobs`."""
+    values = dict(row._mapping)
+    del values["lease_until_us"]
+    for name in ("config", "result", "failure"):
+        values[name] = None if values[name] is None else json.loads(values[name])
+    return typed_job(values)
+
+
+def typed_job(values: dict[str, Any]) -> Job:
+    """A job whose enums are still their names."""
+    kinds: dict[str, Any] = {"state": JobState, "stage": JobStage, "stop_mode": StopMode}
+    return Job(**values | {n: k(values[n]) for n, k in kinds.items() if values[n] is not None})

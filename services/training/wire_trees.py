@@ -1,0 +1,110 @@
+"""Messages as plain JSON objects and back: the form in which config, events and results are kept.
+
+Absent fields are left out; enums are their names, timestamps RFC 3339 text, durations seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from marketml.rpc.refusals import InvalidArgument, Violation
+from services.training.jobs import Tree
+
+M = TypeVar("M", bound=Message)
+
+_DURATION, _TIMESTAMP = Duration.DESCRIPTOR.full_name, Timestamp.DESCRIPTOR.full_name
+_NANOSECONDS = 1_000_000_000
+
+
+def read_tree(message: Message, path: str) -> Tree:
+    """A message as a tree.
+
+    Raises
+    ------
+    InvalidArgument
+        Every enum number, timestamp and duration that means nothing, and every number that is not finite.
+    """
+    violations: list[Violation] = []
+    tree = _read(message, path, violations)
+    if violations:
+        raise InvalidArgument(violations)
+    return tree
+
+
+def write_tree(tree: Tree, message: M) -> M:
+    """Fill `message` with a tree that `read_tree` gave, or that this room wrote, and return it."""
+    for name, value in tree.items():
+        field = message.DESCRIPTOR.fields_by_name[name]
+        if field.is_repeated:
+            for each in value:
+                if field.type == FieldDescriptor.TYPE_MESSAGE:
+                    write_tree(each, getattr(message, name).add())
+                else:
+                    getattr(message, name).append(each)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            _write_message(value, getattr(message, name))
+        else:
+            setattr(message, name, value)
+    return message
+
+
+def _read(message: Message, path: str, violations: list[Violation]) -> Tree:
+    tree: Tree = {}
+    for field, value in message.ListFields():
+        at = f"{path}.{field.name}"
+        if field.is_repeated:
+            tree[field.name] = [
+                _read_value(field, each, f"{at}[{index}]", violations) for index, each in enumerate(value)
+            ]
+        else:
+            tree[field.name] = _read_value(field, value, at, violations)
+    return tree
+
+
+def _read_value(field: FieldDescriptor, value: Any, path: str, violations: list[Violation]) -> Any:
+    def refuse(rule: str, description: str) -> None:
+        violations.append(Violation(path, rule, description))
+
+    if field.enum_type is not None:
+        known = field.enum_type.values_by_number.get(value)
+        if known is None or value == 0:
+            names = ", ".join(each.name for each in field.enum_type.values if each.number)
+            refuse("unknown", f"must be one of {names}, is {known.name if known else value}.")
+            return None
+        return known.name
+    if field.message_type is not None:
+        kind = field.message_type.full_name
+        if kind == _DURATION:
+            if not -315_576_000_000 <= value.seconds <= 315_576_000_000 or (
+                abs(value.nanos) >= _NANOSECONDS or value.seconds * value.nanos < 0
+            ):
+                refuse("duration", f"is no duration: {value.seconds} s and {value.nanos} ns.")
+                return None
+            return value.seconds + value.nanos / _NANOSECONDS
+        if kind == _TIMESTAMP:
+            try:
+                return value.ToJsonString()
+            except ValueError:
+                refuse("time", f"is no time: {value.seconds} s and {value.nanos} ns.")
+                return None
+        return _read(value, path, violations)
+    if isinstance(value, float) and not math.isfinite(value):
+        refuse("finite", f"must be finite, is {value}.")
+        return None
+    return value
+
+
+def _write_message(value: Any, message: Message) -> None:
+    if isinstance(message, Duration):
+        message.FromNanoseconds(round(value * _NANOSECONDS))
+    elif isinstance(message, Timestamp):
+        message.FromJsonString(value)
+    else:
+        message.SetInParent()
+        write_tree(value, message)

@@ -1,8 +1,8 @@
 """What every server shares. A room is built in its `__main__` and served by one call:
 
-    with explained_start("data"):                       # what cannot be used ends the process in one sentence
+    with explained_start("data"):  # or one sentence that says what cannot be used
         settings = read_settings(DataSettings, "data")  # a ServerSettings subclass, read from MARKETML_DATA_*
-        metrics = Metrics()                             # rooms register their own counters in metrics.registry
+        metrics = Metrics()  # rooms register their own counters in metrics.registry
         application = DataApplication(Store(settings.database_url), …)
     room = Room(
         "data",

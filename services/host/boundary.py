@@ -179,11 +179,14 @@ class Boundary:
             call.detach()
             self._leave(call, slots)
             self._record(method, call, refusal, time.perf_counter() - started)
-        # Not `abort`: it would wait until a stalled reader takes the status, and keep the call's place.
-        context.set_code(code_of(refusal))
         status = to_status(refusal)
+        code, trailers = code_of(refusal), trailers_of(status, refusal)
+        if not method.gives_stream:
+            # Returning would send an empty message before the status, and who got a message cannot retry.
+            await context.abort(code, status.message, trailers)
+        context.set_code(code)
         context.set_details(status.message)
-        context.set_trailing_metadata(trailers_of(status, refusal))
+        context.set_trailing_metadata(trailers)
         return b""
 
     def _begin(self, method: Method, context: Any) -> tuple[Call, asyncio.TimerHandle | None]:

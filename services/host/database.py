@@ -237,6 +237,7 @@ def _sqlite_engine(path: Path, connections: int) -> Engine:
         max_overflow=0,
         pool_timeout=WAIT_SECONDS_MAX,
         connect_args={"timeout": WAIT_SECONDS_MAX},  # the busy timeout
+        hide_parameters=True,  # what callers sent stays out of the log
     )
 
     @event.listens_for(engine, "connect")
@@ -271,6 +272,7 @@ def _postgresql_engine(url: URL, connections: int) -> Engine:
         pool_timeout=WAIT_SECONDS_MAX,
         pool_pre_ping=True,
         pool_use_lifo=True,
+        hide_parameters=True,
         connect_args={
             "options": f"{options} {given if isinstance(given, str) else ' '.join(given)}".strip(),
             "connect_timeout": int(WAIT_SECONDS_MAX),

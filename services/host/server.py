@@ -7,10 +7,12 @@ import json
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,7 +27,7 @@ from services.host.boundary import Boundary
 from services.host.call import Pool
 from services.host.health import Health
 from services.host.metrics import Metrics, MetricsDoor
-from services.host.settings import ServerSettings, SettingsError, split_address
+from services.host.settings import ServerSettings, SettingsError, split_address, with_variables
 
 CUT_SECONDS = 2.0  # how long calls that outlived the grace may take to leave once they are ended
 
@@ -163,7 +165,8 @@ def serve(room: Room, settings: ServerSettings) -> int:
             server = Server(room, settings)
             runner.run(_serve(server, room, settings))
     except SettingsError as error:
-        logs.problems.error("The server cannot start: %s", error)
+        sentence = with_variables(str(error), type(settings), room.name)
+        logs.problems.error("The server cannot start: %s", sentence)
         return 1
     if not server.is_clean:
         logs.problems.error("Work on a thread did not stop when told to; leaving without it.")
@@ -222,14 +225,33 @@ def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     authority = settings.tls_client_authority
+    key = _pem("tls_key", settings.tls_key)
+    certificate = _pem("tls_certificate", settings.tls_certificate)
+    _check_pair(settings.tls_certificate, settings.tls_key)
+    return grpc.ssl_server_credentials(
+        [(key, certificate)],
+        root_certificates=_pem("tls_client_authority", authority) if authority else None,
+        require_client_auth=authority is not None,
+    )
+
+
+def _pem(name: str, path: Path) -> bytes:
     try:
-        return grpc.ssl_server_credentials(
-            [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
-            root_certificates=authority.read_bytes() if authority else None,
-            require_client_auth=authority is not None,
-        )
+        content = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"A TLS file cannot be read: {error.strerror}.") from None
+        raise SettingsError(f"{name} cannot be read: {error.strerror}.") from None
+    if b"-----BEGIN " not in content:
+        raise SettingsError(f"{name} must be a PEM file: it holds no -----BEGIN line.")
+    return content
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    """gRPC takes any pair and then fails every handshake."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "the key is encrypted"
+        raise SettingsError(f"tls_certificate and tls_key are no pair that can be used: {reason}.") from None
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -93,7 +93,7 @@ class ServerSettings:
             raise SettingsError("tls_client_authority needs tls_certificate and tls_key.")
         if self.tls_certificate is None and not self.allow_insecure and not is_loopback(self.address):
             raise SettingsError(
-                f"address must be a loopback address without TLS: {self.address!r}; set tls_certificate and "
+                f"address must stay on loopback without TLS: {self.address!r}; set tls_certificate and "
                 "tls_key, or allow_insecure=true to serve plaintext there."
             )
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -135,7 +135,18 @@ def read_settings(kind: type[T], room: str, environment: Mapping[str, str] | Non
     try:
         return kind(**values)
     except SettingsError as error:
-        raise SettingsError(_with_variables(str(error), prefix, hints)) from None
+        raise SettingsError(with_variables(str(error), kind, room)) from None
+
+
+def with_variables(sentence: str, kind: type[Any], room: str) -> str:
+    """A sentence about settings of `kind`, with its field names as the variables they are read from."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    words = sentence.split(" ")
+    for position, word in enumerate(words):
+        name = word.partition("=")[0].rstrip(",;.:")
+        if name in names:
+            words[position] = word.replace(name, f"MARKETML_{room.upper()}_{name.upper()}", 1)
+    return " ".join(words)
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -199,13 +210,3 @@ def _parsed(variable: str, kind: Any, text: str) -> Any:
     if kind is str:
         return text
     raise TypeError(f"{variable}: a setting cannot be a {kind}.")
-
-
-def _with_variables(sentence: str, prefix: str, hints: Mapping[str, Any]) -> str:
-    """The sentence of a settings class, with its field names as the variables they are read from."""
-    words = sentence.split(" ")
-    for position, word in enumerate(words):
-        name = word.partition("=")[0].rstrip(",;.:")
-        if name in hints:
-            words[position] = word.replace(name, prefix + name.upper(), 1)
-    return " ".join(words)

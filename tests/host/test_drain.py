@@ -169,7 +169,7 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(
     for name in ("address", "health_address", "metrics_address"):
         second = RoomProcess("echo", other, module="tests.host.echo_room", **{name: first.ready[name]})
         assert second.wait() == 1
-        assert f"{name} cannot be bound" in second.log().splitlines()[-1]
+        assert f"MARKETML_ECHO_{name.upper()} cannot be bound" in second.log().splitlines()[-1]
         assert "Traceback" not in second.log()
 
 

@@ -103,7 +103,9 @@ def _time_columns(table: RawTable, by_word: Mapping[str, str]) -> tuple[str, ...
             return date, time
     named = [by_word[word] for word in (*names.TIME, *names.UNNAMED) if word in by_word]
     found = [name for name in named if times.looks_like_time(table.column(name))]
-    return tuple(found[:1])
+    # A bad cell among the first must not hide the column: reading it names the row.
+    called = [by_word[word] for word in names.TIME if word in by_word]
+    return tuple((found or called)[:1])
 
 
 def _kind(

@@ -64,6 +64,8 @@ def _from_bytes(content: bytes, depth: int) -> RawTable:
             raise ImportRefused(
                 f"The file is {name}: give CSV, JSON, Parquet or Feather, plain, .gz or .zip."
             )
+    if content[:64].lstrip().lower().startswith((b"<html", b"<!doctype", b"<?xml")):
+        raise ImportRefused("The file is a web page or XML, not the data it may link to.")
     first = content[:256].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first in (b"[", b"{"):
         return _from_json(content)
@@ -83,7 +85,6 @@ _FOREIGN = {
     b"\x80\x04\x95": "a pickle, which could run code when read",
     b"\x80\x05\x95": "a pickle, which could run code when read",
     b"SQLite f": "an SQLite database",
-    b"<": "a web page or XML",
 }
 
 

@@ -51,6 +51,14 @@ def is_numeric(column: pa.ChunkedArray) -> bool:
     return _all_match(pc.if_else(pc.fill_null(absent, True), pa.scalar(None, text.type), text), _PLAIN)
 
 
+def holds_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether the first cells are meant as numbers, however they are written."""
+    if not is_text(column):
+        return _is_numeric(column.type)
+    head = pc.utf8_trim_whitespace(column.drop_null().slice(0, 20))
+    return len(head) == 0 or bool(pc.any(pc.match_substring_regex(head, r"^[-+]?[.]?\d")).as_py())
+
+
 def _rewritten(text: pa.ChunkedArray, name: str) -> tuple[pa.ChunkedArray, float, str]:
     """The column in plain spelling, the factor its values are to be multiplied with, and the note."""
     if _all_match(text, r"%$"):

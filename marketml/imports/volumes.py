@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from marketml.imports.names import by_word, find_symbol
-from marketml.imports.numbers import is_numeric, to_floats
+from marketml.imports.numbers import holds_numbers, to_floats
 from marketml.imports.refused import ImportRefused
 from marketml.imports.table import RawTable
 
@@ -31,7 +31,7 @@ def add_volumes(table: RawTable, roles: dict[str, str], used: set[str], notes: l
     found: dict[str, str] = {}  # unit as written, by column
     for word, name in by_word(table).items():
         match = _VOLUME.fullmatch(word)
-        if match and name not in used and is_numeric(table.column(name)):
+        if match and name not in used and holds_numbers(table.column(name)):
             found[name] = match["long"] or match["short"] or match["sum"] or ""
     if "volume" in roles or not found:
         return

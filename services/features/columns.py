@@ -65,8 +65,10 @@ class Columns:
             return np.full(self.bars, np.nan)
         column = self._frame[name]
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
-            epoch = pd.Timestamp(0, tz=column.dt.tz)
-            return np.array((column - epoch) / pd.Timedelta(seconds=1), dtype=np.float64)
+            times = pd.DatetimeIndex(column).as_unit("us")
+            seconds: Floats = times.asi8 / 1e6
+            seconds[times.isna()] = np.nan
+            return seconds
         values: Floats = column.to_numpy(np.float64, na_value=np.nan, copy=True)
         values[np.isinf(values)] = np.nan
         return values

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from datetime import timedelta
+from decimal import Decimal, localcontext
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -132,3 +135,14 @@ def test_a_volatility_regime_takes_each_of_its_three_values():
 def test_a_zero_before_leaves_a_relative_change_unknown():
     assert np.isnan(_last("volume_pct_change_1", volume=[0.0, 5.0]))
     assert np.isnan(_last("cumulative_log_return_6", close=[0.0, *[1.0] * 6]))
+
+
+@pytest.mark.parametrize("window", [5, 20])
+def test_tiny_returns_of_a_high_price_keep_their_digits(window: int):
+    """Returns near 1e-10, against logarithms to 50 digits."""
+    close = (1e5 + 1e-5 * np.random.default_rng(5).standard_normal(window + 1)).tolist()
+    with localcontext(prec=50):
+        logs = [Decimal(price).ln() for price in close]
+        exact = float(statistics.stdev(b - a for a, b in pairwise(logs))) * np.sqrt(24)
+    assert exact > 0.0
+    assert _last(f"realized_vol_{window}", close=close) == pytest.approx(exact, rel=1e-9)

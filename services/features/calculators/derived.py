@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.features.calculators import windows
-from services.features.calculators.windows import logarithm, ratio
+from services.features.calculators.windows import log_relative, ratio, relative
 from services.features.columns import Columns, Floats
 
 
@@ -16,13 +16,13 @@ def lagged(columns: Columns, name: str, bars: int) -> Floats:
 def change(columns: Columns, name: str, bars: int) -> Floats:
     """The relative change over `bars`, as a fraction."""
     return columns.shared(
-        ("change", name, bars), lambda: ratio(columns[name], lagged(columns, name, bars)) - 1.0
+        ("change", name, bars), lambda: relative(columns[name], lagged(columns, name, bars))
     )
 
 
 def log_returns(columns: Columns) -> Floats:
     return columns.shared(
-        ("log_returns",), lambda: logarithm(ratio(columns["close"], lagged(columns, "close", 1)))
+        ("log_returns",), lambda: log_relative(columns["close"], lagged(columns, "close", 1))
     )
 
 
@@ -106,7 +106,7 @@ def volume_ratio(columns: Columns, window: int) -> Floats:
 def trend_strength(columns: Columns, short: int, long: int) -> Floats:
     return columns.shared(
         ("trend_strength", short, long),
-        lambda: ratio(mean(columns, "close", short), mean(columns, "close", long)) - 1.0,
+        lambda: relative(mean(columns, "close", short), mean(columns, "close", long)),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
 from services.features.calculators.price import gap
-from services.features.calculators.windows import flag, ratio, wilder_bars
+from services.features.calculators.windows import flag, ratio, relative, wilder_bars
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -36,7 +36,7 @@ def _resistance(columns: Columns) -> Floats:
 
 
 def _pivot(columns: Columns) -> Floats:
-    return ratio(columns["close"], windows.lag(derived.typical_price(columns), 1)) - 1.0
+    return relative(columns["close"], windows.lag(derived.typical_price(columns), 1))
 
 
 def _retracement(columns: Columns, share: float) -> Floats:

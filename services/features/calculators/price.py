@@ -8,7 +8,7 @@ import numpy as np
 
 from services.features.calculators import derived
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import ratio
+from services.features.calculators.windows import ratio, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -17,7 +17,7 @@ _price = partial(declare, Family.TECHNICAL, "price")
 
 def gap(columns: Columns) -> Floats:
     """The open over the close before it, minus 1."""
-    return columns.shared(("gap",), lambda: ratio(columns["open"], derived.lagged(columns, "close", 1)) - 1.0)
+    return columns.shared(("gap",), lambda: relative(columns["open"], derived.lagged(columns, "close", 1)))
 
 
 def _over_mean(columns: Columns, window: int) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import flag, logarithm, ratio
+from services.features.calculators.windows import flag, log_relative, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -57,7 +57,7 @@ def _cumulative_return(bars: int) -> Feature:
         "close",
         bars,
         f"The sum of the last {bars} log returns: ln(close / close {bars} bars ago).",
-        lambda columns: logarithm(ratio(columns["close"], derived.lagged(columns, "close", bars))),
+        lambda columns: log_relative(columns["close"], derived.lagged(columns, "close", bars)),
         bars=bars,
     )
 
@@ -93,7 +93,7 @@ def _deviation(window: int) -> Feature:
         "close",
         window - 1,
         f"The close over the mean of the last {window} closes, minus 1: a fraction.",
-        lambda columns: ratio(columns["close"], derived.mean(columns, "close", window)) - 1.0,
+        lambda columns: relative(columns["close"], derived.mean(columns, "close", window)),
         window=window,
     )
 
@@ -136,7 +136,7 @@ def _volatility_of_volatility(window: int) -> Feature:
 
 def _parkinson(window: int) -> Feature:
     def compute(columns: Columns) -> Floats:
-        spread = logarithm(ratio(columns["high"], columns["low"]))
+        spread = log_relative(columns["high"], columns["low"])
         variance = windows.means(spread * spread, window) / (4.0 * math.log(2.0))
         return np.sqrt(variance * columns.bars_per_day)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import flag, ratio, wilder_bars
+from services.features.calculators.windows import flag, ratio, relative, wilder_bars
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -27,7 +27,7 @@ def _high_regime(columns: Columns) -> Floats:
 
 def _volatility_change(columns: Columns) -> Floats:
     volatility = derived.realized_volatility(columns, 20)
-    return np.clip(ratio(volatility, windows.lag(volatility, 1)) - 1.0, -5.0, 5.0)
+    return np.clip(relative(volatility, windows.lag(volatility, 1)), -5.0, 5.0)
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import ema_bars, flag, ratio
+from services.features.calculators.windows import ema_bars, flag, ratio, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -123,7 +123,7 @@ FEATURES: tuple[Feature, ...] = (
         "high low close volume",
         19,
         "The close over vwap_20, minus 1: a fraction.",
-        lambda columns: ratio(columns["close"], _vwap(columns)) - 1.0,
+        lambda columns: relative(columns["close"], _vwap(columns)),
         window=20,
     ),
     _volume(

@@ -237,9 +237,15 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
     return quotient
 
 
-def logarithm(x: Floats) -> Floats:
-    """The natural logarithm; NaN where x is not positive."""
-    return np.log(x, out=np.full(x.shape, np.nan), where=x > 0.0)
+def relative(x: Floats, reference: Floats) -> Floats:
+    """x / reference - 1, with the digits of a small difference kept; NaN where the reference is zero."""
+    return ratio(x - reference, reference)
+
+
+def log_relative(x: Floats, reference: Floats) -> Floats:
+    """ln(x / reference), its small differences with all their digits; NaN where not positive."""
+    away = relative(x, reference)
+    return np.log1p(away, out=np.full(x.shape, np.nan), where=away > -1.0)
 
 
 def flag(condition: Any, *known: Floats) -> Floats:

@@ -97,8 +97,14 @@ class Boosted:
     validation_losses: tuple[float, ...]
 
 
-def require_fittable(request: FitRequest) -> None:
-    """Refuse what a library would accept and learn nonsense from.
+def require_fittable(request: FitRequest, *, narrow: bool = False) -> None:
+    """Refuse what a library would accept and learn nonsense from, or fail on without saying where.
+
+    Parameters
+    ----------
+    request : FitRequest
+    narrow : bool
+        Whether the library reads features as float32: one that is finite may then be infinite.
 
     Raises
     ------
@@ -107,9 +113,10 @@ def require_fittable(request: FitRequest) -> None:
     FailedPrecondition
         The training rows hold fewer than two classes.
     """
-    _require_table(request.train, request.class_count, "train")
+    largest = float(np.finfo(np.float32 if narrow else np.float64).max)
+    _require_table(request.train, request.class_count, largest, "train")
     if request.validation is not None:
-        _require_table(request.validation.table, request.class_count, "validation")
+        _require_table(request.validation.table, request.class_count, largest, "validation")
     found = np.unique(request.train.classes)
     if found.size < 2:
         raise FailedPrecondition(
@@ -168,7 +175,7 @@ def log_loss(table: Table, probabilities: npt.NDArray[np.floating[Any]]) -> floa
     return float(np.average(losses, weights=table.weights))
 
 
-def _require_table(table: Table, class_count: int, name: str) -> None:
+def _require_table(table: Table, class_count: int, largest: float, name: str) -> None:
     rows = table.classes.size
     if table.features.ndim != 2 or table.features.shape[0] != rows or table.weights.shape != (rows,):
         raise ValueError(
@@ -181,9 +188,10 @@ def _require_table(table: Table, class_count: int, name: str) -> None:
         )
     if np.any((table.classes < 0) | (table.classes >= class_count)):
         raise InvalidArgument.of(f"{name}.classes", "range", f"must be from 0 to {class_count - 1}.")
-    if np.isinf(table.features).any():
-        raise InvalidArgument.of(
-            f"{name}.features", "finite", "must be finite or NaN (missing), holds infinity."
-        )
+    beyond = np.abs(table.features) > largest
+    if beyond.any():
+        row, column = np.argwhere(beyond)[0]
+        description = f"must be NaN (missing) or within ±{largest:.6g}, is {table.features[row, column]}."
+        raise InvalidArgument.of(f"{name}.features[{row}][{column}]", "finite", description)
     if not (np.isfinite(table.weights).all() and np.all(table.weights >= 0) and table.weights.any()):
         raise InvalidArgument.of(f"{name}.weights", "weight", "must be finite, 0 or more, and not all 0.")

@@ -42,7 +42,7 @@ def fit(parameters: ForestParameters, request: FitRequest) -> Fitted:
     InvalidArgument, FailedPrecondition
         See `require_fittable`; also a validation slice, which nothing would use.
     """
-    require_fittable(request)
+    require_fittable(request, narrow=True)
     if request.validation is not None:
         raise InvalidArgument.of(
             "early_stopping", "unused", "must be unset: a random forest has no early stopping."

@@ -54,7 +54,7 @@ def fit(parameters: XgboostParameters, request: FitRequest) -> Fitted:
     InvalidArgument, FailedPrecondition
         See `require_fittable`.
     """
-    require_fittable(request)
+    require_fittable(request, narrow=True)
     train = _matrix(request.train, parameters, request.threads, None)
     known = [train]
     if request.validation is not None:

@@ -23,10 +23,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Update, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError
 
 from marketml.rpc.refusals import Aborted, DataLoss, FailedPrecondition, Reason, Unavailable
 from services.host.database_errors import READ_ONLY_TRANSACTION, refusal_of
 from services.host.migrations import migrate
+from services.host.settings import SettingsError
 
 WAIT_SECONDS_MAX = 5.0  # for a connection, for a lock, for the one writer of a SQLite file
 STATEMENT_SECONDS_MAX = 30.0
@@ -130,7 +132,7 @@ def open_database(url: str, *, migrations: Path, connections: int = 16) -> Datab
 
     Raises
     ------
-    ValueError
+    SettingsError
         The URL names no database that is supported.
     FailedPrecondition
         Another process uses the SQLite file, or the schema is newer than this code.
@@ -139,15 +141,17 @@ def open_database(url: str, *, migrations: Path, connections: int = 16) -> Datab
     Unavailable
         PostgreSQL did not answer.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError("database_url cannot be read as a URL.") from None
     if parsed.get_backend_name() == "sqlite":
         database = _open_sqlite(parsed, connections)
     elif parsed.get_backend_name() == "postgresql":
         database = Database(_postgresql_engine(parsed, connections))
     else:
-        raise ValueError(
-            f"database_url: must start with sqlite: or postgresql:, not {parsed.get_backend_name()}:."
-        )
+        kind = parsed.get_backend_name()
+        raise SettingsError(f"database_url must start with sqlite: or postgresql:, not {kind}:.")
     try:
         database.migrate(migrations)
     except BaseException:
@@ -196,7 +200,7 @@ def _translated(*, writing: bool) -> Iterator[None]:
 
 def _open_sqlite(url: URL, connections: int) -> Database:
     if not url.database or url.database == ":memory:" or url.query:
-        raise ValueError("database_url: SQLite needs a plain file, as in sqlite:///data.sqlite.")
+        raise SettingsError("database_url needs a plain file for SQLite, as in sqlite:///data.sqlite.")
     path = Path(url.database).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     database = Database(_sqlite_engine(path, connections), _lock(path))

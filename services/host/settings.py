@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used. The message is one sentence: variable, rule, value."""
+    """A setting that cannot be used. The message is one sentence and begins with the setting."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,5 +19,9 @@ def explained_start(room: str) -> Iterator[None]:
     try:
         yield
     except (SettingsError, Refusal) as error:
-        logs.problems.error("The %s room cannot start: %s", room, error)
+        sentence = str(error)
+        if isinstance(error, SettingsError) and not sentence.startswith("MARKETML_"):
+            name, _, rest = sentence.partition(" ")
+            sentence = f"MARKETML_{room.upper()}_{name.upper()} {rest}"
+        logs.problems.error("The %s room cannot start: %s", room, sentence)
         sys.exit(1)

@@ -1,0 +1,197 @@
+"""The order of work: load the source, plan, compute piece by piece, hand out the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+from marketml.rpc.refusals import InvalidArgument, ResourceExhausted, Violation
+from services.features import config as configs
+from services.features import engine, paging
+from services.features.budget import MemoryBudget
+from services.features.catalogue import Entry
+from services.features.columns import Columns, Floats
+from services.features.config import FeatureConfig
+from services.features.digest import result_digest
+from services.features.feature import Family
+from services.features.source import Bars, SeriesKey, Source
+
+PROGRESS_SECONDS = 0.2
+# Of a source's row before it is read: an aligned frame has a time and at most fourteen columns.
+ROW_BYTES = 15 * engine.VALUE_BYTES
+
+
+class DataRoom(Protocol):
+    """What this room needs of the data room."""
+
+    def load(self, source: Source, rows_max: int) -> Bars:
+        """The bars of a source: all of them, or the first `rows_max`."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is coming; `warm_up_bars` counts among the rows that come."""
+
+    digest: str
+    names: tuple[str, ...]
+    warm_up_bars: int
+    row_count: int
+    config: FeatureConfig
+    omitted: tuple[engine.Omission, ...]
+    key: SeriesKey
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`fraction` from 0 to 1, never falling; `stage` for people."""
+
+    fraction: float
+    stage: str
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The frame: `values` (features, rows) at `open_time`."""
+
+    header: Header
+    open_time: pd.DatetimeIndex
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was done; the seconds of the families that were enabled."""
+
+    row_count: int
+    feature_count: int
+    seconds: dict[Family, float]
+
+
+Part = Header | Progress | Values | Summary
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a config means, for who asks before computing."""
+
+    violations: tuple[Violation, ...]
+    warnings: tuple[str, ...] = ()
+    feature_count: int = 0
+    warm_up_bars: int = 0
+
+
+class FeaturesApplication:
+    """Every verb of the room.
+
+    Parameters
+    ----------
+    data
+        The data room.
+    budget
+        The memory of all computations together.
+    now
+        A clock in seconds that never falls.
+    """
+
+    def __init__(self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float]) -> None:
+        self._data = data
+        self._budget = budget
+        self._now = now
+
+    def generate_features(
+        self, source: Source, config: FeatureConfig, newest_count: int, check: Callable[[], None]
+    ) -> Iterator[Part]:
+        """Header, progress, the frame, summary, in this order. `check` raises when nobody waits any more; it
+        is called between pieces of work."""
+        violations = configs.violations(config)
+        if newest_count < 0:
+            violations.append(Violation("newest_count", "range", f"must not be negative: {newest_count}."))
+        if violations:
+            raise InvalidArgument(violations)
+        ends_at = self._now() + config.limits.timeout_seconds
+
+        def look() -> None:
+            check()
+            if self._now() > ends_at:
+                raise ResourceExhausted(
+                    "config.limits.timeout_seconds",
+                    f"The work took longer than config.limits.timeout_seconds of "
+                    f"{config.limits.timeout_seconds:g}.",
+                )
+
+        bars = self._load(source, config)
+        look()
+        columns = Columns(bars.frame, bars.key.bar)
+        plan = engine.plan(config, columns, int(bars.frame.memory_usage().sum()))
+        with self._budget.reserved(plan.memory_bytes):
+            first = max(0, columns.bars - newest_count) if newest_count else 0
+            header = Header(
+                digest=result_digest(bars.frame, bars.key.bar, config, plan.names),
+                names=plan.names,
+                warm_up_bars=max(0, plan.warm_up_bars - first),
+                row_count=columns.bars - first,
+                config=config,
+                omitted=plan.omitted,
+                key=bars.key,
+            )
+            yield header
+            result = yield from self._computed(plan, columns, look)
+            yield Values(header, columns.open_time[first:], result.values[:, first:])
+            seconds = {
+                family: result.seconds[family] for family in Family if getattr(config, family.value).enabled
+            }
+            yield Summary(header.row_count, len(plan.names), seconds)
+
+    def validate_feature_config(self, config: FeatureConfig) -> Review:
+        """What is wrong with a config, and otherwise what it would do."""
+        violations = configs.violations(config)
+        if violations:
+            return Review(tuple(violations))
+        return Review(
+            (),
+            tuple(configs.warnings(config)),
+            configs.feature_count(config),
+            configs.lookback_bars(config),
+        )
+
+    def get_default_feature_config(self) -> FeatureConfig:
+        """The config in force where a request says nothing."""
+        return FeatureConfig()
+
+    def list_features(
+        self, family: Family | None, page_size: int, page_token: str
+    ) -> tuple[tuple[Entry, ...], str]:
+        """A page of the catalogue and the token of the next."""
+        return paging.page(family, page_size, page_token)
+
+    def _load(self, source: Source, config: FeatureConfig) -> Bars:
+        """The source; one that breaks a limit is not read further than one row past it."""
+        limits = config.limits
+        rows_max = min(limits.max_rows, limits.max_memory_bytes // ROW_BYTES)
+        bars = self._data.load(source, rows_max + 1)
+        if len(bars.frame) > rows_max:
+            name = "max_rows" if rows_max == limits.max_rows else "max_memory_bytes"
+            raise ResourceExhausted(
+                f"config.limits.{name}",
+                f"The source has more than the {rows_max:,} bars that config.limits.{name} of "
+                f"{getattr(limits, name):,} allows.",
+            )
+        return bars
+
+    def _computed(
+        self, plan: engine.Plan, columns: Columns, look: Callable[[], None]
+    ) -> Generator[Progress, None, engine.Result]:
+        told_at = self._now()
+        yield Progress(0.0, "computing")
+        for step in engine.compute(plan, columns, self._now):
+            if isinstance(step, engine.Result):
+                yield Progress(1.0, "sending")
+                return step
+            look()
+            if self._now() - told_at >= PROGRESS_SECONDS:
+                told_at = self._now()
+                yield Progress(*step)
+        raise AssertionError("compute ends with a Result")

@@ -1,0 +1,83 @@
+"""Every feature there is, as a caller sees it: what ListFeatures pages through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from services.features.calculators import features_of
+from services.features.calculators.tsfresh import CALCULATORS
+from services.features.config import CATALOGUE_FAMILIES, ROLLING_COLUMNS
+from services.features.feature import Family
+
+# Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
+COSTS = {
+    Family.TECHNICAL: 0.03,
+    Family.STATISTICAL: 0.02,
+    Family.SERIES: 0.01,
+    Family.MARKET: 0.02,
+    Family.CALENDAR: 0.01,
+    Family.TSFRESH: 0.1,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A feature, or one parametrisation of a tsfresh calculator: its window and column stand in capitals."""
+
+    name: str
+    family: Family
+    group: str
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, float]
+    lookback_bars: int | None
+    description: str
+    is_default: bool
+
+    @property
+    def cost_microseconds(self) -> float:
+        return COSTS[self.family]
+
+
+@cache
+def entries(family: Family | None = None) -> tuple[Entry, ...]:
+    """All of them, or those of one family: by family, then name."""
+    if family is None:
+        return tuple(entry for each in Family for entry in entries(each))
+    listed = _rolling() if family is Family.TSFRESH else _of_catalogue(family)
+    return tuple(sorted(listed, key=lambda entry: entry.name))
+
+
+def _of_catalogue(family: Family) -> list[Entry]:
+    assert family in CATALOGUE_FAMILIES
+    return [
+        Entry(
+            feature.name,
+            family,
+            feature.group,
+            feature.inputs,
+            {name: float(value) for name, value in feature.parameters.items()},
+            None if feature.lookback_settlements else feature.lookback_bars,
+            feature.description,
+            is_default=True,
+        )
+        for feature in features_of(family)
+    ]
+
+
+def _rolling() -> list[Entry]:
+    return [
+        Entry(
+            f"wWINDOW__COLUMN__{calculator.label(parameters)}",
+            Family.TSFRESH,
+            calculator.name,
+            ROLLING_COLUMNS,
+            {name: float(value) for name, value in parameters.items() if not isinstance(value, str)},
+            None,
+            calculator.description,
+            calculator.is_default,
+        )
+        for calculator in CALCULATORS.values()
+        for parameters in calculator.parameters
+    ]

@@ -1,0 +1,78 @@
+"""The digest of a result: what its values follow from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import cache
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+
+import numpy as np
+import pandas as pd
+
+from services.features.config import FeatureConfig
+
+# What changes values with its version, our own code apart.
+_LIBRARIES = ("numba", "numpy", "pandas")
+
+
+def result_digest(
+    frame: pd.DataFrame, timeframe: timedelta, config: FeatureConfig, names: Sequence[str]
+) -> str:
+    """SHA-256, hex, of the source's content, the config without its limits, the features and the code.
+
+    Limits refuse work and never change a value. The source counts by content, so that a snapshot and the
+    series it was made from agree.
+    """
+    chosen = {name: value for name, value in dataclasses.asdict(config).items() if name != "limits"}
+    described = {
+        "source": _source_digest(frame, timeframe),
+        "config": chosen,
+        "features": list(names),
+        "code": code_version(),
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """SHA-256, hex, of the modules that compute and the versions of the libraries they compute with."""
+    digest = hashlib.sha256()
+    for library in _LIBRARIES:
+        digest.update(f"{library} {metadata.version(library)}\n".encode())
+    for name, file in _modules(resources.files("services.features.calculators"), ""):
+        digest.update(name.encode() + b"\0" + file.read_bytes())
+    for module in ("columns.py", "engine.py", "feature.py"):
+        digest.update(module.encode() + b"\0" + (resources.files("services.features") / module).read_bytes())
+    return digest.hexdigest()
+
+
+def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _modules(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield prefix + entry.name, entry
+
+
+def _source_digest(frame: pd.DataFrame, timeframe: timedelta) -> str:
+    digest = hashlib.sha256(f"{timeframe.total_seconds()} {len(frame)}\n".encode())
+    digest.update(_bytes(frame.index))
+    for name in sorted(frame.columns):
+        digest.update(name.encode() + b"\0" + str(frame[name].dtype.kind).encode())
+        digest.update(_bytes(frame[name]))
+    return digest.hexdigest()
+
+
+def _bytes(column: pd.Index | pd.Series) -> bytes:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        values = np.asarray(column.astype("datetime64[us, UTC]").astype("int64"))
+    else:
+        # One NaN, whatever bits it had.
+        values = np.asarray(column, dtype=np.float64) + 0.0
+        values[np.isnan(values)] = np.nan
+    return values.tobytes()

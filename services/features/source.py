@@ -1,0 +1,57 @@
+"""What features are computed from: a snapshot, or the bars of a series in a span."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+TIMEFRAMES = {
+    **{f"{count}m": timedelta(minutes=count) for count in (1, 3, 5, 15, 30)},
+    **{f"{count}h": timedelta(hours=count) for count in (1, 2, 4, 6, 8, 12)},
+    "1d": timedelta(days=1),
+    "1w": timedelta(weeks=1),
+}
+
+
+@dataclass(frozen=True)
+class SeriesKey:
+    """Whose bars, and how long they are."""
+
+    venue: str
+    symbol: str
+    timeframe: str
+
+    @property
+    def bar(self) -> timedelta:
+        """The length of a bar."""
+        return TIMEFRAMES[self.timeframe]
+
+
+@dataclass(frozen=True)
+class SnapshotSource:
+    """A snapshot of the data room, by its 64 hex digits."""
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True)
+class SeriesSource:
+    """The bars that open in [start, end), as known at `as_of`; None means everything, and now."""
+
+    key: SeriesKey
+    start: datetime | None = None
+    end: datetime | None = None
+    as_of: datetime | None = None
+
+
+Source = SnapshotSource | SeriesSource
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """An aligned frame as it was read: index `open_time`, columns as the data room's QueryFrame has."""
+
+    key: SeriesKey
+    frame: pd.DataFrame

@@ -1,0 +1,253 @@
+"""Messages to domain values and back, in adjacent pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from marketml.features.v1 import features_pb2 as pb
+from marketml.market.v1 import market_pb2
+from marketml.rpc.frames import TIME_TYPE, pack_table
+from marketml.rpc.refusals import InvalidArgument, Violation
+from services.features.application import Header, Part, Progress, Review, Summary, Values
+from services.features.catalogue import Entry
+from services.features.config import (
+    CATALOGUE_FAMILIES,
+    FamilyChoice,
+    FeatureConfig,
+    Limits,
+    TsfreshChoice,
+)
+from services.features.feature import Family
+from services.features.source import TIMEFRAMES, SeriesKey, SeriesSource, SnapshotSource, Source
+
+FRAME_FIELD = pb.GenerateFeaturesResponse.FRAME_FIELD_NUMBER
+_SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
+_FAMILIES = {pb.FeatureFamily.Value(f"FEATURE_FAMILY_{family.name}"): family for family in Family}
+_NUMBERS: dict[Family, Any] = {family: number for number, family in _FAMILIES.items()}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def read_config(message: pb.FeatureConfig) -> FeatureConfig:
+    """A config with every default filled in."""
+    families = {
+        family.value: _read_family(getattr(message, family.value), message.HasField(family.value))
+        for family in CATALOGUE_FAMILIES
+    }
+    tsfresh, defaults = message.tsfresh, TsfreshChoice()
+    limits = {
+        name: getattr(message.limits, name)
+        for name in ("max_rows", "max_features", "timeout_seconds", "max_memory_bytes")
+        if message.limits.HasField(name)
+    }
+    return FeatureConfig(
+        **families,
+        tsfresh=TsfreshChoice(
+            enabled=tsfresh.enabled,
+            windows=tuple(tsfresh.windows) or defaults.windows,
+            columns=tuple(tsfresh.columns) or defaults.columns,
+            calculators=tuple(tsfresh.calculators) or defaults.calculators,
+        ),
+        limits=Limits(**limits),
+    )
+
+
+def write_config(config: FeatureConfig) -> pb.FeatureConfig:
+    """The message that says all of a config."""
+    families: dict[str, Any] = {
+        family.value: pb.FamilyConfig(
+            enabled=config.choice(family).enabled, features=config.choice(family).features
+        )
+        for family in CATALOGUE_FAMILIES
+    }
+    return pb.FeatureConfig(
+        **families,
+        tsfresh=pb.TsfreshConfig(
+            enabled=config.tsfresh.enabled,
+            windows=config.tsfresh.windows,
+            columns=config.tsfresh.columns,
+            calculators=config.tsfresh.calculators,
+        ),
+        limits=pb.FeatureLimits(
+            max_rows=config.limits.max_rows,
+            max_features=config.limits.max_features,
+            timeout_seconds=config.limits.timeout_seconds,
+            max_memory_bytes=config.limits.max_memory_bytes,
+        ),
+    )
+
+
+def read_required_config(request: pb.ValidateFeatureConfigRequest) -> FeatureConfig:
+    """The config of a request that is about it."""
+    if not request.HasField("config"):
+        raise InvalidArgument.of("config", "required", "must be given: it is absent.")
+    return read_config(request.config)
+
+
+def read_source(request: pb.GenerateFeaturesRequest) -> Source:
+    """Where the bars come from. What only the data room can tell (an unknown venue or snapshot) it tells."""
+    kind = request.WhichOneof("source")
+    if kind is None:
+        raise InvalidArgument.of("source", "required", "must be snapshot_id or series: it is absent.")
+    if kind == "snapshot_id":
+        if not _SNAPSHOT_ID.fullmatch(request.snapshot_id):
+            raise InvalidArgument.of(
+                "snapshot_id",
+                "format",
+                f"must be 64 lower-case hexadecimal digits: {request.snapshot_id!r:.100}.",
+            )
+        return SnapshotSource(request.snapshot_id)
+    return _read_series(request.series)
+
+
+def write_key(key: SeriesKey) -> market_pb2.SeriesKey:
+    return market_pb2.SeriesKey(venue=key.venue, symbol=key.symbol, timeframe=key.timeframe)
+
+
+def write_part(part: Part) -> Iterator[pb.GenerateFeaturesResponse | bytes]:
+    """The messages of one part of the answer: several for the frame, whose chunks are serialised already."""
+    match part:
+        case Header():
+            yield pb.GenerateFeaturesResponse(header=_write_header(part))
+        case Progress():
+            progress = pb.FeatureProgress(fraction=part.fraction, stage=part.stage)
+            yield pb.GenerateFeaturesResponse(progress=progress)
+        case Values():
+            yield from pack_table(_table(part), FRAME_FIELD)
+        case Summary():
+            yield pb.GenerateFeaturesResponse(summary=_write_summary(part))
+
+
+def write_review(review: Review) -> pb.ValidateFeatureConfigResponse:
+    return pb.ValidateFeatureConfigResponse(
+        violations=[
+            market_pb2.Violation(
+                field=violation.field, rule=violation.rule, description=violation.description
+            )
+            for violation in review.violations
+        ],
+        warnings=review.warnings,
+        feature_count=review.feature_count,
+        warm_up_bars=review.warm_up_bars,
+    )
+
+
+def read_family(request: pb.ListFeaturesRequest) -> Family | None:
+    """The family to list, None for all."""
+    if not request.HasField("family"):
+        return None
+    if request.family not in _FAMILIES:
+        names = ", ".join(pb.FeatureFamily.Name(number) for number in _FAMILIES)
+        raise InvalidArgument.of(
+            "family", "unknown", f"must be one of {names}, or absent: {int(request.family)}."
+        )
+    return _FAMILIES[request.family]
+
+
+def write_entry(entry: Entry) -> pb.FeatureInfo:
+    return pb.FeatureInfo(
+        name=entry.name,
+        family=_NUMBERS[entry.family],
+        group=entry.group,
+        inputs=entry.inputs,
+        parameters=entry.parameters,
+        lookback_bars=entry.lookback_bars,
+        description=entry.description,
+        cost_microseconds=entry.cost_microseconds,
+        is_default=entry.is_default,
+    )
+
+
+def _read_family(message: pb.FamilyConfig, is_given: bool) -> FamilyChoice:
+    enabled = message.enabled if is_given and message.HasField("enabled") else True
+    return FamilyChoice(enabled, tuple(message.features))
+
+
+def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
+    violations = [
+        Violation(f"series.series.{name}", "required", "must be given: it is empty.")
+        for name in ("venue", "symbol")
+        if not getattr(message.series, name)
+    ]
+    if message.series.timeframe not in TIMEFRAMES:
+        violations.append(
+            Violation(
+                "series.series.timeframe",
+                "unknown",
+                f"must be one of {' '.join(TIMEFRAMES)}: {message.series.timeframe!r:.60}.",
+            )
+        )
+    start = _read_time(message.range, "start_time", "series.range.start_time", violations)
+    end = _read_time(message.range, "end_time", "series.range.end_time", violations)
+    as_of = _read_time(message, "as_of_time", "series.as_of_time", violations)
+    if start is not None and end is not None and start >= end:
+        violations.append(
+            Violation(
+                "series.range.end_time",
+                "range",
+                f"must be later than start_time {start.isoformat()}: {end.isoformat()}.",
+            )
+        )
+    if violations:
+        raise InvalidArgument(violations)
+    key = SeriesKey(message.series.venue, message.series.symbol, message.series.timeframe)
+    return SeriesSource(key, start, end, as_of)
+
+
+def _read_time(message: Any, name: str, path: str, violations: list[Violation]) -> datetime | None:
+    if not message.HasField(name):
+        return None
+    stamp = getattr(message, name)
+    try:
+        if not 0 <= stamp.nanos < 10**9:
+            raise OverflowError
+        return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+    except OverflowError:
+        violations.append(
+            Violation(
+                path, "range", f"must be a time of the years 1 to 9999: {stamp.seconds} s {stamp.nanos} ns."
+            )
+        )
+        return None
+
+
+def _write_header(header: Header) -> pb.FeatureHeader:
+    return pb.FeatureHeader(
+        digest=header.digest,
+        feature_names=header.names,
+        warm_up_bars=header.warm_up_bars,
+        row_count=header.row_count,
+        config=write_config(header.config),
+        omitted=[
+            pb.OmittedFeature(name=omission.name, missing_column=omission.missing_column)
+            for omission in header.omitted
+        ],
+        series=write_key(header.key),
+    )
+
+
+def _write_summary(summary: Summary) -> pb.FeatureSummary:
+    return pb.FeatureSummary(
+        row_count=summary.row_count,
+        feature_count=summary.feature_count,
+        family_times=[
+            pb.FamilyTime(family=_NUMBERS[family], seconds=seconds)
+            for family, seconds in summary.seconds.items()
+        ],
+    )
+
+
+def _table(part: Values) -> pa.Table:
+    metadata = {
+        "symbol": part.header.key.symbol,
+        "timeframe": part.header.key.timeframe,
+        "digest": part.header.digest,
+    }
+    times = pa.Array.from_pandas(pd.Series(part.open_time)).cast(TIME_TYPE)
+    columns = [times, *(pa.array(row) for row in part.values)]
+    return pa.table(columns, names=["open_time", *part.header.names]).replace_schema_metadata(metadata)

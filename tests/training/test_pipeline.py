@@ -1,0 +1,355 @@
+"""The pipeline: events in order, a test span that nothing has seen, stops that keep or discard, proofs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
+from services.training import learners, splits
+from services.training.events import (
+    Discarded,
+    FoldFinished,
+    Progress,
+    RoundFinished,
+    Stage,
+    StageStarted,
+    Stop,
+    Warned,
+)
+from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
+from services.training.pipeline import evaluate_and_fit
+from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
+from services.training.splits import Embargo
+from tests.training.cases import BINARY, made_samples
+
+FAST = LightgbmParameters(rounds=12, num_leaves=7)
+THREE_FOLDS = SplitPlan(folds=3, embargo=Embargo(bars=2))
+PLAN = TrainingPlan(FAST, split=THREE_FOLDS, interval_draws=100)
+STOPPING = replace(PLAN, model=replace(FAST, rounds=60), early_stopping=EarlyStopping(3, 0.2))
+
+
+class Run:
+    """One run and all that it told; `stop_when` takes the events so far and answers how to stop, or None."""
+
+    def __init__(self, samples=None, plan=PLAN, seed=7, stop_when=None):
+        self.events = []
+        self.samples = made_samples() if samples is None else samples
+        self.result = None
+        self._arguments = (self.samples, plan, seed)
+        self._stop_when = stop_when or (lambda events: None)
+
+    def go(self) -> Run:
+        self.result = evaluate_and_fit(
+            *self._arguments, events=self.events.append, should_stop=lambda: self._stop_when(self.events)
+        )
+        return self
+
+    def of(self, kind) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def model_bytes(run: Run) -> bytes:
+    return learners.native_bytes(run.result.fitted)
+
+
+@pytest.mark.parametrize("plan", [PLAN, STOPPING, replace(PLAN, model=ForestParameters(trees=9))], ids=str)
+def test_events_come_in_the_order_of_the_work(plan):
+    run = Run(plan=plan).go()
+    assert [event.stage for event in run.of(StageStarted)] == list(Stage)
+    assert [event.result.number for event in run.of(FoldFinished)] == [1, 2, 3]
+    assert tuple(event.result for event in run.of(FoldFinished)) == run.result.folds
+    assert all(event.fold_count == 3 for event in run.of(FoldFinished))
+    fit_at = run.events.index(StageStarted(Stage.FINAL_FIT))
+    assert all(run.events.index(event) < fit_at for event in run.of(FoldFinished))
+    assert [event.fold for event in run.of(RoundFinished)] == sorted(
+        (event.fold for event in run.of(RoundFinished)), key=lambda fold: fold or 99
+    )
+    for fold in (1, 2, 3, None):
+        rounds = [event.round for event in run.of(RoundFinished) if event.fold == fold]
+        assert rounds == sorted(set(rounds))
+        assert rounds[-1] >= (run.result.fitted.rounds if fold is None else run.result.folds[fold - 1].rounds)
+    assert run.events[-1] == Progress(1.0)
+
+
+@pytest.mark.parametrize("plan", [PLAN, STOPPING, replace(PLAN, model=ForestParameters(trees=9))], ids=str)
+def test_progress_only_grows_and_is_whole_only_at_the_end(plan):
+    fractions = [event.fraction for event in Run(plan=plan).go().of(Progress)]
+    assert all(before < after for before, after in pairwise(fractions))
+    assert fractions[0] > 0
+    assert [fraction for fraction in fractions if fraction >= 1] == [1.0]
+    assert fractions[-2] < 1
+    assert len(fractions) > 12
+
+
+def test_the_result_is_of_the_plan():
+    run = Run(plan=STOPPING).go()
+    found = run.result
+    assert (found.feature_names, found.class_names) == (run.samples.feature_names, run.samples.class_names)
+    assert found.fitted.rounds < found.fitted.trained_rounds <= 60
+    assert found.test_scores.row_count == 120
+    assert sum(fold.scores.row_count for fold in found.folds) == found.proofs[0].train_rows
+    assert found.fold_table["accuracy"].fold_count == 3
+    assert set(found.baseline_tables) == set(found.test_baselines) == {"majority", "persistence"}
+    assert found.test_intervals["accuracy"].low < found.test_scores.metrics["accuracy"].value
+    assert not found.stopped
+    assert [proof.consumer for proof in found.proofs] == [
+        "final_test",
+        "fold_1",
+        "fold_1.early_stopping",
+        "fold_2",
+        "fold_2.early_stopping",
+        "fold_3",
+        "fold_3.early_stopping",
+        "final_model.early_stopping",
+    ]
+    assert all(proof.gap_microseconds > 0 for proof in found.proofs)
+
+
+def test_the_scores_of_the_test_span_are_the_models_own():
+    run = Run().go()
+    last = slice(480, 600)
+    probabilities = learners.predict_probabilities(run.result.fitted, run.samples.features[last])
+    accuracy = np.mean(probabilities.argmax(axis=1) == run.samples.classes[last])
+    assert run.result.test_scores.metrics["accuracy"].value == pytest.approx(accuracy)
+    assert accuracy > 0.5
+
+
+@pytest.mark.parametrize("plan", [PLAN, STOPPING], ids=["plain", "early_stopping"])
+def test_nothing_of_the_test_span_reaches_the_model_or_the_folds(plan):
+    samples = made_samples()
+    features, classes = samples.features.copy(), samples.classes.copy()
+    features[480:] = 1e3
+    classes[480:] = 2 - classes[480:]
+    before, after = (
+        Run(samples, plan).go(),
+        Run(replace(samples, features=features, classes=classes), plan).go(),
+    )
+    assert model_bytes(before) == model_bytes(after)
+    assert before.result.fold_table == after.result.fold_table
+    assert before.result.test_scores.metrics != after.result.test_scores.metrics
+
+
+def test_nothing_of_a_folds_block_or_its_purge_reaches_the_folds_model():
+    samples = made_samples(label_bars=10)
+    plan = replace(STOPPING, split=SplitPlan(folds=4))
+    before = Run(samples, plan).go()
+    proof = next(proof for proof in before.result.proofs if proof.consumer == "fold_2")
+    fold_2 = splits.purged_k_fold(samples.t0[:470], samples.t1[:470], 4)[1]
+    assert (fold_2.train.size, fold_2.purged_count) == (proof.train_rows, proof.purged_count)
+    changed = np.setdiff1d(np.arange(470), fold_2.train)
+    classes = samples.classes.copy()
+    classes[changed] = 2 - classes[changed]
+    after = Run(replace(samples, classes=classes), plan).go()
+
+    def losses(run):
+        return [event.validation_loss for event in run.of(RoundFinished) if event.fold == 2]
+
+    assert losses(before) == losses(after)
+    assert before.result.folds[1].rounds == after.result.folds[1].rounds
+    assert before.result.folds[0].scores.metrics != after.result.folds[0].scores.metrics
+
+
+def leaky(name):
+    """The splitter with a bug: the rows that it holds out are among those to train on."""
+    sound = getattr(splits, name)
+
+    def leak(*arguments):
+        found = sound(*arguments)
+        if name == "purged_k_fold":
+            return [replace(fold, train=np.union1d(fold.train, fold.test[:1])) for fold in found]
+        train, held_out, dropped = found
+        return np.union1d(train, [held_out[0] - 1]), held_out, dropped
+
+    return leak
+
+
+@pytest.mark.parametrize("name", ["final_test_split", "early_stopping_slice", "purged_k_fold"])
+def test_a_splitter_that_leaks_is_caught_by_the_proof_and_no_model_is_made(name, monkeypatch):
+    monkeypatch.setattr(splits, name, leaky(name))
+    run = Run(plan=STOPPING)
+    with pytest.raises(FailedPrecondition) as refused:
+        run.go()
+    assert refused.value.reason is Reason.LEAK_DETECTED
+    assert not run.of(FoldFinished)
+
+
+@pytest.mark.parametrize(
+    "model", [FAST, XgboostParameters(rounds=12), ForestParameters(trees=9)], ids=learners.kind_of
+)
+def test_seed_and_samples_decide_the_result_and_threads_do_not(model):
+    plan = replace(PLAN, model=model)
+    one, other = Run(plan=plan).go(), Run(plan=replace(plan, threads=2)).go()
+    assert repr(one.of(FoldFinished)) == repr(other.of(FoldFinished))
+    for field in ("fold_table", "test_intervals", "proofs", "test_baselines"):
+        assert repr(getattr(one.result, field)) == repr(getattr(other.result, field))
+    rows = one.samples.features
+    first, second = (learners.predict_probabilities(run.result.fitted, rows) for run in (one, other))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_the_seed_reaches_the_model_and_the_bootstrap():
+    plan = replace(PLAN, model=replace(FAST, subsample=0.5))
+    one, other = Run(plan=plan, seed=1).go(), Run(plan=plan, seed=2).go()
+    assert model_bytes(one) != model_bytes(other)
+    assert one.result.test_intervals != other.result.test_intervals
+
+
+def stop_in_fold(fold, rounds, mode):
+    """Stop once the model of `fold` (None: the final one) has so many rounds."""
+    return lambda events: (
+        mode
+        if any(
+            isinstance(event, RoundFinished) and (event.fold, event.round) == (fold, rounds)
+            for event in events
+        )
+        else None
+    )
+
+
+@pytest.mark.parametrize("fold", [1, 3, None])
+def test_a_run_told_to_discard_ends_before_its_next_round_and_leaves_nothing(fold):
+    run = Run(stop_when=stop_in_fold(fold, 4, Stop.DISCARD))
+    with pytest.raises(Discarded):
+        run.go()
+    assert run.of(RoundFinished)[-1] == RoundFinished(fold, 4, None)
+    assert run.result is None
+
+
+def test_whatever_the_check_raises_ends_the_run_before_its_next_round():
+    seen = []
+
+    def check():
+        if len([event for event in seen if isinstance(event, RoundFinished)]) == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        evaluate_and_fit(made_samples(), PLAN, 7, events=seen.append, check=check)
+    assert seen[-2] == RoundFinished(1, 5, None)
+
+
+def test_keep_best_in_the_final_fit_ends_it_there():
+    run = Run(stop_when=stop_in_fold(None, 5, Stop.KEEP_BEST)).go()
+    assert run.result.stopped
+    assert (run.result.fitted.rounds, len(run.result.folds)) == (5, 3)
+    assert run.of(Warned) == [Warned("Stopped early: the final model has 5 rounds.")]
+    assert run.events[-1] == Progress(1.0)
+    plain = Run(plan=replace(PLAN, model=replace(FAST, rounds=5))).go()
+    rows = run.samples.features
+    kept, asked = (learners.predict_probabilities(each.result.fitted, rows) for each in (run, plain))
+    assert kept.tobytes() == asked.tobytes()
+
+
+def test_keep_best_in_a_fold_drops_it_and_still_fits_and_scores_a_model():
+    run = Run(plan=STOPPING, stop_when=stop_in_fold(3, 2, Stop.KEEP_BEST)).go()
+    rounds = [fold.rounds for fold in run.result.folds]
+    assert [fold.number for fold in run.result.folds] == [1, 2]
+    assert run.result.fitted.rounds <= int(np.median(rounds))
+    assert run.result.fold_table["accuracy"].fold_count == 2
+    assert run.result.test_scores.row_count == 120
+    assert run.result.stopped
+    assert "Stopped in fold 3 of 3: 2 are scored." in run.of(Warned)[0].message
+    assert [event.stage for event in run.of(StageStarted)] == list(Stage)
+
+
+def test_keep_best_in_the_first_fold_takes_the_round_it_had_reached():
+    run = Run(stop_when=stop_in_fold(1, 6, Stop.KEEP_BEST)).go()
+    assert run.result.folds == ()
+    assert run.result.fitted.rounds == 6
+    assert run.result.fold_table["accuracy"].reason == "No fold was finished."
+    assert run.result.baseline_tables == {}
+    assert run.result.test_scores.row_count == 120
+
+
+def test_keep_best_before_the_first_round_still_leaves_a_model():
+    run = Run(stop_when=lambda events: Stop.KEEP_BEST).go()
+    assert run.result.fitted.rounds == 1
+    assert run.result.test_scores.row_count == 120
+
+
+def test_a_discard_that_follows_keep_best_discards():
+    def stop_when(events):
+        if StageStarted(Stage.FINAL_FIT) in events:
+            return Stop.DISCARD
+        return Stop.KEEP_BEST if len(events) > 5 else None
+
+    with pytest.raises(Discarded):
+        Run(stop_when=stop_when).go()
+
+
+def test_balanced_classes_weigh_the_same_whatever_their_frequency():
+    samples = made_samples(1_500, class_names=BINARY, signal=0.4, missing=0.0)
+    rare = replace(samples, classes=(samples.features[:, 0] > 1.3).astype(np.int8))
+    noisy = np.random.default_rng(0).random(1_500) < 0.25
+    rare.classes[noisy] = 0
+    plain, balanced = (
+        Run(rare, replace(PLAN, class_weight=weight)).go().result
+        for weight in (ClassWeight.NONE, ClassWeight.BALANCED)
+    )
+    recall = [
+        found.test_scores.confusion[1, 1] / found.test_scores.confusion[1].sum()
+        for found in (plain, balanced)
+    ]
+    assert recall[1] > recall[0] + 0.2
+    assert (
+        balanced.test_scores.metrics["balanced_accuracy"].value
+        > plain.test_scores.metrics["balanced_accuracy"].value
+    )
+
+
+def test_a_plan_says_every_rule_it_breaks_at_once():
+    plan = TrainingPlan(
+        replace(FAST, learning_rate=9.0),
+        split=SplitPlan(test_fraction=0.9, folds=1, embargo=Embargo(bars=-1)),
+        early_stopping=EarlyStopping(0, 0.0),
+        interval_level=1.0,
+        interval_draws=1,
+        threads=0,
+    )
+    with pytest.raises(InvalidArgument) as refused:
+        evaluate_and_fit(made_samples(), plan, 0, events=lambda event: None)
+    assert {violation.field for violation in refused.value.violations} == {
+        "model.lightgbm.learning_rate",
+        "split.embargo.bars",
+        "split.test_fraction",
+        "split.folds",
+        "threads",
+        "interval_draws",
+        "interval_level",
+        "early_stopping.patience_rounds",
+        "early_stopping.fraction",
+    }
+    forest = replace(PLAN, model=ForestParameters(), early_stopping=EarlyStopping())
+    with pytest.raises(InvalidArgument, match="early_stopping"):
+        evaluate_and_fit(made_samples(), forest, 0, events=lambda event: None)
+
+
+def test_infinite_features_are_refused_by_their_name():
+    samples = made_samples()
+    samples.features[3, 2] = np.inf
+    with pytest.raises(InvalidArgument, match=r"features\.feature_2.*row 3"):
+        Run(samples).go()
+
+
+def test_no_features_are_refused():
+    samples = made_samples()
+    with pytest.raises(InvalidArgument, match="at least one feature"):
+        Run(replace(samples, features=samples.features[:, :0], feature_names=())).go()
+
+
+def test_a_class_without_a_training_row_is_too_little_data():
+    samples = made_samples()
+    samples.classes[:480][samples.classes[:480] == 2] = 1
+    with pytest.raises(FailedPrecondition, match="'up' has none") as refused:
+        Run(samples).go()
+    assert refused.value.reason is Reason.TOO_LITTLE_DATA
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10, 25])
+def test_too_few_rows_are_refused_as_such(rows):
+    with pytest.raises(FailedPrecondition) as refused:
+        Run(made_samples(rows, label_bars=20), plan=STOPPING).go()
+    assert refused.value.reason is Reason.TOO_LITTLE_DATA

@@ -92,12 +92,16 @@ class TrainingConfig(_message.Message):
     def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class Dataset(_message.Message):
-    __slots__ = ("snapshot_id", "series")
+    __slots__ = ("snapshot_id", "series", "funding_max_age", "open_interest_max_age")
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
+    FUNDING_MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_INTEREST_MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     snapshot_id: str
     series: _market_pb2.SeriesRange
-    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ...) -> None: ...
+    funding_max_age: _duration_pb2.Duration
+    open_interest_max_age: _duration_pb2.Duration
+    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class LabelConfig(_message.Message):
     __slots__ = ("fixed_horizon", "triple_barrier", "binary")

@@ -46,7 +46,9 @@ def _hours(columns: Columns) -> Floats:
 
 def _weekdays(columns: Columns) -> Floats:
     """Days since Monday 00:00, with their fraction. The epoch was a Thursday."""
-    return columns.shared(("weekdays",), lambda: (close_seconds(columns) / 86_400.0 + 3.0) % 7.0)
+    return columns.shared(
+        ("weekdays",), lambda: (close_seconds(columns) + 3 * 86_400.0) % (7 * 86_400.0) / 86_400.0
+    )
 
 
 def _clock(name: str, description: str, compute: Callable[[Columns], Floats]) -> Feature:

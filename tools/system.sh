@@ -1,5 +1,5 @@
 #!/bin/sh
-# The programs that tests use and Python cannot bring: PostgreSQL, grpcurl, kustomize. Idempotent, and quick when they
+# The programs that tests use and Python cannot bring: PostgreSQL, grpcurl, kustomize, compose-go. Idempotent, and quick when they
 # are there. A missing one is announced, and its tests skip; with CI=true it is a failure.
 set -u
 cd "$(dirname "$0")/.."
@@ -18,7 +18,8 @@ find_postgresql() {
     return 1
 }
 
-# go_tool NAME PACKAGE: on the PATH, in Go's own folder or in .tools/bin, else built into .tools/bin.
+# go_tool NAME PACKAGE [BUILT]: on the PATH, in Go's own folder or in .tools/bin, else built into .tools/bin (where Go
+# calls it BUILT).
 go_tool() {
     command -v "$1" >/dev/null 2>&1 && return
     [ -x ".tools/bin/$1" ] || [ -x "${HOME:-/nonexistent}/go/bin/$1" ] && return
@@ -28,6 +29,7 @@ go_tool() {
     fi
     echo "Building $1 into .tools/bin" >&2
     GOBIN="$PWD/.tools/bin" GOFLAGS=-mod=mod go install "$2" >&2 || lacks "$1" "go install $2 failed."
+    [ "${3:-$1}" = "$1" ] || mv ".tools/bin/$3" ".tools/bin/$1"
 }
 
 if ! find_postgresql; then
@@ -39,6 +41,8 @@ if ! find_postgresql; then
 fi
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
 command -v kubectl >/dev/null 2>&1 || go_tool kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.8.0
+# The reference reader of compose files; the docker client alone has none.
+go_tool compose-go github.com/compose-spec/compose-go/v2/cmd@v2.16.2 cmd
 
 if [ -n "$missing" ] && [ "${CI:-}" = true ]; then
     echo "CI needs all of them; missing:$missing" >&2

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Protocol
-
-import pandas as pd
 
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted, Violation
 from services.features import config as configs
 from services.features import engine, paging
+from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.budget import MemoryBudget
 from services.features.catalogue import Entry
-from services.features.columns import Columns, Floats
+from services.features.columns import Columns
 from services.features.config import FeatureConfig
 from services.features.digest import result_digest
 from services.features.feature import Family
-from services.features.source import Bars, SeriesKey, Source
+from services.features.source import Bars, Source
 
 PROGRESS_SECONDS = 0.2
 # Of a source's row before it is read: an aligned frame has a time and at most fourteen columns.
@@ -29,58 +27,6 @@ class DataRoom(Protocol):
 
     def load(self, source: Source, rows_max: int) -> Bars:
         """The bars of a source: all of them, or the first `rows_max`."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What is coming; `warm_up_bars` counts among the rows that come."""
-
-    digest: str
-    names: tuple[str, ...]
-    warm_up_bars: int
-    row_count: int
-    config: FeatureConfig
-    omitted: tuple[engine.Omission, ...]
-    key: SeriesKey
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`fraction` from 0 to 1, never falling; `stage` for people."""
-
-    fraction: float
-    stage: str
-
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """The frame: `values` (features, rows) at `open_time`."""
-
-    header: Header
-    open_time: pd.DatetimeIndex
-    values: Floats
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What was done; the seconds of the families that were enabled."""
-
-    row_count: int
-    feature_count: int
-    seconds: dict[Family, float]
-
-
-Part = Header | Progress | Values | Summary
-
-
-@dataclass(frozen=True)
-class Review:
-    """What a config means, for who asks before computing."""
-
-    violations: tuple[Violation, ...]
-    warnings: tuple[str, ...] = ()
-    feature_count: int = 0
-    warm_up_bars: int = 0
 
 
 class FeaturesApplication:

@@ -14,7 +14,7 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import TIME_TYPE, pack_table
 from marketml.rpc.refusals import InvalidArgument, Violation
-from services.features.application import Header, Part, Progress, Review, Summary, Values
+from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.catalogue import Entry
 from services.features.config import (
     CATALOGUE_FAMILIES,

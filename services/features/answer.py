@@ -1,0 +1,66 @@
+"""What the room answers, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from marketml.rpc.refusals import Violation
+from services.features.columns import Floats
+from services.features.config import FeatureConfig
+from services.features.engine import Omission
+from services.features.feature import Family
+from services.features.source import SeriesKey
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is coming; `warm_up_bars` counts among the rows that come."""
+
+    digest: str
+    names: tuple[str, ...]
+    warm_up_bars: int
+    row_count: int
+    config: FeatureConfig
+    omitted: tuple[Omission, ...]
+    key: SeriesKey
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`fraction` from 0 to 1, never falling; `stage` for people."""
+
+    fraction: float
+    stage: str
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The frame: `values` (features, rows) at `open_time`."""
+
+    header: Header
+    open_time: pd.DatetimeIndex
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was done; the seconds of the families that were enabled."""
+
+    row_count: int
+    feature_count: int
+    seconds: dict[Family, float]
+
+
+Part = Header | Progress | Values | Summary
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a config means, for who asks before computing."""
+
+    violations: tuple[Violation, ...]
+    warnings: tuple[str, ...] = ()
+    feature_count: int = 0
+    warm_up_bars: int = 0

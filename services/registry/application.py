@@ -1,0 +1,266 @@
+"""What the registry does, in order: the one place that knows files, rows and memory together."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from marketml.bundle import MANIFEST, TENSORS
+from marketml.rpc.refusals import InvalidArgument, Refusal, Unavailable
+from services.registry import config
+from services.registry.blobs import Blobs
+from services.registry.config import ConfigVersion, Tree
+from services.registry.inspection import LoadedBundle, inspect_bundle
+from services.registry.memory import Memory, Usage
+from services.registry.models import (
+    Alias,
+    Deleted,
+    Model,
+    NewModel,
+    Switched,
+    require_name,
+    require_version,
+    shown,
+)
+from services.registry.serving import Serving
+from services.registry.store import ConfigStore, ModelStore
+from services.registry.uploads import Header, Upload, announced_entries
+
+PIECE_BYTES = 1024 * 1024
+INSPECTIONS_MAX = 2  # at once: each may hold a bundle of half a gigabyte in memory
+
+_SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the registry is."""
+
+    loaded: tuple[tuple[Model, tuple[str, ...], Usage], ...]
+    version_count: int
+    stored_bytes: int
+    free_bytes: int
+    start_time: datetime
+
+
+class RegistryApplication:
+    """The registry without gRPC; every method may be called from any thread.
+
+    Parameters
+    ----------
+    models, configs, blobs, memory, serving
+        Where things are kept, and who answers.
+    now
+        The wall clock, UTC.
+    """
+
+    def __init__(
+        self,
+        models: ModelStore,
+        configs: ConfigStore,
+        blobs: Blobs,
+        memory: Memory,
+        serving: Serving,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._models = models
+        self._configs = configs
+        self._blobs = blobs
+        self._memory = memory
+        self._serving = serving
+        self._start_time = now()
+        self._unloadable: set[tuple[str, str, int]] = set()  # switches whose model did not load
+        self._inspections = threading.BoundedSemaphore(INSPECTIONS_MAX)
+
+    # Uploads.
+
+    def begin_upload(self, header: Header) -> Upload | Model:
+        """A place for the files of a bundle; the answer, when this very request had one already."""
+        entries = announced_entries(header)
+        answer = self._models.registered(header.request_id, header.request_bytes, "header.request_id")
+        return answer or Upload(header, entries, self._blobs.new_file)
+
+    def finish_upload(self, upload: Upload) -> Model:
+        """Check what has arrived, and make it a version: the files in `blobs`' order, then the row."""
+        try:
+            upload.seal()
+            with self._inspections:
+                bundle = inspect_bundle(upload.files[MANIFEST].read(), upload.files[TENSORS].read())
+            new = _new_model(upload, bundle)
+            try:
+                with self._blobs.publish(upload.files.values()):
+                    return self._models.register(new, upload.header.request_id, upload.header.request_bytes)
+            except Refusal as refusal:
+                if not isinstance(refusal, Unavailable):  # after which the row may be there
+                    self._blobs.remove([file.sha256 for file in upload.entries], self._models.needed)
+                raise
+        finally:
+            upload.close()
+
+    # Models.
+
+    def get_model(self, model_name: str, version: int) -> tuple[Model, str]:
+        """A version (0: the newest) and its manifest."""
+        model = self._find(model_name, version)
+        entry = next(file for file in model.files if file.name == MANIFEST)
+        return model, self._blobs.read(entry).decode()
+
+    def list_models(self, model_name: str, size: int, before: int | None) -> tuple[list[Model], int | None]:
+        """A page of versions, newest first; see `ModelStore.page`."""
+        if model_name:
+            require_name("model_name", model_name)
+        return self._models.page(model_name, size, before)
+
+    def download_model(
+        self, model_name: str, version: int, file_names: Iterable[str]
+    ) -> Iterator[Model | tuple[str, bytes]]:
+        """The version, then the pieces of its files, or of those named."""
+        model = self._find(model_name, version)
+        wanted = list(dict.fromkeys(file_names))
+        known = {file.name: file for file in model.files}
+        for position, name in enumerate(wanted):
+            if name not in known:
+                raise InvalidArgument.of(
+                    f"file_names[{position}]",
+                    "unknown",
+                    f"must be one of {', '.join(known)}, is {shown(name)}.",
+                )
+        for file in model.files:  # all are sound before the first byte goes out
+            if not wanted or file.name in wanted:
+                self._blobs.open(file).close()
+        yield model
+        for name in wanted or known:
+            with self._blobs.open(known[name]) as opened:
+                while data := opened.read(PIECE_BYTES):
+                    yield name, data
+
+    def delete_model(self, model_name: str, version: int, request_id: str, request_bytes: bytes) -> Deleted:
+        """Forget a version that no alias points at: the row first, then its files."""
+        require_name("model_name", model_name)
+        require_version("version", version)
+        deleted = self._models.delete(model_name, version, request_id, request_bytes)
+        self._memory.forget([(model_name, version)])
+        self._blobs.remove(deleted.unneeded, self._models.needed)
+        return deleted
+
+    # Aliases.
+
+    def load_model(
+        self, model_name: str, version: int, alias: str, etag: str, request_id: str, request_bytes: bytes
+    ) -> Switched:
+        """Verify a version, warm it up, then point the alias at it in one step."""
+        require_name("model_name", model_name)
+        require_version("version", version, or_newest=True)
+        require_name("alias", alias)
+        answer = self._models.switched(request_id, request_bytes)
+        if answer is not None:
+            return answer
+        loaded = self._serving.load(self._models.find(model_name, version))
+        switched = self._models.switch(loaded.model, alias, etag, request_id, request_bytes)
+        if switched.alias.model.version == loaded.model.version:
+            self._memory.point(switched.alias, loaded)
+        return switched
+
+    def get_current_model(self, model_name: str, alias: str) -> Alias:
+        """Who answers."""
+        require_name("model_name", model_name)
+        require_name("alias", alias)
+        return self._models.current(model_name, alias)
+
+    # Config.
+
+    def get_config(self) -> ConfigVersion:
+        """The config in force."""
+        return self._configs.read()
+
+    def update_config(
+        self, change: Tree, paths: Iterable[str], etag: str, request_id: str, request_bytes: bytes
+    ) -> ConfigVersion:
+        """Put a config in force whose fields at `paths` are those of `change`."""
+        listed = list(paths)
+        config.require_paths(listed)
+        if not etag:
+            raise InvalidArgument.of("etag", "required", "must be that of the config you saw.")
+        version = self._configs.change(
+            lambda overrides: config.changed(overrides, change, listed),
+            etag,
+            "UpdateConfig",
+            request_id,
+            request_bytes,
+        )
+        self._serving.obey(self._configs.read())
+        return version
+
+    def reset_config(self, etag: str, request_id: str, request_bytes: bytes) -> ConfigVersion:
+        """Put the built-in defaults in force."""
+        version = self._configs.change(lambda _: {}, etag, "ResetConfig", request_id, request_bytes)
+        self._serving.obey(self._configs.read())
+        return version
+
+    # The whole.
+
+    def get_status(self) -> Status:
+        """What is loaded, what it has served, and the disk."""
+        version_count, stored_bytes = self._models.totals()
+        loaded = tuple((found.model, aliases, found.usage()) for found, aliases in self._memory.loaded())
+        return Status(loaded, version_count, stored_bytes, self._blobs.free_bytes(), self._start_time)
+
+    def refresh(self) -> list[str]:
+        """See what other processes did: aliases that moved, versions that went, the config. What is aliased
+        is loaded; returns a sentence for each model that does not load, once."""
+        problems = []
+        for alias in self._models.all_aliases():
+            switch = (alias.model_name, alias.alias, alias.switch)
+            if alias.switch <= self._memory.switch_of(alias.model_name, alias.alias):
+                continue
+            if switch in self._unloadable and not self._memory.has(alias.model):
+                continue  # until someone's call finds it healed
+            try:
+                self._memory.point(alias, self._serving.load(alias.model))
+            except Refusal as refusal:
+                self._unloadable.add(switch)
+                problems.append(
+                    f"The alias {alias.alias!r} of {alias.model_name} points at version "
+                    f"{alias.model.version}, which does not load: {refusal.message}"
+                )
+        keys = self._memory.keys()
+        self._memory.forget(keys - self._models.existing(keys))
+        self._serving.obey(self._configs.read())
+        return problems
+
+    def sweep(self, older_than: float, retention_seconds: float) -> int:
+        """Remove leftovers: files last written before `older_than` (seconds since 1970) that belong to no
+        version, and answers to requests older than the retention. Returns the number of files."""
+        self._models.sweep(retention_seconds)
+        return self._blobs.sweep(older_than, self._models.needed)
+
+    def _find(self, model_name: str, version: int) -> Model:
+        require_name("model_name", model_name)
+        require_version("version", version, or_newest=True)
+        return self._models.find(model_name, version)
+
+
+def _new_model(upload: Upload, bundle: LoadedBundle) -> NewModel:
+    manifest = bundle.manifest
+    if manifest.files != tuple(entry for entry in upload.entries if entry.name != MANIFEST):
+        raise InvalidArgument.of(
+            "bundle.manifest.files", "files", "must be the header's files but the manifest, size and digest."
+        )
+    snapshot_id = manifest.sections.get("data", {}).get("snapshot_id", "")
+    if snapshot_id and not (isinstance(snapshot_id, str) and _SNAPSHOT_ID.fullmatch(snapshot_id)):
+        raise InvalidArgument.of(
+            "bundle.manifest.data.snapshot_id", "snapshot_id", "must be 64 lower-case hex digits or absent."
+        )
+    return NewModel(
+        model_name=upload.header.model_name,
+        digest=upload.digest,
+        class_names=manifest.classes,
+        feature_count=len(manifest.feature_names),
+        files=upload.entries,
+        job_id=upload.header.job_id,
+        snapshot_id=snapshot_id or "",
+    )

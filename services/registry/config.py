@@ -1,0 +1,183 @@
+"""The platform config: what operators decide, as a tree of fields by the contract's names.
+
+Kept are the overrides: the fields that someone has set. `filled` adds the default of every other one. Lengths
+of time are seconds, enum values their names.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeAlias
+
+from marketml.rpc.refusals import InvalidArgument, Violation
+from services.registry.config_rules import ONE_OFS, RULES
+from services.registry.models import shown
+
+Tree: TypeAlias = Mapping[str, Any]
+
+PATH = "config"
+MASK = "update_mask.paths"
+PATHS_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class ConfigVersion:
+    """One version: 1, 2, 3…, where 1 is the built-in default."""
+
+    version: int
+    etag: str
+    overrides: Tree
+    update_time: datetime
+
+    @property
+    def config(self) -> Tree:
+        """Every field filled in."""
+        return filled(self.overrides)
+
+
+def filled(overrides: Tree) -> dict[str, Any]:
+    """The overrides and the default of every field that they leave out and that has one."""
+    tree = _filled(_messages(), "", overrides)
+    labels, training = tree["labels"], tree["training"]
+    if labels["binary"] and "fixed_horizon" in labels:
+        asked = _below(overrides, "labels.fixed_horizon") or {}
+        if "trailing_volatility" not in asked:  # a sign needs no threshold
+            labels["fixed_horizon"].pop("trailing_volatility", None)
+    if "random_forest" in training["model"] and _below(overrides, "training.early_stopping.enabled") is None:
+        training["early_stopping"]["enabled"] = False
+    return tree
+
+
+def changed(overrides: Tree, change: Tree, paths: Iterable[str]) -> dict[str, Any]:
+    """The overrides with the fields at `paths` as `change` has them; one that it has not goes to its default.
+
+    Raises
+    ------
+    InvalidArgument
+        Values that break a rule.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(overrides))
+    for path in paths:
+        value = _below(change, path)
+        if value is None:
+            _unset(result, path)
+        else:
+            _set(result, path, copy.deepcopy(value))
+    broken = list(violations(result))
+    if broken:
+        raise InvalidArgument(broken)
+    return result
+
+
+def violations(overrides: Tree) -> Iterator[Violation]:
+    """Every rule that the config broke, with the full field path in the request."""
+    tree = filled(overrides)
+    for path, value in _leaves(tree):
+        rule = RULES[path]
+        if fault := rule.fault(value):
+            yield Violation(f"{PATH}.{path}", rule.rule, fault)
+    horizon = tree["labels"].get("fixed_horizon")
+    if horizon is not None:
+        thresholds = [name for name in ONE_OFS["labels.fixed_horizon"].members if name in horizon]
+        if tree["labels"]["binary"] and thresholds:
+            field = f"{PATH}.labels.fixed_horizon.{thresholds[0]}"
+            yield Violation(field, "unused", "must be absent when labels.binary is true: it is never used.")
+    stops = tree["training"]["early_stopping"]["enabled"]
+    if "random_forest" in tree["training"]["model"] and stops:
+        field = f"{PATH}.training.early_stopping.enabled"
+        yield Violation(field, "unused", "must be false: a random forest does not stop early.")
+
+
+@cache
+def _messages() -> Mapping[str, frozenset[str]]:
+    """The names of the fields of every message, by its path; the config's own is the empty path."""
+    found: dict[str, set[str]] = {}
+    for path in RULES:
+        parts = path.split(".")
+        for depth, name in enumerate(parts):
+            found.setdefault(".".join(parts[:depth]), set()).add(name)
+    return {path: frozenset(names) for path, names in found.items()}
+
+
+def _filled(messages: Mapping[str, frozenset[str]], path: str, given: Tree) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    one_of = ONE_OFS.get(path)
+    left_out = set()
+    if one_of is not None:
+        chosen = next((name for name in one_of.members if name in given), one_of.default)
+        left_out = set(one_of.members) - {chosen}
+    for name in sorted(messages[path] - left_out):
+        below = f"{path}.{name}" if path else name
+        if below in messages:
+            result[name] = _filled(messages, below, given.get(name, {}))
+            continue
+        value = given.get(name, RULES[below].default)
+        if value is not None:
+            result[name] = list(value) if isinstance(value, tuple | list) else value
+    return result
+
+
+def require_paths(paths: Sequence[str]) -> None:
+    """Refuse a mask that is empty or names what is no field."""
+    if not paths:
+        raise InvalidArgument.of(MASK, "required", "must name the fields to change.")
+    if len(paths) > PATHS_MAX:
+        raise InvalidArgument.of(MASK, "range", f"may be {PATHS_MAX}, are {len(paths)}.")
+    broken = [
+        Violation(f"{MASK}[{position}]", "unknown", f"names no field of the config: {shown(path)}.")
+        for position, path in enumerate(paths)
+        if not path or (path not in RULES and path not in _messages())
+    ]
+    if broken:
+        raise InvalidArgument(broken)
+
+
+def _below(tree: Tree, path: str) -> Any:
+    value: Any = tree
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    return value
+
+
+def _set(tree: dict[str, Any], path: str, value: Any) -> None:
+    *above, last = path.split(".")
+    at = ""
+    for name in above:
+        _choose(tree, at, name)
+        tree = tree.setdefault(name, {})
+        at = f"{at}.{name}" if at else name
+    _choose(tree, at, last)
+    tree[last] = value
+
+
+def _choose(tree: dict[str, Any], path: str, name: str) -> None:
+    """Setting one field of a oneof clears the others."""
+    one_of = ONE_OFS.get(path)
+    if one_of is not None and name in one_of.members:
+        for other in one_of.members:
+            if other != name:
+                tree.pop(other, None)
+
+
+def _unset(tree: dict[str, Any], path: str) -> None:
+    *above, last = path.split(".")
+    for name in above:
+        if name not in tree:
+            return
+        tree = tree[name]
+    tree.pop(last, None)
+
+
+def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        below = f"{path}.{name}" if path else name
+        if isinstance(value, Mapping):
+            yield from _leaves(value, below)
+        else:
+            yield below, value

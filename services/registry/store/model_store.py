@@ -1,0 +1,297 @@
+"""What the registry remembers: every version of every model, who answers, and the answers already given.
+
+A version's row is written after its files are durable and in their places (`blobs` has the order), and
+deleted before they go: a row means READY.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from marketml.rpc.refusals import Aborted, AlreadyExists, FailedPrecondition, NotFound, Reason
+from services.host.database import Database, compare_and_set, database_now
+from services.host.mutations import check_request_id, once, sweep_mutations
+from services.registry.models import Alias, Deleted, Model, NewModel, Switched
+from services.registry.store.answers import pack_model, pack_switched, unpack_model, unpack_switched
+from services.registry.store.rows import (
+    aliases_of,
+    needed_files,
+    one_alias,
+    one_model,
+    portions,
+    whole_models,
+)
+from services.registry.store.tables import alias_switches, aliases, model_files, model_names, models
+
+
+class _NotAnsweredError(Exception):
+    """Rolls a look at the answers back."""
+
+
+class ModelStore:
+    """Models and aliases in a database. Every method is one transaction, from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def registered(self, request_id: str, request_bytes: bytes, field: str) -> Model | None:
+        """What this very upload was answered before; None when it is new. `field` is where the id stands.
+
+        Raises
+        ------
+        InvalidArgument, AlreadyExists
+            As `services.host.mutations.once`.
+        """
+        check_request_id(request_id, field)
+        answer = self._answered(request_id, "UploadModel", request_bytes)
+        return None if answer is None else unpack_model(answer)
+
+    def switched(self, request_id: str, request_bytes: bytes) -> Switched | None:
+        """What this very LoadModel was answered before; None when it is new, or names no id."""
+        check_request_id(request_id)
+        answer = self._answered(request_id, "LoadModel", request_bytes) if request_id else None
+        return None if answer is None else unpack_switched(answer)
+
+    def register(self, new: NewModel, request_id: str, request_bytes: bytes) -> Model:
+        """Make a version of a bundle whose files are in place; the one the name has, if it has these bytes.
+
+        Raises
+        ------
+        AlreadyExists
+            The job has registered another bundle, or under another name.
+        Aborted
+            It was registering one at the same moment.
+        """
+
+        def effect(connection: Connection) -> bytes:
+            _insert_name(connection, new.model_name)
+            newest = _take_turn(connection, new.model_name)
+            same = (models.c.model_name == new.model_name) & (models.c.digest == new.digest)
+            version = connection.execute(select(models.c.version).where(same)).scalar_one_or_none()
+            _require_free_job(connection, new, version)
+            if version is None:
+                version = newest + 1
+                _insert_version(connection, new, version)
+            return pack_model(one_model(connection, new.model_name, version))
+
+        try:
+            with self._database.write() as connection:
+                return unpack_model(once(connection, request_id, "UploadModel", request_bytes, effect))
+        except IntegrityError:  # two names at once: only the constraint on the job sees both
+            raise Aborted(
+                f"Another bundle of job {new.job_id} was being registered; send the same request again.",
+                Reason.LOST_RACE,
+            ) from None
+
+    def find(self, model_name: str, version: int = 0) -> Model:
+        """One version, 0 for the newest.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self._database.read() as connection:
+            return one_model(connection, model_name, version)
+
+    def page(self, model_name: str, size: int, before: int | None) -> tuple[list[Model], int | None]:
+        """At most `size` versions, newest first, registered before the sequence number `before`; and the one
+        to go on with, None at the end."""
+        chosen = select(models).order_by(models.c.sequence.desc()).limit(size + 1)
+        if model_name:
+            chosen = chosen.where(models.c.model_name == model_name)
+        if before is not None:
+            chosen = chosen.where(models.c.sequence < before)
+        with self._database.read() as connection:
+            rows = connection.execute(chosen).all()
+            found = whole_models(connection, rows[:size])
+        return found, rows[size - 1].sequence if len(rows) > size else None
+
+    def delete(self, model_name: str, version: int, request_id: str, request_bytes: bytes) -> Deleted:
+        """Forget a version. Its files are the caller's to remove afterwards.
+
+        Raises
+        ------
+        NotFound
+        FailedPrecondition
+            An alias points at it.
+        """
+        unneeded: list[str] = []
+
+        def effect(connection: Connection) -> bytes:
+            _take_turn(connection, model_name, version)
+            model = one_model(connection, model_name, version)
+            if model.aliases:
+                raise FailedPrecondition(
+                    f"{model_name}/{version}",
+                    f"Version {version} of {model_name} is what the alias {model.aliases[0]!r} points at; "
+                    "load another one there first.",
+                    Reason.IN_USE,
+                )
+            mine = (models.c.model_name == model_name) & (models.c.version == version)
+            connection.execute(delete(models).where(mine))
+            needed = needed_files(connection, [file.sha256 for file in model.files])
+            gone = {file.sha256: file.size_bytes for file in model.files if file.sha256 not in needed}
+            unneeded.extend(gone)
+            return json.dumps(sum(gone.values())).encode()
+
+        with self._database.write() as connection:
+            freed = once(connection, request_id, "DeleteModel", request_bytes, effect)
+        return Deleted(json.loads(freed), tuple(unneeded))
+
+    def switch(self, model: Model, alias: str, etag: str, request_id: str, request_bytes: bytes) -> Switched:
+        """Point an alias at a version.
+
+        Raises
+        ------
+        NotFound
+            The version was deleted meanwhile.
+        Aborted
+            `etag` is given and is not the alias's.
+        """
+
+        def effect(connection: Connection) -> bytes:
+            _take_turn(connection, model.model_name, model.version)
+            now = one_model(connection, model.model_name, model.version)
+            if now.digest != model.digest:
+                raise NotFound("model", f"{model.model_name}/{model.version}")
+            return pack_switched(_point(connection, now, alias, etag))
+
+        with self._database.write() as connection:
+            return unpack_switched(once(connection, request_id, "LoadModel", request_bytes, effect))
+
+    def current(self, model_name: str, alias: str) -> Alias:
+        """Who answers.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self._database.read() as connection:
+            return one_alias(connection, model_name, alias)
+
+    def all_aliases(self) -> list[Alias]:
+        """Every alias, in order of name."""
+        ordered = select(aliases).order_by(aliases.c.model_name, aliases.c.alias)
+        with self._database.read() as connection:
+            return aliases_of(connection, connection.execute(ordered).all())
+
+    def existing(self, wanted: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Which of these versions there are."""
+        names = sorted({name for name, _ in wanted})
+        found: set[tuple[str, int]] = set()
+        with self._database.read() as connection:
+            for some in portions(names):
+                versions = select(models.c.model_name, models.c.version).where(models.c.model_name.in_(some))
+                found |= {(row.model_name, row.version) for row in connection.execute(versions)}
+        return found & set(wanted)
+
+    def needed(self, digests: list[str]) -> set[str]:
+        """Which of these files some version needs."""
+        with self._database.read() as connection:
+            return needed_files(connection, digests)
+
+    def totals(self) -> tuple[int, int]:
+        """Versions, and bytes of their files, each counted once."""
+        files = select(model_files.c.sha256, model_files.c.size_bytes).distinct().subquery()
+        with self._database.read() as connection:
+            versions = connection.execute(select(func.count()).select_from(models)).scalar_one()
+            size = connection.execute(select(func.sum(files.c.size_bytes))).scalar_one()
+        return versions, int(size or 0)
+
+    def sweep(self, retention_seconds: float) -> None:
+        """Forget the answers to old requests."""
+        with self._database.write() as connection:
+            sweep_mutations(connection, retention_seconds)
+
+    def _answered(self, request_id: str, method: str, request_bytes: bytes) -> bytes | None:
+        def refuse(_connection: Connection) -> bytes:
+            raise _NotAnsweredError
+
+        try:
+            with self._database.write() as connection:
+                return once(connection, request_id, method, request_bytes, refuse)
+        except _NotAnsweredError:
+            return None
+
+
+def _insert_name(connection: Connection, model_name: str) -> None:
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    row = {"model_name": model_name, "newest_version": 0, "changes": 0}
+    connection.execute(make(model_names).on_conflict_do_nothing(), row)
+
+
+def _take_turn(connection: Connection, model_name: str, version: int = 0) -> int:
+    """Wait for the turn to change what is under a name, and keep it; returns the newest version."""
+    mine = model_names.c.model_name == model_name
+    if (
+        connection.execute(update(model_names).where(mine).values(changes=model_names.c.changes + 1)).rowcount
+        == 0
+    ):
+        raise NotFound("model", f"{model_name}/{version}" if version else model_name)
+    return int(connection.execute(select(model_names.c.newest_version).where(mine)).scalar_one())
+
+
+def _require_free_job(connection: Connection, new: NewModel, version: int | None) -> None:
+    if not new.job_id:
+        return
+    row = connection.execute(select(models).where(models.c.job_id == new.job_id)).one_or_none()
+    if row is not None and (row.model_name, row.version) != (new.model_name, version):
+        raise AlreadyExists(
+            "model",
+            f"{row.model_name}/{row.version}",
+            f"Job {new.job_id} has registered version {row.version} of {row.model_name}, "
+            "and a job registers one version.",
+        )
+
+
+def _insert_version(connection: Connection, new: NewModel, version: int) -> None:
+    key = {"model_name": new.model_name, "version": version}
+    row: dict[str, Any] = {
+        **key,
+        "digest": new.digest,
+        "create_time_us": database_now(connection),
+        "class_names": json.dumps(new.class_names),
+        "feature_count": new.feature_count,
+        "job_id": new.job_id or None,
+        "snapshot_id": new.snapshot_id,
+    }
+    mine = model_names.c.model_name == new.model_name
+    connection.execute(update(model_names).where(mine).values(newest_version=version))
+    connection.execute(insert(models), row)
+    connection.execute(
+        insert(model_files),
+        [
+            {**key, "name": file.name, "size_bytes": file.size_bytes, "sha256": file.sha256}
+            for file in new.files
+        ],
+    )
+
+
+def _point(connection: Connection, model: Model, alias: str, etag: str) -> Switched:
+    key = {"model_name": model.model_name, "alias": alias}
+    mine = (aliases.c.model_name == model.model_name) & (aliases.c.alias == alias)
+    before = connection.execute(select(aliases).where(mine)).one_or_none()
+    if etag and (before is None or before.etag != etag):
+        raise Aborted(f"The alias {alias!r} of {model.model_name} has moved; read it again and decide again.")
+    row: dict[str, Any] = {
+        "version": model.version,
+        "since_time_us": database_now(connection),
+        "etag": secrets.token_hex(8),
+        "switch": 1 if before is None else before.switch + 1,
+    }
+    if before is None:
+        connection.execute(insert(aliases), {**key, **row})
+    else:
+        seen = mine & (aliases.c.etag == before.etag)
+        compare_and_set(connection, update(aliases).where(seen).values(row), what="alias")
+    history = {"switch": row["switch"], "version": model.version, "digest": model.digest}
+    connection.execute(insert(alias_switches), {**key, **history, "since_time_us": row["since_time_us"]})
+    now = one_alias(connection, model.model_name, alias)
+    return Switched(now, 0 if before is None else before.version)

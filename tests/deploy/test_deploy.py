@@ -1,5 +1,5 @@
-"""What is deployed, held against its readers: manifests against the Kubernetes schemas, the compose file against
-the compose specification's own reader, every setting against the room that will read it."""
+"""What is deployed, held against its readers: manifests against the schemas of Kubernetes, the compose file
+against the specification's own reader, every setting against the room that will read it."""
 
 from __future__ import annotations
 

@@ -115,7 +115,10 @@ BREAKOUT_ATR_BARS = windows.wilder_bars(BREAKOUT_ATR_PERIOD) + 1
 
 
 def breakout_strength(columns: Columns, window: int) -> Floats:
-    """How far the close lies outside the range of the `window` bars before it, in average true ranges."""
+    """How far the close lies outside the range of the `window` bars before it, in average true ranges.
+
+    Looks back `window` bars or `BREAKOUT_ATR_BARS`, whichever is more.
+    """
 
     def compute() -> Floats:
         above = columns["close"] - windows.lag(highest(columns, "high", window), 1)

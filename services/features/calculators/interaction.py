@@ -43,7 +43,7 @@ FEATURES: tuple[Feature, ...] = (
     _interaction(
         "volume_breakout_20",
         "high low close volume",
-        max(21, derived.BREAKOUT_ATR_BARS),
+        derived.BREAKOUT_ATR_BARS,
         "volume_ratio_20 times breakout_strength_20.",
         lambda columns: derived.volume_ratio(columns, 20) * derived.breakout_strength(columns, 20),
         window=20,

@@ -91,7 +91,7 @@ FEATURES: tuple[Feature, ...] = (
     _trend(
         "breakout_strength_20",
         "high low close",
-        max(21, derived.BREAKOUT_ATR_BARS),
+        derived.BREAKOUT_ATR_BARS,
         "How far the close lies above the highest high (below the lowest low: negative) of the 20 bars "
         "before it, in atr_14; 0 within.",
         partial(derived.breakout_strength, window=20),

@@ -1,0 +1,64 @@
+"""A registry served inside the test process, on a real database, folder, server and channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from marketml.clients.registry import RegistryClient
+from services.host.database import open_database
+from services.registry.__main__ import build_room
+from services.registry.settings import RegistrySettings
+from services.registry.store import MIGRATIONS
+from tests.support.servers import Served, serve_in_process
+
+
+class ServedRegistry:
+    """The room, its files and a client."""
+
+    def __init__(self, served: Served, folder: Path) -> None:
+        self.served = served
+        self.folder = folder
+        self.client = RegistryClient(served.target)
+
+    @property
+    def target(self) -> str:
+        return self.served.target
+
+    def blobs(self) -> set[str]:
+        """The names of the published files."""
+        return {path.name for path in (self.folder / "blobs").iterdir()}
+
+    def incoming(self) -> set[str]:
+        """The names of the files under way."""
+        return {path.name for path in (self.folder / "incoming").iterdir()}
+
+
+@pytest.fixture
+def serve_registry(tmp_path: Path) -> Iterator[Callable[..., ServedRegistry]]:
+    """`serve_registry()` serves a registry below `tmp_path`; a setting may be given by name."""
+    with ExitStack() as opened:
+
+        def serve(**settings: object) -> ServedRegistry:
+            given = {
+                "address": "127.0.0.1:0",
+                "folder": tmp_path / "registry",
+                "database_url": f"sqlite:///{tmp_path}/registry.sqlite",
+            } | settings
+            made = RegistrySettings(**given)  # type: ignore[arg-type]
+            database = opened.enter_context(open_database(made.database_url, migrations=MIGRATIONS))
+            served = opened.enter_context(serve_in_process(build_room(made, database), made))
+            registry = ServedRegistry(served, made.folder)
+            opened.callback(registry.client.close)
+            return registry
+
+        yield serve
+
+
+@pytest.fixture
+def registry(serve_registry: Callable[..., ServedRegistry]) -> ServedRegistry:
+    """A registry with nothing in it."""
+    return serve_registry()

@@ -135,6 +135,13 @@ _BUDGET = Group(
         "max_memory_bytes": Number(64 * 2**20, MAX_SEED, is_required=False, unit=" bytes"),
     }
 )
+_AGE_HIGH = 30 * 86_400.0
+_AGES = Group(
+    {
+        "funding_max_age": _positive(12 * 3600.0, _AGE_HIGH, unit=" s"),
+        "open_interest_max_age": _positive(2 * 3600.0, _AGE_HIGH, unit=" s"),
+    }
+)
 _OUTER = Group(
     {
         "features": _FEATURES,
@@ -159,8 +166,8 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
         The defaults in force: a config of the same shape, without a dataset. What it says of early stopping
         or a label's threshold counts only where the given model and label can use it.
     """
-    found = _dataset_violations(given.get("dataset"), f"{path}.dataset")
-    filled = {"dataset": given["dataset"]} if "dataset" in given else {}
+    found: list[Violation] = []
+    filled = {"dataset": _fill_dataset(given, platform, f"{path}.dataset", found)}
     filled |= fill(_OUTER, given, platform, path, found)
     filled["label"] = _fill_label(given, platform, f"{path}.label", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
@@ -173,7 +180,19 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
 
 def default_config(platform: Tree) -> Tree:
     """The defaults in force: every field but the dataset."""
-    return fill_config({}, platform)[0]
+    filled, _ = fill_config({}, platform)
+    del filled["dataset"]
+    return filled
+
+
+def _fill_dataset(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
+    dataset = given.get("dataset", {})
+    found += _dataset_violations(dataset, path)
+    if "snapshot_id" in dataset:
+        refuse_given(dataset, tuple(_AGES.fields), path, "a snapshot's rows are what they are", found)
+        return {"snapshot_id": dataset["snapshot_id"]}
+    ages = fill(_AGES, dataset, platform.get("dataset", {}), path, found)
+    return {"series": dataset.get("series", {}), **ages}
 
 
 def _fill_label(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
@@ -200,7 +219,7 @@ def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: lis
     return fill(_STOPS, mine, theirs, path, found)
 
 
-def _dataset_violations(dataset: Tree | None, path: str) -> list[Violation]:
+def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:
     found: list[Violation] = []
 
     def require(field: str, value: Any, holds: bool, rule: str, description: str) -> None:
@@ -208,7 +227,7 @@ def _dataset_violations(dataset: Tree | None, path: str) -> list[Violation]:
             kind, words = (rule, f"{description}, is {value!r}.") if value else ("required", "must be set.")
             found.append(Violation(f"{path}.{field}" if field else path, kind, words))
 
-    if not dataset:
+    if not dataset.keys() & {"snapshot_id", "series"}:
         require("", None, False, "required", "must be set")
     elif "snapshot_id" in dataset:
         name = dataset["snapshot_id"]

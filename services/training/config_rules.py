@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -89,6 +89,14 @@ def refuse_given(given: Tree, names: tuple[str, ...], path: str, why: str, found
     for name in names:
         if name in given:
             found.append(Violation(f"{path}.{name}", "unused", f"must be unset: {why}."))
+
+
+def one_per_field(violations: Iterable[Violation]) -> list[Violation]:
+    """The first violation of each field: one that means nothing was left out before the rules were asked."""
+    first: dict[str, Violation] = {}
+    for violation in violations:
+        first.setdefault(violation.field, violation)
+    return list(first.values())
 
 
 def _first(names: tuple[str, ...], tree: Tree) -> str | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from marketml.rpc.refusals import Violation
+
 Tree: TypeAlias = dict[str, Any]
 """A message as JSON: field names of the contract, absent fields left out."""
 
@@ -57,6 +59,27 @@ MOVES: dict[JobState, frozenset[JobState]] = {
 
 
 @dataclass(frozen=True)
+class Start:
+    """A request to train as it was read: `body` is equal for equal requests, `broken` what is wrong."""
+
+    request_id: str
+    body: bytes
+    model_name: str
+    config: Tree
+    broken: tuple[Violation, ...]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A config with every default filled in, the version of the defaults, what is wrong, what is unusual."""
+
+    filled: Tree
+    config_version: int
+    violations: tuple[Violation, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Draft:
     """A job that is accepted and has no id yet; `config` has every default filled in."""
 
@@ -96,6 +119,14 @@ class Job:
     def is_final(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in FINAL_STATES
+
+
+@dataclass(frozen=True)
+class Page:
+    """Jobs, newest first, and where the next page begins, if there is one."""
+
+    jobs: tuple[Job, ...]
+    next_before: tuple[int, str] | None
 
 
 @dataclass(frozen=True)

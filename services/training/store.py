@@ -247,8 +247,8 @@ class Store:
                 continue
         raise Aborted(f"Job {job_id} moved {LOST_RACES_MAX} times meanwhile.", Reason.LOST_RACE)
 
-    def renew(self, job_id: str, attempt: int, lease_seconds: float) -> None:
-        """Keep a job for its worker.
+    def renew(self, job_id: str, attempt: int, lease_seconds: float) -> StopMode | None:
+        """Keep a job for its worker; how it was told to stop, if it was.
 
         Raises
         ------
@@ -263,6 +263,7 @@ class Store:
             compare_and_set(
                 connection, mine.values(lease_until_us=until), what="job", reason=Reason.LOST_RACE
             )
+            return _get(connection, job_id).stop_mode
 
     def abandoned(self, *, all_held: bool) -> list[Job]:
         """Jobs that no worker has any more: their lease ran out, or (`all_held`, at the start of the only

@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from marketml.rpc.refusals import InvalidArgument, Violation
+from marketml.rpc.refusals import Violation
 from services.training.jobs import Tree
 
 M = TypeVar("M", bound=Message)
@@ -22,19 +22,11 @@ _DURATION, _TIMESTAMP = Duration.DESCRIPTOR.full_name, Timestamp.DESCRIPTOR.full
 _NANOSECONDS = 1_000_000_000
 
 
-def read_tree(message: Message, path: str) -> Tree:
-    """A message as a tree.
-
-    Raises
-    ------
-    InvalidArgument
-        Every enum number, timestamp and duration that means nothing, and every number that is not finite.
-    """
+def read_tree(message: Message, path: str) -> tuple[Tree, list[Violation]]:
+    """A message as a tree, and every field of it that means nothing, which is left out: unknown enum numbers,
+    impossible times, numbers that are not finite."""
     violations: list[Violation] = []
-    tree = _read(message, path, violations)
-    if violations:
-        raise InvalidArgument(violations)
-    return tree
+    return _read(message, path, violations), violations
 
 
 def write_tree(tree: Tree, message: M) -> M:
@@ -59,11 +51,13 @@ def _read(message: Message, path: str, violations: list[Violation]) -> Tree:
     for field, value in message.ListFields():
         at = f"{path}.{field.name}"
         if field.is_repeated:
-            tree[field.name] = [
+            found = [
                 _read_value(field, each, f"{at}[{index}]", violations) for index, each in enumerate(value)
             ]
         else:
-            tree[field.name] = _read_value(field, value, at, violations)
+            found = _read_value(field, value, at, violations)
+        if found is not None:
+            tree[field.name] = found
     return tree
 
 

@@ -1,0 +1,202 @@
+"""What this room needs of the others: data, features, and the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from marketml.clients.data import DataClient
+
+from marketml.bundle import Bundle
+from marketml.clients.features import FeaturesClient
+from marketml.clients.registry import RegistryClient
+from marketml.features.v1 import features_pb2
+from marketml.rpc.channels import Tls
+from marketml.rpc.refusals import Internal, InvalidArgument, NotFound, Unavailable, Violation
+from services.training.jobs import Tree
+from services.training.rooms import Features, Registered, Snapshot
+from services.training.wire_trees import read_tree, write_tree
+
+_PATHS = {"features": "config.features", "data": "config.dataset.series"}
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the neighbours are. A tree of plain values, so that a worker gets it through its pipe."""
+
+    data_target: str
+    features_target: str
+    registry_target: str
+    tls: Tree | None = None
+    """Paths of PEM files: `authority`, `certificate`, `key`, each may be None."""
+
+
+def read_endpoints(tree: Tree) -> Endpoints:
+    """Endpoints from the values of their fields."""
+    return Endpoints(**tree)
+
+
+class Neighbours:
+    """The three rooms behind their clients, which connect at the first call.
+
+    A field that a neighbour refuses is named as in the request of this room. A bug of a neighbour is
+    `Unavailable` here: the caller can do no more about it than about a room that is down.
+    """
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        tls = _tls(endpoints.tls)
+        self._data = DataClient(endpoints.data_target, tls=tls)
+        self._features = FeaturesClient(endpoints.features_target, tls=tls)
+        self._registry = RegistryClient(endpoints.registry_target, tls=tls)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in (self._data, self._features, self._registry):
+            client.close()
+
+    def defaults(self) -> tuple[Tree, int]:
+        """The platform's config in the shape of a training config, and its version."""
+        with _asking("registry"):
+            answer = self._registry.get_config()
+        config, _ = read_tree(answer.config, "config")
+        platform = {**config.get("training", {}), "dataset": config.get("data_processing", {})}
+        for ours, theirs in (("features", "features"), ("label", "labels"), ("evaluation", "evaluation")):
+            platform[ours] = config.get(theirs, {})
+        return platform, answer.version
+
+    def check_features(self, config: Tree) -> tuple[list[Violation], list[str]]:
+        """The rules that a feature config breaks, and what is only unusual about it."""
+        with _asking("features"):
+            answer = self._features.validate_feature_config(_feature_config(config))
+        found = [
+            Violation(_path("features", each.field), each.rule, each.description)
+            for each in answer.violations
+        ]
+        return found, list(answer.warnings)
+
+    def require_dataset(self, dataset: Tree) -> None:
+        """See that what a job will learn from exists.
+
+        Raises
+        ------
+        NotFound
+        """
+        with _asking("data"):
+            if "snapshot_id" in dataset:
+                self._data.get_snapshot(dataset["snapshot_id"])
+                return
+            key = dataset["series"]["series"]
+            series = self._data.list_series(venue=key["venue"], symbol=key["symbol"])
+        if not any(each.key.timeframe == key["timeframe"] for each in series):
+            name = f"{key['venue']} {key['symbol']} {key['timeframe']}"
+            raise NotFound("series", name, f"There are no candles of {name}.")
+
+    def create_snapshot(self, dataset: Tree, request_id: str) -> Snapshot:
+        """Freeze the aligned frame of `dataset.series`; once per `request_id`."""
+        source = dataset["series"]
+        span = source.get("range", {})
+        with _asking("data"):
+            return _snapshot(
+                self._data.create_snapshot(
+                    **source["series"],
+                    start=_moment(span.get("start_time")),
+                    end=_moment(span.get("end_time")),
+                    as_of=_moment(source.get("as_of_time")),
+                    funding_max_age=timedelta(seconds=dataset["funding_max_age"]),
+                    open_interest_max_age=timedelta(seconds=dataset["open_interest_max_age"]),
+                    request_id=request_id,
+                )
+            )
+
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        """What is known of a snapshot."""
+        with _asking("data"):
+            return _snapshot(self._data.get_snapshot(snapshot_id))
+
+    def read_prices(self, snapshot_id: str) -> pd.DataFrame:
+        """High, low and close of a snapshot's bars, by `open_time`."""
+        with _asking("data"):
+            frame: pd.DataFrame = self._data.read_snapshot(snapshot_id)
+        return frame[["high", "low", "close"]]
+
+    def generate_features(
+        self, snapshot_id: str, config: Tree, on_progress: Callable[[float, str], None]
+    ) -> Features:
+        """The features of a snapshot; what `on_progress` raises ends the call."""
+        with _asking("features"):
+            found = self._features.generate_features(
+                snapshot_id, config=_feature_config(config), on_progress=on_progress
+            )
+        return Features(
+            frame=found.frame,
+            warm_up_bars=found.warm_up_bars,
+            digest=found.digest,
+            config=read_tree(found.header.config, "config")[0],
+            omitted={each.name: each.missing_column for each in found.header.omitted},
+        )
+
+    def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered:
+        """Register a bundle; a job registers one version, however often it is asked."""
+        with _asking("registry"):
+            model = self._registry.upload_model(
+                model_name, bundle, job_id=job_id, request_id=f"{job_id}.upload"
+            )
+        return Registered(model.version, model.digest)
+
+
+def _tls(files: Tree | None) -> Tls | None:
+    if files is None:
+        return None
+    paths = {name: None if path is None else Path(path) for name, path in files.items()}
+    return Tls(authority=paths["authority"], certificate=paths["certificate"], key=paths["key"])
+
+
+@contextmanager
+def _asking(room: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgument as refusal:
+        renamed = [
+            Violation(_path(room, each.field), each.rule, each.description) for each in refusal.violations
+        ]
+        raise InvalidArgument(renamed, refusal.reason) from refusal
+    except Unavailable as refusal:
+        raise Unavailable(
+            f"The {room} room does not answer; send the same request again.",
+            refusal.retry_after_seconds,
+            refusal.reason,
+        ) from refusal
+    except Internal as refusal:
+        raise Unavailable(f"The {room} room failed: {refusal.message}") from refusal
+
+
+def _path(room: str, theirs: str) -> str:
+    """A field of a neighbour's request as it is called in ours."""
+    if room not in _PATHS:
+        return theirs
+    head, _, rest = theirs.partition(".")
+    return f"{_PATHS[room]}.{rest if head in ('config', 'frame') else theirs}"
+
+
+def _feature_config(config: Tree) -> features_pb2.FeatureConfig:
+    return write_tree(config, features_pb2.FeatureConfig())
+
+
+def _snapshot(snapshot: Any) -> Snapshot:
+    known, _ = read_tree(snapshot, "snapshot")
+    return Snapshot(
+        snapshot_id=snapshot.snapshot_id,
+        series=known["frame"]["series"],
+        row_count=snapshot.row_count,
+        first_time=known.get("first_time"),
+        last_time=known.get("last_time"),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

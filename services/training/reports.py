@@ -1,0 +1,123 @@
+"""What a run tells, in the words of the contract: details of events, and the result of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from services.training.events import FoldFinished
+from services.training.jobs import Tree
+from services.training.pipeline import TrainedResult
+from services.training.samples import Samples
+from services.training.scores import Interval, MetricSummary, Scores
+
+MAX_IMPORTANCES = 50
+
+
+def fold_finished(event: FoldFinished) -> Tree:
+    """The detail of a fold that is scored."""
+    fold = event.result
+    metrics = _test_metrics("", fold.scores)
+    for name in sorted(fold.baselines):
+        metrics += _test_metrics(name, fold.baselines[name])
+    return {
+        "fold_finished": {
+            "fold": fold.number,
+            "fold_count": event.fold_count,
+            "rounds": fold.rounds,
+            "metrics": metrics,
+        }
+    }
+
+
+def metric(name: str, value: float) -> Tree:
+    return {"metric": {"name": name, "value": float(value)}}
+
+
+def warning(message: str) -> Tree:
+    return {"warning": {"message": message}}
+
+
+def model_registered(model_name: str, version: int, digest: str) -> Tree:
+    return {"model_registered": {"model_name": model_name, "model_version": version, "model_digest": digest}}
+
+
+def result_of(result: TrainedResult, samples: Samples, model_name: str, version: int, digest: str) -> Tree:
+    """The result of a job that succeeded."""
+    fold_table = _metric_rows("", result.fold_table)
+    test = _test_metrics("", result.test_scores, result.test_intervals)
+    for name in sorted(result.baseline_tables):
+        fold_table += _metric_rows(name, result.baseline_tables[name])
+    for name in sorted(result.test_baselines):
+        test += _test_metrics(name, result.test_baselines[name])
+    largest = np.argsort(-result.importances, kind="stable")[:MAX_IMPORTANCES]
+    return {
+        "model_name": model_name,
+        "model_version": version,
+        "model_digest": digest,
+        "class_names": list(result.class_names),
+        "row_count": int(samples.classes.size),
+        "feature_count": len(result.feature_names),
+        "rounds": result.fitted.rounds,
+        "fold_table": fold_table,
+        "test": test,
+        "test_row_count": result.test_scores.row_count,
+        "importances": [
+            {"feature": result.feature_names[index], "share": float(result.importances[index])}
+            for index in largest
+            if result.importances[index] > 0
+        ],
+        "proofs": [
+            {
+                "consumer": proof.consumer,
+                "train_row_count": proof.train_rows,
+                "held_out_row_count": proof.held_out_rows,
+                "purged_count": proof.purged_count,
+                "embargoed_count": proof.embargoed_count,
+                "gap": proof.gap_microseconds / 1_000_000,
+            }
+            for proof in result.proofs
+        ],
+        "stopped_early": result.stopped,
+    }
+
+
+def _metric_rows(baseline: str, table: Mapping[str, MetricSummary]) -> list[Tree]:
+    return [
+        _present(
+            baseline=baseline,
+            metric=name,
+            mean=summary.mean,
+            std=summary.std,
+            min=summary.minimum,
+            max=summary.maximum,
+            fold_count=summary.fold_count,
+            absent_reason=summary.reason,
+        )
+        for name, summary in table.items()
+    ]
+
+
+def _test_metrics(
+    baseline: str, scores: Scores, intervals: Mapping[str, Interval] | None = None
+) -> list[Tree]:
+    rows = []
+    for name, score in scores.metrics.items():
+        interval = (intervals or {}).get(name)
+        rows.append(
+            _present(
+                baseline=baseline,
+                metric=name,
+                value=score.value,
+                low=interval.low if interval else None,
+                high=interval.high if interval else None,
+                absent_reason=score.reason,
+            )
+        )
+    return rows
+
+
+def _present(**fields: Any) -> Tree:
+    return {name: value for name, value in fields.items() if value not in (None, "")}

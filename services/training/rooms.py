@@ -1,0 +1,66 @@
+"""What this room asks of the others, in its own words; `neighbours` asks them through their clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+from marketml.bundle import Bundle
+from marketml.rpc.refusals import Violation
+from services.training.jobs import Tree
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A frozen frame: what a model is trained on. `series` holds venue, symbol and timeframe."""
+
+    snapshot_id: str
+    series: Tree
+    row_count: int
+    first_time: str | None
+    last_time: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of a snapshot, the rows that are not warmed up included, and what the room says of them.
+
+    `omitted` names the features that the source could not give, each with the column it lacks.
+    """
+
+    frame: pd.DataFrame
+    warm_up_bars: int
+    digest: str
+    config: Tree
+    omitted: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry."""
+
+    version: int
+    digest: str
+
+
+class ForRequests(Protocol):
+    """What requests need of the other rooms."""
+
+    def defaults(self) -> tuple[Tree, int]: ...
+    def check_features(self, config: Tree) -> tuple[list[Violation], list[str]]: ...
+    def require_dataset(self, dataset: Tree) -> None: ...
+
+
+class ForRuns(Protocol):
+    """What a run needs of the other rooms."""
+
+    def create_snapshot(self, dataset: Tree, request_id: str) -> Snapshot: ...
+    def get_snapshot(self, snapshot_id: str) -> Snapshot: ...
+    def read_prices(self, snapshot_id: str) -> pd.DataFrame: ...
+    def generate_features(
+        self, snapshot_id: str, config: Tree, on_progress: Callable[[float, str], None]
+    ) -> Features: ...
+    def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered: ...

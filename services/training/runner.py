@@ -1,0 +1,255 @@
+"""The run of a job, stage by stage: from what happened to a registered model.
+
+It asks the rooms, tells what happens, and looks before every step whether it shall stop. The same snapshot,
+config and seed give the same bundle: no time, host or job goes into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from marketml.bundle import Bundle
+from marketml.rpc.refusals import Refusal
+from services.training import events, reports
+from services.training.config import TIMEFRAMES
+from services.training.export import export_bundle
+from services.training.job_plan import JobPlan, read_plan
+from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree
+from services.training.labels import Labels, label
+from services.training.pipeline import TrainedResult, evaluate_and_fit
+from services.training.rooms import Features, ForRuns, Snapshot
+from services.training.samples import Samples, join_samples
+from services.training.worker_lines import Assignment
+
+T = TypeVar("T")
+
+# Where in the whole job a stage begins and ends: features and fits are nearly all of the work. The pipeline
+# counts its three stages as one.
+SPANS = {
+    JobStage.SNAPSHOT: (0.0, 0.02),
+    JobStage.FEATURES: (0.02, 0.25),
+    JobStage.LABELS: (0.25, 0.27),
+    JobStage.CROSS_VALIDATION: (0.27, 0.98),
+    JobStage.REGISTER: (0.98, 1.0),
+}
+_STAGES = {
+    events.Stage.CROSS_VALIDATION: JobStage.CROSS_VALIDATION,
+    events.Stage.FINAL_FIT: JobStage.FINAL_FIT,
+    events.Stage.FINAL_TEST: JobStage.FINAL_TEST,
+}
+_STOPS = {StopMode.KEEP_BEST: events.Stop.KEEP_BEST, StopMode.DISCARD: events.Stop.DISCARD}
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 5.0
+
+
+class Told(Protocol):
+    """Where a run tells what happens. `progress` may come as often as it likes."""
+
+    def tell(self, detail: Tree, changes: Changes = NO_CHANGES) -> None: ...
+    def progress(self, fraction: float, **more: int | float | None) -> None: ...
+
+
+class Asked(Protocol):
+    """Where a run looks whether it shall stop; `pause` returns early when that changes."""
+
+    @property
+    def mode(self) -> StopMode | None: ...
+    def pause(self, seconds: float) -> None: ...
+
+
+class NothingToKeep(Exception):
+    """The job was told to keep its best before there was any."""
+
+
+class Runner:
+    """One run of one job.
+
+    Parameters
+    ----------
+    retry_seconds
+        How long it waits for a room that does not answer.
+    """
+
+    def __init__(
+        self, assignment: Assignment, rooms: ForRuns, told: Told, asked: Asked, retry_seconds: float
+    ) -> None:
+        self._assignment = assignment
+        self._config = assignment.config
+        self._plan: JobPlan = read_plan(assignment.config, assignment.threads_count)
+        self._rooms = rooms
+        self._told = told
+        self._asked = asked
+        self._retry_seconds = retry_seconds
+
+    def run(self) -> Ending:
+        """Run to the end.
+
+        Raises
+        ------
+        Refusal
+            Why the job fails.
+        """
+        try:
+            return self._run()
+        except events.Discarded:
+            return Ending(JobState.STOPPED, "Told to discard.")
+        except NothingToKeep:
+            return Ending(JobState.STOPPED, "Told to keep the best; there was nothing to keep yet.")
+
+    def _run(self) -> Ending:
+        snapshot = self._freeze()
+        features = self._generate(snapshot)
+        labels, samples = self._label(snapshot, features)
+        result = evaluate_and_fit(
+            samples, self._plan.training, self._plan.seed, events=self._pass_on, should_stop=self._stop
+        )
+        bundle = export_bundle(
+            result,
+            samples,
+            seed=self._plan.seed,
+            sections=self._sections(snapshot, features, labels, samples),
+        )
+        return self._register(bundle, result, samples)
+
+    def _freeze(self) -> Snapshot:
+        """The snapshot named, that of an earlier attempt, or a new one."""
+        self._begin(JobStage.SNAPSHOT)
+        dataset = self._config["dataset"]
+        known = dataset.get("snapshot_id") or self._assignment.snapshot_id
+        if known is not None:
+            snapshot = self._patiently(lambda: self._rooms.get_snapshot(known))
+        else:
+            request_id = f"{self._assignment.job_id}.snapshot"
+            snapshot = self._patiently(lambda: self._rooms.create_snapshot(dataset, request_id))
+        self._told.tell(
+            reports.metric("snapshot_rows", snapshot.row_count), Changes(snapshot_id=snapshot.snapshot_id)
+        )
+        return snapshot
+
+    def _generate(self, snapshot: Snapshot) -> Features:
+        self._begin(JobStage.FEATURES)
+
+        def on_progress(fraction: float, _stage: str) -> None:
+            self._look()
+            self._advance(JobStage.FEATURES, fraction)
+
+        config = self._config["features"]
+        features = self._patiently(
+            lambda: self._rooms.generate_features(snapshot.snapshot_id, config, on_progress)
+        )
+        self._told.tell(reports.metric("features", features.frame.shape[1]))
+        missing = sorted(set(features.omitted.values()))
+        if missing:
+            self._told.tell(
+                reports.warning(
+                    f"{len(features.omitted)} features were left out: the data has no {', '.join(missing)}."
+                )
+            )
+        return features
+
+    def _label(self, snapshot: Snapshot, features: Features) -> tuple[Labels, Samples]:
+        """Labels, and the warmed-up rows that have one."""
+        self._begin(JobStage.LABELS)
+        prices = self._patiently(lambda: self._rooms.read_prices(snapshot.snapshot_id))
+        timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
+        labels = label(prices, timeframe, self._plan.label, binary=self._plan.is_binary)
+        samples = join_samples(features.frame.iloc[features.warm_up_bars :], timeframe, labels)
+        self._told.tell(reports.metric("rows", samples.classes.size))
+        for index, name in enumerate(samples.class_names):
+            self._told.tell(reports.metric(f"rows.{name}", int((samples.classes == index).sum())))
+        self._look()
+        return labels, samples
+
+    def _register(self, bundle: Bundle, result: TrainedResult, samples: Samples) -> Ending:
+        """Put the bundle into the registry, at most once per job: the request id is the job's."""
+        if self._asked.mode is StopMode.DISCARD:
+            raise events.Discarded
+        self._begin(JobStage.REGISTER)
+        name, job_id = self._assignment.model_name, self._assignment.job_id
+        registered = self._patiently(
+            lambda: self._rooms.upload_model(name, bundle, job_id), keeps_best_here=True
+        )
+        if registered.digest != bundle.digest:
+            self._told.tell(reports.warning(f"An earlier attempt registered version {registered.version}."))
+        self._told.tell(reports.model_registered(name, registered.version, registered.digest))
+        done = reports.result_of(result, samples, name, registered.version, registered.digest)
+        return Ending(JobState.SUCCEEDED, f"Version {registered.version} of {name} is registered.", done)
+
+    def _sections(
+        self, snapshot: Snapshot, features: Features, labels: Labels, samples: Samples
+    ) -> dict[str, Tree]:
+        """What the manifest says of the inputs. The config stands without what does not decide the model: the
+        budget, and the dataset, which the snapshot's rows are."""
+        decides = {name: value for name, value in self._config.items() if name not in ("dataset", "budget")}
+        return {
+            "config": decides,
+            "data": {
+                "snapshot_id": snapshot.snapshot_id,
+                **snapshot.series,
+                "rows": snapshot.row_count,
+                "first_time": snapshot.first_time,
+                "last_time": snapshot.last_time,
+                "labelled_rows": int(labels.values.size),
+                "sample_rows": int(samples.classes.size),
+            },
+            "features": {
+                "digest": features.digest,
+                "config": features.config,
+                "warm_up_bars": features.warm_up_bars,
+                "omitted": dict(features.omitted),
+            },
+            "lineage": {"snapshot_id": snapshot.snapshot_id, "features_digest": features.digest},
+        }
+
+    def _begin(self, stage: JobStage) -> None:
+        if stage is not JobStage.REGISTER:
+            self._look()
+        self._told.tell({"stage_started": {"stage": stage}}, Changes(stage=stage))
+        if stage in SPANS:
+            self._advance(stage, 0.0)
+
+    def _advance(self, stage: JobStage, share: float, **more: int | float | None) -> None:
+        begin, end = SPANS[stage]
+        self._told.progress(begin + (end - begin) * share, **more)
+
+    def _pass_on(self, event: events.Event) -> None:
+        """An event of the pipeline in the words of the job."""
+        match event:
+            case events.StageStarted(stage):
+                self._told.tell({"stage_started": {"stage": _STAGES[stage]}}, Changes(stage=_STAGES[stage]))
+            case events.Progress(fraction):
+                self._advance(JobStage.CROSS_VALIDATION, fraction)
+            case events.RoundFinished(fold, number, loss):
+                self._told.progress(0.0, fold=fold, round=number, validation_loss=loss)
+            case events.FoldFinished():
+                self._told.tell(reports.fold_finished(event))
+            case events.Warned(message):
+                self._told.tell(reports.warning(message))
+
+    def _stop(self) -> events.Stop | None:
+        mode = self._asked.mode
+        return None if mode is None else _STOPS[mode]
+
+    def _look(self) -> None:
+        """Stop here if told to: before the pipeline there is nothing to keep."""
+        mode = self._asked.mode
+        if mode is StopMode.DISCARD:
+            raise events.Discarded
+        if mode is StopMode.KEEP_BEST:
+            raise NothingToKeep
+
+    def _patiently(self, ask: Callable[[], T], *, keeps_best_here: bool = False) -> T:
+        """Ask a room, again and again while it says that waiting helps."""
+        waited, pause = 0.0, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return ask()
+            except Refusal as refusal:
+                wish = getattr(refusal, "retry_after_seconds", None)
+                if wish is None or waited >= self._retry_seconds:
+                    raise
+                pause = max(pause, min(wish, _LONGEST_PAUSE_SECONDS))
+            self._asked.pause(pause)
+            waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            if not keeps_best_here or self._asked.mode is StopMode.DISCARD:
+                self._look()

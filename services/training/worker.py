@@ -1,0 +1,188 @@
+"""The worker: the process of one attempt of one job, started as `python -m services.training.worker`.
+
+Its assignment comes as the first line of stdin; what happens goes as lines to stdout. It knows no database.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from services.training.jobs import Changes, Ending, StopMode, Tree
+    from services.training.worker_lines import Assignment
+
+TICK_SECONDS = 0.1  # at most one progress event so often
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the job; the exit status."""
+    _die_with_parent()
+    told_to, lines = sys.stdin.buffer, _take_stdout()
+
+    from services.host import logs
+    from services.training.worker_lines import read_assignment
+
+    logs.write_json_lines("training", "INFO")
+    first = told_to.readline()
+    if not first:
+        return 1
+    assignment = read_assignment(first)
+    outbox, orders = Outbox(lines), Orders()
+    threading.Thread(target=orders.follow, args=(told_to,), daemon=True).start()
+    threading.Thread(target=outbox.tick, daemon=True).start()
+    outbox.end(_run(assignment, outbox, orders))
+    return 0
+
+
+class Outbox:
+    """Writes what happens, whole lines at a time. Progress is merged: the newest goes, at every tick."""
+
+    def __init__(self, lines: BinaryIO) -> None:
+        self._lines = lines
+        self._writing = threading.Lock()
+        self._merging = threading.Lock()
+        self._begun = time.monotonic()
+        self._fraction = 0.0
+        self._newest: Tree | None = None
+
+    def tell(self, detail: Tree, changes: Changes | None = None) -> None:
+        """Write an event at once."""
+        from services.training.jobs import NO_CHANGES
+
+        self._write([detail], changes or NO_CHANGES)
+
+    def progress(self, fraction: float, **more: int | float | None) -> None:
+        """Keep the newest progress for the next tick; the fraction never falls."""
+        with self._merging:
+            self._fraction = max(self._fraction, fraction)
+            known = (self._newest or {}) if not more else {}
+            given = {name: value for name, value in more.items() if value is not None}
+            self._newest = known | given | {"fraction": self._fraction}
+
+    def tick(self) -> None:
+        """Write the newest progress, if any, ten times a second; for a thread of its own."""
+        while True:
+            time.sleep(TICK_SECONDS)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the newest progress, if there is any."""
+        from services.training.jobs import Changes
+
+        with self._merging:
+            newest, self._newest = self._newest, None
+        if newest is None:
+            return
+        remaining = self._remaining_seconds(newest["fraction"])
+        if remaining is not None:
+            newest["remaining"] = remaining
+        self._write([{"progress": newest}], Changes(fraction=newest["fraction"], remaining_seconds=remaining))
+
+    def end(self, ending: Ending) -> None:
+        """Write the last word."""
+        from services.training.worker_lines import write_ending
+
+        with self._merging:
+            self._newest = None
+        line = write_ending(ending)
+        with self._writing:
+            self._lines.write(line)
+            self._lines.close()
+
+    def _write(self, details: list[Tree], changes: Changes) -> None:
+        from services.training.worker_lines import write_report
+
+        line = write_report(details, changes)
+        with self._writing:
+            if self._lines.closed:
+                return
+            try:
+                self._lines.write(line)
+                self._lines.flush()
+            except OSError:
+                os._exit(1)  # nobody listens: this attempt is over
+
+    def _remaining_seconds(self, fraction: float) -> float | None:
+        if fraction < 0.03:
+            return None
+        return round((time.monotonic() - self._begun) * (1.0 - fraction) / fraction, 3)
+
+
+class Orders:
+    """What the server says while the job runs."""
+
+    def __init__(self) -> None:
+        self._mode: StopMode | None = None
+        self._changed = threading.Event()
+
+    @property
+    def mode(self) -> StopMode | None:
+        """How to stop, once told to."""
+        return self._mode
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until an order comes."""
+        self._changed.wait(seconds)
+        self._changed.clear()
+
+    def follow(self, lines: BinaryIO) -> None:
+        """Read orders; when the stream ends the server is gone, and so is this process."""
+        from services.training.worker_lines import read_stop
+
+        for line in lines:
+            self._mode = read_stop(line)
+            self._changed.set()
+        os._exit(1)
+
+
+def _run(assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    from marketml.rpc.refusals import Reason, Refusal
+    from marketml.rpc.statuses import code_of
+    from services.training.jobs import failed
+    from services.training.neighbours import Neighbours, read_endpoints
+    from services.training.runner import Runner
+
+    given = dict(assignment.neighbours)
+    retry_seconds = given.pop("retry_seconds")
+    rooms = Neighbours(read_endpoints(given))
+    try:
+        return Runner(assignment, rooms, outbox, orders, retry_seconds).run()
+    except Refusal as refusal:
+        return failed(code_of(refusal).name, str(refusal.reason), refusal.message)
+    except MemoryError:
+        message = "The machine gave no more memory."
+        return failed("RESOURCE_EXHAUSTED", str(Reason.LIMIT_EXCEEDED), message)
+    except Exception:
+        reference = secrets.token_hex(8)
+        fields = {"job_id": assignment.job_id, "reference": reference}
+        logging.getLogger("marketml.problems").exception("A bug ended a job.", extra={"fields": fields})
+        message = f"Internal error; the server's log has the details under reference {reference}."
+        return failed("INTERNAL", str(Reason.BUG), message)
+    finally:
+        rooms.close()
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends, however it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _take_stdout() -> BinaryIO:
+    """The pipe to the server, taken away from libraries that print."""
+    lines = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,9 @@ with serve_in_process(room, settings) as served:               # a Room built by
 with RoomProcess("data", tmp_path) as data:                    # python -m services.data
     DataClient(data.target)
     data.stop()                                                # SIGTERM; returns the exit status
+
+with four_rooms(tmp_path) as rooms:                            # all of them, each knowing its neighbours
+    TrainingClient(rooms.training.target)
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -272,3 +276,44 @@ class RoomProcess:
                 self.kill()
             for left in self.descendants():
                 left.kill()
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The four rooms as processes."""
+
+    data: RoomProcess
+    features: RoomProcess
+    training: RoomProcess
+    registry: RoomProcess
+
+    def all(self) -> tuple[RoomProcess, ...]:
+        return (self.data, self.features, self.training, self.registry)
+
+
+@contextmanager
+def four_rooms(folder: Path, settings: dict[str, dict[str, object]] | None = None) -> Iterator[Rooms]:
+    """Start the four rooms below `folder`, a folder for each, and stop them in the opposite order.
+
+    Parameters
+    ----------
+    settings
+        More settings of a room, by its name: `{"training": {"jobs_count": 2}}`.
+    """
+    given = settings or {}
+    with ExitStack() as started:
+
+        def start(name: str, **more: object) -> RoomProcess:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            room = RoomProcess(name, folder / name, **(more | given.get(name, {})))  # type: ignore[arg-type]
+            started.push(room)
+            return room
+
+        data, registry = start("data"), start("registry")
+        features = start("features", data_target=data.target)
+        targets = {"data": data.target, "features": features.target, "registry": registry.target}
+        training = start("training", **{f"{name}_target": target for name, target in targets.items()})
+        rooms = Rooms(data, features, training, registry)
+        for room in rooms.all():
+            room.wait_ready()
+        yield rooms

@@ -1,0 +1,129 @@
+"""Whatever a caller sends to whichever method of the four rooms, the answer is a documented status.
+
+Random messages built from the contracts, damaged ones and plain noise go to every method, streams too.
+UNKNOWN and INTERNAL are bugs. Afterwards every room still serves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.messages import requests
+from tests.support.servers import RoomProcess, Rooms, four_rooms
+
+CALL_SECONDS_MAX = 20.0
+WATCH_SECONDS_MAX = 0.2  # of a stream that does not end by itself
+ANSWERS_MAX = 50
+ENDLESS = {"WatchTraining", "WatchRegistry", "Watch"}
+BUGS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
+
+# (room, module, service)
+SERVICES = [
+    ("data", "marketml.data.v1.data_pb2", "DataService"),
+    ("features", "marketml.features.v1.features_pb2", "FeatureService"),
+    ("training", "marketml.training.v1.training_pb2", "TrainingService"),
+    ("registry", "marketml.registry.v1.registry_pb2", "RegistryService"),
+    ("registry", "inference.open_inference_pb2", "GRPCInferenceService"),
+]
+
+
+def every_method() -> list[Any]:
+    """(room, method) of every service a room serves, those of the host included."""
+    found = []
+    for room, module, name in SERVICES:
+        service = importlib.import_module(module).DESCRIPTOR.services_by_name[name]
+        found += [(room, method) for method in service.methods]
+    of_host: Any = [
+        health_pb2.DESCRIPTOR.services_by_name["Health"],
+        reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+    ]
+    return found + [("data", method) for service in of_host for method in service.methods]
+
+
+METHODS = every_method()
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rooms]:
+    with four_rooms(tmp_path_factory.mktemp("rooms")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def channels(rooms: Rooms) -> Iterator[dict[str, grpc.Channel]]:
+    with ExitStack() as opened:
+        yield {room.name: opened.enter_context(grpc.insecure_channel(room.target)) for room in rooms.all()}
+
+
+def outcome(channel: grpc.Channel, method: Any, sent: list[bytes]) -> grpc.StatusCode:
+    """The status of one call with these messages, over raw bytes; a stream is read a while and left."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    seconds = WATCH_SECONDS_MAX if method.name in ENDLESS else CALL_SECONDS_MAX
+    argument: Any = iter(sent) if method.client_streaming else sent[0]
+    try:
+        if not method.server_streaming:
+            kind = channel.stream_unary if method.client_streaming else channel.unary_unary
+            kind(path)(argument, timeout=seconds)
+            return grpc.StatusCode.OK
+        stream_kind = channel.stream_stream if method.client_streaming else channel.unary_stream
+        answers: Any = stream_kind(path)(argument, timeout=seconds)
+        for count, _ in enumerate(answers):
+            if count >= ANSWERS_MAX:
+                answers.cancel()
+                break
+    except grpc.RpcError as error:
+        return error.code()  # type: ignore[no-any-return, attr-defined]
+    return grpc.StatusCode.OK
+
+
+def last_bug(room: RoomProcess) -> str:
+    """The newest traceback in a room's log."""
+    lines = [json.loads(line) for line in room.log().splitlines() if line.startswith("{")]
+    return next((line["traceback"] for line in reversed(lines) if "traceback" in line), "no traceback")
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    METHODS,
+    ids=[f"{method.containing_service.name}.{method.name}" for _, method in METHODS],
+)
+def test_no_message_breaks_a_method(
+    rooms: Rooms, channels: dict[str, grpc.Channel], name: str, method: Any
+) -> None:
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @given(sent=requests(method))
+    def send(sent: list[bytes]) -> None:
+        code = outcome(channels[name], method, sent)
+        assert code not in BUGS, last_bug(getattr(rooms, name))
+
+    send()
+
+
+@given(
+    path=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60), sent=st.binary(max_size=50)
+)
+def test_no_path_breaks_a_room(channels: dict[str, grpc.Channel], path: str, sent: bytes) -> None:
+    for channel in channels.values():
+        with pytest.raises(grpc.RpcError) as raised:
+            channel.unary_unary(f"/{path}")(sent, timeout=CALL_SECONDS_MAX)
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_every_room_still_serves_and_its_log_has_no_bug(rooms: Rooms) -> None:
+    for room in rooms.all():
+        with grpc.insecure_channel(room.health_target) as channel:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        assert "A bug ended a call." not in room.log(), last_bug(room)
+        assert "Traceback" not in room.log(), last_bug(room)

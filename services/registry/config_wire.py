@@ -31,10 +31,10 @@ def read_config(message: pb.PlatformConfig) -> Tree:
     return _tree(message, PATH)
 
 
-def write_config(version: ConfigVersion) -> pb.PlatformConfig:
-    """The config with every field filled in."""
+def write_config(tree: Tree) -> pb.PlatformConfig:
+    """A message that sets the fields of a tree."""
     message = pb.PlatformConfig()
-    _fill(message, version.config)
+    _fill(message, tree)
     return message
 
 

@@ -82,7 +82,7 @@ class RegistryServicer:
     def GetConfig(self, request: pb.GetConfigRequest, call: Call) -> pb.GetConfigResponse:
         version = self._application.get_config()
         return pb.GetConfigResponse(
-            config=config_wire.write_config(version),
+            config=config_wire.write_config(version.config),
             version=version.version,
             etag=version.etag,
             update_time=config_wire.write_time(version),
@@ -97,13 +97,13 @@ class RegistryServicer:
             wire.canonical(request),
         )
         return pb.UpdateConfigResponse(
-            config=config_wire.write_config(version), version=version.version, etag=version.etag
+            config=config_wire.write_config(version.config), version=version.version, etag=version.etag
         )
 
     def ResetConfig(self, request: pb.ResetConfigRequest, call: Call) -> pb.ResetConfigResponse:
         version = self._application.reset_config(request.etag, request.request_id, wire.canonical(request))
         return pb.ResetConfigResponse(
-            config=config_wire.write_config(version), version=version.version, etag=version.etag
+            config=config_wire.write_config(version.config), version=version.version, etag=version.etag
         )
 
     def Predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:

@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from marketml.bundle import (
+    MANIFEST,
+    TENSORS,
     Bundle,
     GoldenRows,
     Graph,
@@ -18,6 +20,8 @@ from marketml.bundle import (
     TreeArrays,
     Trees,
     pack_bundle,
+    pack_tensors,
+    unpack_tensors,
 )
 from marketml.bundle.trees import tree_tensors
 
@@ -91,20 +95,17 @@ class Stumps:
 
 def with_arrays(bundle: Bundle, change) -> Bundle:
     """The bundle with its arrays changed by `change(arrays)`, and its manifest made to fit again."""
-    from marketml.bundle import pack_tensors, unpack_tensors
-
-    arrays = {
-        name: array.copy() for name, array in unpack_tensors(bundle.contents["model.safetensors"]).items()
-    }
+    read_only = unpack_tensors(bundle.contents[TENSORS])
+    arrays = {name: array.copy() for name, array in read_only.items()}
     change(arrays)
-    return with_file(bundle, "model.safetensors", pack_tensors(arrays))
+    return with_file(bundle, TENSORS, pack_tensors(arrays))
 
 
 def with_file(bundle: Bundle, name: str, content: bytes) -> Bundle:
     """The bundle with another file, which its manifest names by its right digest."""
-    manifest = json.loads(bundle.contents["manifest.json"])
+    manifest = json.loads(bundle.contents[MANIFEST])
     for entry in manifest["files"]:
         if entry["name"] == name:
             entry.update(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    return Bundle({**bundle.contents, name: content, "manifest.json": text})
+    return Bundle({**bundle.contents, name: content, MANIFEST: text})

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from marketml.rpc.refusals import FailedPrecondition, NotFound, Reason
 from tests.registry.bundles import CLASSES, FEATURES, Stumps
-
-
-def _rows(count: int = 5, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, len(FEATURES)))
-
-
-def _frame(rows: np.ndarray) -> pd.DataFrame:
-    index = pd.date_range("2026-01-01", periods=len(rows), freq="h", tz="UTC", name="open_time")
-    return pd.DataFrame(rows, index=index, columns=list(FEATURES))
+from tests.registry.frames import frame_of, random_rows
 
 
 def test_a_model_is_uploaded_loaded_asked_replaced_and_deleted(registry):
@@ -34,8 +25,8 @@ def test_a_model_is_uploaded_loaded_asked_replaced_and_deleted(registry):
     loaded = client.load_model("btc")
     assert (loaded.alias.alias, loaded.alias.model.version, loaded.previous_version) == ("champion", 1, 0)
     assert list(loaded.alias.model.aliases) == ["champion"]
-    rows = _rows()
-    prediction = client.predict("btc", _frame(rows))
+    rows = random_rows()
+    prediction = client.predict("btc", frame_of(rows))
     np.testing.assert_allclose(
         prediction.frame[[f"probability_{name}" for name in CLASSES]].to_numpy(),
         first.probabilities(rows),
@@ -43,17 +34,17 @@ def test_a_model_is_uploaded_loaded_asked_replaced_and_deleted(registry):
     )
     expected = [CLASSES[position] for position in first.probabilities(rows).argmax(axis=1)]
     assert list(prediction.frame["predicted_class"]) == expected
-    assert list(prediction.frame.index) == list(_frame(rows).index)
+    assert list(prediction.frame.index) == list(frame_of(rows).index)
     assert (prediction.version, prediction.digest) == (1, one.digest)
-    assert prediction.watermark_time == _frame(rows).index[-1].to_pydatetime()
+    assert prediction.watermark_time == frame_of(rows).index[-1].to_pydatetime()
 
     two = client.upload_model("btc", second.bundle)
     assert two.version == 2
     switched = client.load_model("btc", 2)
     assert switched.previous_version == 1
     assert client.get_current_model("btc").model.version == 2
-    assert client.predict("btc", _frame(rows)).digest == two.digest
-    assert client.predict("btc", _frame(rows), version=1).digest == one.digest
+    assert client.predict("btc", frame_of(rows)).digest == two.digest
+    assert client.predict("btc", frame_of(rows), version=1).digest == one.digest
 
     assert [model.version for model in client.list_models("btc")] == [2, 1]
     with pytest.raises(FailedPrecondition) as refused:
@@ -63,7 +54,7 @@ def test_a_model_is_uploaded_loaded_asked_replaced_and_deleted(registry):
     assert freed == one.size_bytes
     assert registry.blobs() == {file.sha256 for file in two.files}
     with pytest.raises(NotFound):
-        client.predict("btc", _frame(rows), version=1)
+        client.predict("btc", frame_of(rows), version=1)
     with pytest.raises(NotFound):
         client.get_model("btc", 1)
     assert [model.version for model in client.list_models()] == [2]

@@ -1,0 +1,213 @@
+"""The config's tables against the contract, and its defaults, ranges and oneofs without a server."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketml.registry.v1 import registry_pb2 as pb
+from marketml.rpc.refusals import InvalidArgument
+from services.registry.config import changed, filled, require_paths, violations
+from services.registry.config_rules import ONE_OFS, RULES, Choice, Flag, Number, Several
+from services.registry.config_wire import read_config, write_config
+
+
+def _fields(descriptor: Descriptor, path: str = ""):
+    for field in descriptor.fields:
+        below = f"{path}.{field.name}" if path else field.name
+        message = field.message_type
+        if message is None or message.full_name == "google.protobuf.Duration":
+            yield below, field
+        else:
+            yield from _fields(message, below)
+
+
+def _one_ofs(descriptor: Descriptor, path: str = ""):
+    for one_of in descriptor.oneofs:
+        if not one_of.name.startswith("_"):
+            yield path, tuple(field.name for field in one_of.fields)
+    for field in descriptor.fields:
+        if field.message_type is not None and field.message_type.full_name != "google.protobuf.Duration":
+            yield from _one_ofs(field.message_type, f"{path}.{field.name}" if path else field.name)
+
+
+CONTRACT = dict(_fields(pb.PlatformConfig.DESCRIPTOR))
+
+
+def test_every_field_of_the_contract_has_a_rule_and_no_other():
+    assert set(RULES) == set(CONTRACT)
+
+
+def test_every_oneof_of_the_contract_is_known():
+    assert {path: one_of.members for path, one_of in ONE_OFS.items()} == dict(
+        _one_ofs(pb.PlatformConfig.DESCRIPTOR)
+    )
+
+
+@pytest.mark.parametrize("path", sorted(RULES))
+def test_a_rule_has_the_type_of_its_field(path):
+    field: FieldDescriptor = CONTRACT[path]
+    kind = {
+        FieldDescriptor.CPPTYPE_BOOL: Flag,
+        FieldDescriptor.CPPTYPE_ENUM: Choice,
+        FieldDescriptor.CPPTYPE_STRING: Choice,
+    }.get(field.cpp_type, Number)
+    assert isinstance(RULES[path], Several if field.is_repeated else kind)
+
+
+def test_the_defaults_break_no_rule_and_fill_every_message():
+    tree = filled({})
+    assert list(violations({})) == []
+    message = write_config(tree)
+    assert message.training.model.lightgbm.rounds == 500
+    assert message.training.split.embargo_bars == 24
+    assert message.training.early_stopping.enabled
+    assert message.training.budget.max_duration.seconds == 3600
+    assert not message.training.budget.HasField("max_memory_bytes")
+    assert message.labels.triple_barrier.volatility.profit_multiple == 4
+    assert message.labels.triple_barrier.volatility.window_bars == 72
+    assert message.labels.triple_barrier.horizon_bars == 24
+    assert message.data_processing.funding_max_age.seconds == 12 * 3600
+    assert message.features.technical.enabled
+    assert not message.features.tsfresh.enabled
+    assert message.prediction.max_rows == 100_000
+    assert read_config(message) == _without_empty(tree)
+
+
+def _without_empty(tree):
+    return {
+        name: _without_empty(value) if isinstance(value, dict) else value
+        for name, value in tree.items()
+        if value != []
+    }
+
+
+BOUNDED = [
+    (path, rule) for path, rule in sorted(RULES.items()) if isinstance(rule, Number) and rule.low is not None
+]
+
+
+def _nested(path, value):
+    tree = value
+    for name in reversed(path.split(".")):
+        tree = {name: tree}
+    return tree
+
+
+@pytest.mark.parametrize(("path", "rule"), BOUNDED)
+def test_a_number_below_its_range_is_refused_with_its_path(path, rule):
+    outside = rule.low if rule.above_low else rule.low - 1
+    with pytest.raises(InvalidArgument) as refused:
+        changed({}, _nested(path, outside), [path])
+    violation = next(each for each in refused.value.violations if each.rule == "range")
+    assert violation.field == f"config.{path}"
+    assert str(outside) in violation.description
+
+
+@pytest.mark.parametrize(("path", "rule"), [each for each in BOUNDED if each[1].high is not None])
+def test_a_number_above_its_range_is_refused_with_its_path(path, rule):
+    outside = rule.high if rule.below_high else rule.high + 1
+    with pytest.raises(InvalidArgument) as refused:
+        changed({}, _nested(path, outside), [path])
+    assert f"config.{path}" in {each.field for each in refused.value.violations}
+
+
+@pytest.mark.parametrize(("path", "rule"), BOUNDED)
+def test_not_a_number_and_infinity_are_refused(path, rule):
+    for value in (float("nan"), float("inf"), float("-inf")):
+        with pytest.raises(InvalidArgument):
+            changed({}, _nested(path, value), [path])
+
+
+@pytest.mark.parametrize(("path", "rule"), BOUNDED)
+def test_the_edge_of_a_range_is_accepted(path, rule):
+    edges = [] if rule.above_low else [rule.low]
+    edges += [] if rule.high is None or rule.below_high else [rule.high]
+    for value in edges:
+        assert changed({}, _nested(path, value), [path]) == _nested(path, value)
+
+
+def test_setting_one_of_a_oneof_clears_the_other():
+    first = changed({}, {"training": {"model": {"xgboost": {"rounds": 100}}}}, ["training.model"])
+    assert set(filled(first)["training"]["model"]) == {"xgboost"}
+    second = changed(
+        first, {"training": {"model": {"lightgbm": {"rounds": 7}}}}, ["training.model.lightgbm.rounds"]
+    )
+    assert second == {"training": {"model": {"lightgbm": {"rounds": 7}}}}
+
+
+def test_a_masked_field_that_is_absent_goes_back_to_its_default():
+    before = changed({}, {"training": {"split": {"folds": 9}}}, ["training.split.folds"])
+    assert filled(before)["training"]["split"]["folds"] == 9
+    assert filled(changed(before, {}, ["training.split.folds"])) == filled({})
+
+
+def test_a_masked_message_is_taken_whole():
+    before = changed({}, {"training": {"split": {"folds": 9, "test_fraction": 0.3}}}, ["training.split"])
+    after = changed(before, {"training": {"split": {"folds": 4}}}, ["training.split"])
+    assert filled(after)["training"]["split"] == {"folds": 4, "test_fraction": 0.2, "embargo_bars": 24}
+
+
+def test_what_the_mask_does_not_name_is_not_taken():
+    change = {"training": {"split": {"folds": 9, "test_fraction": 0.3}}}
+    assert changed({}, change, ["training.split.folds"]) == {"training": {"split": {"folds": 9}}}
+
+
+def test_a_random_forest_turns_early_stopping_off_unless_it_was_asked_for():
+    forest = {"training": {"model": {"random_forest": {}}}}
+    assert filled(changed({}, forest, ["training.model"]))["training"]["early_stopping"]["enabled"] is False
+    asked = changed({}, {"training": {"early_stopping": {"enabled": True}}}, ["training.early_stopping"])
+    with pytest.raises(InvalidArgument, match="random forest does not stop early"):
+        changed(asked, forest, ["training.model"])
+
+
+def test_a_binary_horizon_takes_no_threshold():
+    binary = {"labels": {"binary": True, "fixed_horizon": {}}}
+    assert filled(changed({}, binary, ["labels"]))["labels"] == {
+        "binary": True,
+        "fixed_horizon": {"horizon_bars": 24},
+    }
+    binary["labels"]["fixed_horizon"]["fraction"] = 0.01
+    with pytest.raises(InvalidArgument, match=r"labels\.fixed_horizon\.fraction"):
+        changed({}, binary, ["labels"])
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "training.", "training.split.fold", "training.split.folds.x", "*", "labels.method", "0"]
+)
+def test_a_path_that_names_no_field_is_refused(path):
+    with pytest.raises(InvalidArgument, match="names no field"):
+        require_paths(["training.split.folds", path])
+
+
+_PATHS = sorted(RULES) + sorted({path.rpartition(".")[0] for path in RULES} - {""})
+
+
+@given(st.lists(st.sampled_from(_PATHS), min_size=1, max_size=6), st.data())
+def test_any_accepted_change_leaves_a_config_that_breaks_no_rule(paths, data):
+    change: dict = {}
+    for path in data.draw(st.lists(st.sampled_from(sorted(RULES)), max_size=8)):
+        rule, at = RULES[path], change
+        *above, last = path.split(".")
+        for name in above:
+            at = at.setdefault(name, {})
+        if isinstance(rule, Number):
+            value = data.draw(st.floats(rule.low or 0, min(rule.high or 1e4, 1e12)))
+            is_whole = CONTRACT[path].cpp_type in (
+                FieldDescriptor.CPPTYPE_INT32,
+                FieldDescriptor.CPPTYPE_INT64,
+            )
+            at[last] = int(value) if is_whole else round(value, 6)
+        elif isinstance(rule, Flag):
+            at[last] = data.draw(st.booleans())
+        elif isinstance(rule, Choice):
+            at[last] = data.draw(st.sampled_from(rule.options))
+    try:
+        result = changed({}, change, paths)
+    except InvalidArgument:
+        return
+    assert list(violations(result)) == []
+    message = write_config(filled(result))
+    assert filled(read_config(message)) == filled(result), "filled in and read again, it is the same config"

@@ -1,0 +1,211 @@
+"""Configs: what is refused, with which path; what is only unusual; what they select."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketml.features.v1 import features_pb2 as pb
+from services.features import wire
+from services.features.calculators import features_of
+from services.features.calculators.tsfresh import CALCULATORS
+from services.features.config import (
+    CATALOGUE_FAMILIES,
+    ROLLING_COLUMNS,
+    FamilyChoice,
+    FeatureConfig,
+    Limits,
+    TsfreshChoice,
+    feature_count,
+    lookback_bars,
+    selected,
+    violations,
+    warnings,
+)
+from services.features.feature import Family
+
+NONE = FamilyChoice(enabled=False)
+NOTHING = {family.value: NONE for family in CATALOGUE_FAMILIES}
+
+
+def rolling(**more) -> FeatureConfig:
+    return FeatureConfig(tsfresh=TsfreshChoice(enabled=True, **more))
+
+
+def technical(*names: str) -> FeatureConfig:
+    return FeatureConfig(technical=FamilyChoice(features=names))
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "rule", "said"),
+    [
+        (rolling(windows=(7,)), "config.tsfresh.windows[0]", "range", "7"),
+        (rolling(windows=(24, 721)), "config.tsfresh.windows[1]", "range", "721"),
+        (rolling(windows=(-1,)), "config.tsfresh.windows[0]", "range", "-1"),
+        (rolling(windows=(24, 48, 24)), "config.tsfresh.windows[2]", "duplicate", "24"),
+        (rolling(windows=(8, 9, 10, 11, 12)), "config.tsfresh.windows", "count", "5"),
+        (rolling(columns=("closed",)), "config.tsfresh.columns[0]", "unknown", "'close'"),
+        (rolling(columns=("close", "close")), "config.tsfresh.columns[1]", "duplicate", "close"),
+        (rolling(columns=ROLLING_COLUMNS), "config.tsfresh.columns", "count", "10"),
+        (rolling(calculators=("mean", "means")), "config.tsfresh.calculators[1]", "unknown", "'mean'"),
+        (technical("rsi_15"), "config.technical.features[0]", "unknown", "'rsi_14'"),
+        (technical("rsi_14", "rsi_14"), "config.technical.features[1]", "duplicate", "rsi_14"),
+        (technical("funding_rate"), "config.technical.features[0]", "unknown", "belongs to market"),
+        (technical("?" * 5000), "config.technical.features[0]", "unknown", "…"),
+        (technical(""), "config.technical.features[0]", "unknown", "''"),
+        (
+            FeatureConfig(calendar=FamilyChoice(features=("hour",))),
+            "config.calendar.features[0]",
+            "unknown",
+            "hour",
+        ),
+        (FeatureConfig(limits=Limits(max_rows=0)), "config.limits.max_rows", "range", "0"),
+        (FeatureConfig(limits=Limits(max_rows=10_000_001)), "config.limits.max_rows", "range", "1e+07"),
+        (FeatureConfig(limits=Limits(max_features=-3)), "config.limits.max_features", "range", "-3"),
+        (FeatureConfig(limits=Limits(max_features=10_001)), "config.limits.max_features", "range", "10001"),
+        (
+            FeatureConfig(limits=Limits(timeout_seconds=0.0)),
+            "config.limits.timeout_seconds",
+            "range",
+            "0",
+        ),
+        (
+            FeatureConfig(limits=Limits(timeout_seconds=math.nan)),
+            "config.limits.timeout_seconds",
+            "range",
+            "nan",
+        ),
+        (
+            FeatureConfig(limits=Limits(timeout_seconds=3601.0)),
+            "config.limits.timeout_seconds",
+            "range",
+            "3601",
+        ),
+        (FeatureConfig(limits=Limits(max_memory_bytes=1)), "config.limits.max_memory_bytes", "range", "1"),
+        (FeatureConfig(**NOTHING), "config", "empty", "nothing"),
+    ],
+)
+def test_a_broken_rule_is_named_with_its_path_and_value(
+    config: FeatureConfig, field: str, rule: str, said: str
+):
+    (violation,) = violations(config)
+    assert (violation.field, violation.rule) == (field, rule)
+    assert said in violation.description
+    assert len(violation.description) < 300
+
+
+def test_every_broken_rule_is_named_at_once():
+    config = FeatureConfig(
+        technical=FamilyChoice(features=("rsi", "x")),
+        tsfresh=TsfreshChoice(enabled=True, windows=(1,), columns=("x",)),
+        limits=Limits(max_rows=0),
+    )
+    assert [violation.field for violation in violations(config)] == [
+        "config.technical.features[0]",
+        "config.technical.features[1]",
+        "config.tsfresh.windows[0]",
+        "config.tsfresh.columns[0]",
+        "config.limits.max_rows",
+    ]
+
+
+def test_the_default_breaks_no_rule_and_selects_the_whole_catalogue():
+    config = FeatureConfig()
+    assert violations(config) == []
+    assert warnings(config) == []
+    assert selected(config) == tuple(
+        feature for family in CATALOGUE_FAMILIES for feature in features_of(family)
+    )
+    assert feature_count(config) == len(selected(config))
+    assert lookback_bars(config) == max(feature.lookback_bars for feature in selected(config))
+
+
+def test_named_features_come_in_the_order_of_the_catalogue():
+    config = FeatureConfig(**NOTHING | {"calendar": FamilyChoice(features=("month", "hour_of_day"))})
+    assert [feature.name for feature in selected(config)] == ["hour_of_day", "month"]
+    assert lookback_bars(config) == 0
+
+
+def test_a_rolling_family_counts_every_window_column_and_parameter():
+    config = FeatureConfig(**NOTHING, tsfresh=TsfreshChoice(True, (8, 24), ("close",), ("mean", "c3")))
+    assert feature_count(config) == 2 * (1 + 3)
+    assert lookback_bars(config) == 23
+
+
+def test_what_has_no_effect_is_a_warning():
+    assert "technical" in warnings(FeatureConfig(technical=FamilyChoice(False, ("rsi_14",))))[0]
+    assert "tsfresh" in warnings(FeatureConfig(tsfresh=TsfreshChoice(windows=(48,))))[0]
+    assert "max_features" in warnings(FeatureConfig(limits=Limits(max_features=10)))[0]
+
+
+def test_rolling_settings_that_have_no_effect_are_not_refused():
+    assert violations(FeatureConfig(tsfresh=TsfreshChoice(windows=(3,)))) == []
+
+
+def test_an_absent_message_is_the_default():
+    assert wire.read_config(pb.FeatureConfig()) == FeatureConfig()
+    assert wire.read_config(wire.write_config(FeatureConfig())) == FeatureConfig()
+
+
+def test_a_family_that_is_given_is_enabled_unless_it_says_otherwise():
+    message = pb.FeatureConfig(
+        technical=pb.FamilyConfig(features=["rsi_14"]),
+        series=pb.FamilyConfig(),
+        market=pb.FamilyConfig(enabled=False),
+        tsfresh=pb.TsfreshConfig(windows=[48]),
+    )
+    config = wire.read_config(message)
+    assert config.technical == FamilyChoice(True, ("rsi_14",))
+    assert config.series.enabled
+    assert not config.market.enabled
+    assert not config.tsfresh.enabled
+    assert config.tsfresh.windows == (48,)
+    assert config.tsfresh.columns == ("close", "volume")
+
+
+def test_a_limit_of_zero_is_a_zero_and_not_a_default():
+    assert wire.read_config(pb.FeatureConfig(limits=pb.FeatureLimits(max_rows=0))).limits.max_rows == 0
+
+
+FAMILY = st.builds(FamilyChoice, st.booleans(), st.lists(st.text(max_size=8), max_size=3).map(tuple))
+CONFIG = st.builds(
+    FeatureConfig,
+    *[FAMILY] * len(CATALOGUE_FAMILIES),
+    st.builds(
+        TsfreshChoice,
+        st.booleans(),
+        st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=3).map(tuple),
+        st.lists(st.sampled_from(ROLLING_COLUMNS), min_size=1, max_size=3).map(tuple),
+        st.lists(st.sampled_from(list(CALCULATORS)), min_size=1, max_size=3).map(tuple),
+    ),
+    st.builds(
+        Limits,
+        st.integers(-(2**63), 2**63 - 1),
+        st.integers(-(2**31), 2**31 - 1),
+        st.floats(allow_nan=False),
+        st.integers(-(2**63), 2**63 - 1),
+    ),
+)
+
+
+@given(CONFIG)
+def test_a_config_comes_back_from_the_wire_as_it_was(config: FeatureConfig):
+    message = pb.FeatureConfig.FromString(wire.write_config(config).SerializeToString())
+    assert wire.read_config(message) == config
+
+
+@given(CONFIG)
+def test_any_config_is_judged_and_one_without_violations_can_be_counted(config: FeatureConfig):
+    found = violations(config)
+    assert all(violation.field.startswith("config") and violation.rule for violation in found)
+    if not found:
+        assert feature_count(config) >= 0
+        assert lookback_bars(config) >= 0
+        warnings(config)
+
+
+def test_the_families_of_the_contract_are_those_of_the_domain():
+    assert [f"FEATURE_FAMILY_{family.name}" for family in Family] == pb.FeatureFamily.keys()[1:]

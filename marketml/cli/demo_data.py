@@ -1,0 +1,123 @@
+"""The data of the demo: the file in the package, or whatever market data a folder holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import marketml.demo
+from marketml.cli.command import CommandFailed
+from marketml.cli.data import send, tell_file
+from marketml.cli.output import Output
+from marketml.clients.data import DataClient
+from marketml.imports import ImportedFile, ImportRefused, read_market_file
+from marketml.rpc.refusals import InvalidArgument
+
+_ENDINGS = (".csv", ".csv.gz", ".json", ".json.gz", ".parquet", ".feather", ".zip", ".txt", ".gz")
+
+
+@dataclass(frozen=True)
+class Market:
+    """What was imported: the candles to train on, and which other kinds stand beside them."""
+
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: int
+    kinds: frozenset[str]
+
+
+def import_market(
+    output: Output, client: DataClient, folder: Path | None, venue: str | None, symbol: str | None
+) -> Market:
+    """Import all of it; importing it again changes nothing.
+
+    Raises
+    ------
+    CommandFailed
+        The folder holds no candles, or candles of several instruments or timeframes.
+    """
+    files = _read(output, [marketml.demo.FILE] if folder is None else _listed(folder))
+    candles = [(path, one) for path, one in files if one.kind == "candles"]
+    if not candles:
+        raise CommandFailed(f"{folder} holds no file of candles.")
+    timeframes = {str(one.timeframe) for _, one in candles}
+    if len(timeframes) > 1:
+        raise CommandFailed(f"{folder} holds candles of {', '.join(sorted(timeframes))}: keep one timeframe.")
+    kinds = frozenset(one.kind for _, one in files)
+    if folder is None:
+        venue, symbol = venue or marketml.demo.VENUE, symbol or marketml.demo.SYMBOL
+    elif venue is None:
+        venue = "files"
+        output.say('  The files name no exchange: they go under "files" (--venue says it better).')
+    symbol = symbol or _symbol(output, client, venue, files, kinds)
+    for path, one in files:
+        report = send(client, one, venue, symbol, source=f"file {path.name}"[:200], skip_invalid=True)
+        rejected = f", {report.rejected_count:,} left out as impossible" if report.rejected_count else ""
+        output.say(
+            f"  stored {venue} {symbol} {one.kind}: {report.inserted:,} new, {report.revised:,} revised, "
+            f"{report.unchanged:,} as they were{rejected}"
+        )
+    for kind, words in (("funding", "funding rates"), ("open-interest", "open interest")):
+        if kind not in kinds:
+            output.say(f"  There are no {words} here: what needs them is left out, nothing is made up.")
+    rows = sum(len(one.frame) for _, one in candles)
+    return Market(venue, symbol, timeframes.pop(), rows, kinds)
+
+
+def _listed(folder: Path) -> list[Path]:
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".") and path.name.lower().endswith(_ENDINGS)
+    ]
+    if not found:
+        raise CommandFailed(f"{folder} holds no market-data files.")
+    return found
+
+
+def _read(output: Output, paths: list[Path]) -> list[tuple[Path, ImportedFile]]:
+    files = []
+    for path in paths:
+        try:
+            imported = read_market_file(path)
+        except ImportRefused as refused:
+            output.say(f"  {path.name} is left out: {refused}", style="yellow")
+            continue
+        tell_file(output, path, imported)
+        files.append((path, imported))
+    return files
+
+
+def _symbol(
+    output: Output,
+    client: DataClient,
+    venue: str,
+    files: list[tuple[Path, ImportedFile]],
+    kinds: frozenset[str],
+) -> str:
+    """The one instrument of all files, from what they say or are called."""
+    found: dict[str, str] = {}
+    for path, imported in files:
+        for text in filter(None, [imported.symbol, *_spellings(path)]):
+            try:
+                found[client.normalize_symbol(text, venue).symbol] = path.name
+            except InvalidArgument:
+                continue
+            break
+    if len(found) != 1:
+        listed = ", ".join(f"{symbol} ({name})" for symbol, name in found.items()) or "none"
+        raise CommandFailed(f"The files must be of one instrument; found: {listed}. Give --symbol.")
+    symbol = next(iter(found))
+    if ":" not in symbol and kinds - {"candles"}:
+        symbol = f"{symbol}:{symbol.partition('/')[2]}"
+        output.say(f"  Funding or open interest belong to a perpetual: taken as {symbol} (--symbol decides).")
+    return symbol
+
+
+def _spellings(path: Path) -> list[str]:
+    """Parts of a file's name that may be a symbol: `BTCUSDT` of `BTCUSDT_1h_ohlcv.csv.gz`, `BTC-USDT` of …"""
+    words = re.split(r"[^A-Za-z0-9]+", path.name.split(".")[0])
+    return [*words, *(f"{one}-{two}" for one, two in pairwise(words))]

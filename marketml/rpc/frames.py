@@ -15,7 +15,7 @@ one bad offset in an Arrow buffer is a segmentation fault, a declared length is 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ TIME_COLUMNS = (TIME_COLUMN, "time")  # the one a table has becomes the index of
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 _ZONES = (None, "UTC", "+00:00", "Etc/UTC")  # others are names that this machine may not know
 
-_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _BATCH_OVERHEAD_BYTES = 512  # of a record batch's own metadata, before its columns
 _COLUMN_OVERHEAD_BYTES = 96  # node, buffer descriptions, padding
 
@@ -62,19 +62,55 @@ def cut(table: pa.Table, bytes_max: int = CHUNK_BYTES_MAX) -> Iterator[bytes]:
     ResourceExhausted
         One row and the schema do not fit.
     """
-    for parts in _cut(table, bytes_max):
+    for parts in cut_parts(table, bytes_max):
         yield b"".join(parts)
+
+
+def cut_parts(table: pa.Table, bytes_max: int = CHUNK_BYTES_MAX) -> Iterator[list[Any]]:
+    """The same as `cut`, each stream as the buffers whose concatenation it is, for `pack_parts`."""
+    schema = table.schema.serialize()
+    fixed_bytes = schema.size + len(END_OF_STREAM) + _BATCH_OVERHEAD_BYTES
+    fixed_bytes += _COLUMN_OVERHEAD_BYTES * table.num_columns
+    row_bytes = max(1.0, table.nbytes / max(1, table.num_rows))
+    step = max(1, min(table.num_rows, int((bytes_max - fixed_bytes) / row_bytes)))
+    step -= step % 64 if step > 64 else 0  # whole bytes of bitmaps: slices then need no shifting
+    start = 0
+    while start < table.num_rows or start == 0:
+        batch = _batch(table.slice(start, step))
+        parts = [schema, batch.serialize(), END_OF_STREAM]
+        if sum(len(part) for part in parts) > bytes_max:
+            if step == 1 or table.num_rows == 0:
+                raise ResourceExhausted(
+                    "frame_columns",
+                    f"A row of {table.num_columns} columns does not fit a chunk of {bytes_max} bytes.",
+                )
+            step = max(1, step // 2)  # text that is longer here than on average
+            continue
+        yield parts
+        start += step
 
 
 def pack_chunk(ipc: bytes | pa.Buffer, sequence: int, field_number: int = 1) -> bytes:
     """The serialised response whose field `field_number` (1 to 15) is this FrameChunk."""
-    return _packed([ipc], sequence, field_number)
+    return pack_parts([ipc], sequence, field_number)
+
+
+def pack_parts(parts: Sequence[Any], sequence: int, field_number: int = 1) -> bytes:
+    """The same as `pack_chunk` for an IPC stream in pieces: buffers that are concatenated once, here."""
+    if not 1 <= field_number <= 15:
+        raise ValueError(f"field_number must be 1 to 15, the tags of one byte: {field_number}.")
+    tail = b"" if sequence == 0 else b"\x10" + _written(sequence)
+    ipc_bytes = sum(len(part) for part in parts)
+    inner_bytes = 4 + ipc_bytes + len(tail)
+    # With lengths padded to three bytes the Arrow bytes start 8 bytes in: aligned wherever the message is.
+    head = bytes((field_number << 3 | 2, *_padded(inner_bytes), 1 << 3 | 2, *_padded(ipc_bytes)))
+    return b"".join([head, *parts, tail])
 
 
 def pack_table(table: pa.Table, field_number: int = 1, first_sequence: int = 0) -> Iterator[bytes]:
     """The serialised responses of a stream that carries `table`, as `pack_chunk` writes them."""
-    for sequence, parts in enumerate(_cut(table, CHUNK_BYTES_MAX), first_sequence):
-        yield _packed(parts, sequence, field_number)
+    for sequence, parts in enumerate(cut_parts(table), first_sequence):
+        yield pack_parts(parts, sequence, field_number)
 
 
 def unpack_chunk(message: bytes, field_number: int = 1) -> tuple[pa.Buffer, int] | None:
@@ -264,46 +300,11 @@ def to_table(
     return pa.table(arrays, names=names).replace_schema_metadata(metadata or None)
 
 
-def _cut(table: pa.Table, bytes_max: int) -> Iterator[list[Any]]:
-    """The parts whose concatenation is one IPC stream, for each chunk."""
-    schema = table.schema.serialize()
-    fixed_bytes = schema.size + len(_END_OF_STREAM) + _BATCH_OVERHEAD_BYTES
-    fixed_bytes += _COLUMN_OVERHEAD_BYTES * table.num_columns
-    row_bytes = max(1.0, table.nbytes / max(1, table.num_rows))
-    step = max(1, min(table.num_rows, int((bytes_max - fixed_bytes) / row_bytes)))
-    step -= step % 64 if step > 64 else 0  # whole bytes of bitmaps: slices then need no shifting
-    start = 0
-    while start < table.num_rows or start == 0:
-        batch = _batch(table.slice(start, step))
-        parts = [schema, batch.serialize(), _END_OF_STREAM]
-        if sum(len(part) for part in parts) > bytes_max:
-            if step == 1 or table.num_rows == 0:
-                raise ResourceExhausted(
-                    "frame_columns",
-                    f"A row of {table.num_columns} columns does not fit a chunk of {bytes_max} bytes.",
-                )
-            step = max(1, step // 2)  # text that is longer here than on average
-            continue
-        yield parts
-        start += step
-
-
 def _batch(table: pa.Table) -> pa.RecordBatch:
     batches = table.to_batches()
     if len(batches) > 1:
         batches = table.combine_chunks().to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-
-
-def _packed(parts: list[Any], sequence: int, field_number: int) -> bytes:
-    if not 1 <= field_number <= 15:
-        raise ValueError(f"field_number must be 1 to 15, the tags of one byte: {field_number}.")
-    tail = b"" if sequence == 0 else b"\x10" + _written(sequence)
-    ipc_bytes = sum(len(part) for part in parts)
-    inner_bytes = 4 + ipc_bytes + len(tail)
-    # With lengths padded to three bytes the Arrow bytes start 8 bytes in: aligned wherever the message is.
-    head = bytes((field_number << 3 | 2, *_padded(inner_bytes), 1 << 3 | 2, *_padded(ipc_bytes)))
-    return b"".join([head, *parts, tail])
 
 
 def _padded(number: int) -> tuple[int, int, int]:

@@ -1,0 +1,440 @@
+"""The data room as Python sees it: DataFrames in and out.
+
+    with DataClient("127.0.0.1:50051") as data:
+        data.ingest_candles(frame, "binance", "BTC/USDT:USDT", "1h", source="file")
+        candles = data.query_candles("binance", "BTC/USDT:USDT", "1h", start=datetime(2024, 1, 1, tzinfo=UTC))
+        snapshot = data.create_snapshot("binance", "BTC/USDT:USDT", "1h")
+        frame = data.read_snapshot(snapshot.snapshot_id)
+
+Frames of candles are indexed by `open_time`, those of funding rates and open interest by `time`: UTC,
+strictly increasing when they come back, in any order when they are sent. Absent numbers are NaN. Moments are
+aware datetimes or pandas Timestamps.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+import pyarrow as pa
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from marketml.data.v1 import data_pb2 as pb
+from marketml.data.v1.data_pb2_grpc import DataServiceStub
+from marketml.market.v1 import market_pb2
+from marketml.rpc.channels import Tls, open_channel
+from marketml.rpc.frames import cut, read_chunks, stream_bytes, to_frame, to_table
+from marketml.rpc.refusals import InvalidArgument, Unavailable
+
+INGEST_ATTEMPTS = 4
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["DataService"]
+_UPLOADS = frozenset({"IngestCandles", "IngestFundingRates", "IngestOpenInterest"})  # repeated here, whole
+
+_READS = ("QueryCandles", "QueryFundingRates", "QueryOpenInterest", "QueryFrame", "ReadSnapshot")
+
+
+class DataClient:
+    """A connection to the data room. Its methods raise the classes of `marketml.rpc.refusals`.
+
+    Calls that change something carry a `request_id`, so that they can be sent again: give your own to be able
+    to repeat them after a crash. An ingest needs none: the same rows sent again change nothing.
+    """
+
+    def __init__(self, target: str = "127.0.0.1:50051", *, tls: Tls | None = None) -> None:
+        names = [method.name for method in _SERVICE.methods if method.name not in _UPLOADS]
+        self._channel = open_channel(
+            target, tls=tls, retryable=[f"{_SERVICE.full_name}/{name}" for name in names]
+        )
+        stub: Any = DataServiceStub
+        self._stub = stub(self._channel)
+        self._streams: dict[str, Callable[..., Any]] = {
+            name: stream_bytes(self._channel, _SERVICE.methods_by_name[name])
+            for name in (
+                "QueryCandles",
+                "QueryFundingRates",
+                "QueryOpenInterest",
+                "QueryFrame",
+                "ReadSnapshot",
+            )
+        }
+
+    def ingest_candles(
+        self,
+        frame: pd.DataFrame,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        source: str = "",
+        on_conflict: str | int | None = None,
+        on_invalid: str | int | None = None,
+        capture_time: datetime | None = None,
+    ) -> pb.IngestReport:
+        """Store candles: all of the frame or nothing.
+
+        Parameters
+        ----------
+        frame
+            Index `open_time`; columns `open high low close` and any of `volume quote_volume trade_count
+            taker_buy_volume`.
+        on_conflict
+            `revise` (the default), `keep` or `refuse`, for rows that are stored with other values.
+        on_invalid
+            `refuse` (the default) or `skip`, for rows that cannot be true.
+        capture_time
+            When the rows became known; None is now.
+        """
+        header = _header(venue, symbol, timeframe, source, on_conflict, on_invalid, capture_time)
+        return self._ingest(self._stub.IngestCandles, pb.IngestCandlesRequest, header, frame, "open_time")
+
+    def ingest_funding_rates(
+        self,
+        frame: pd.DataFrame,
+        venue: str,
+        symbol: str,
+        *,
+        source: str = "",
+        on_conflict: str | int | None = None,
+        on_invalid: str | int | None = None,
+        capture_time: datetime | None = None,
+    ) -> pb.IngestReport:
+        """Store funding rates: index `time`, columns `funding_rate` and perhaps `mark_price`."""
+        header = _header(venue, symbol, "", source, on_conflict, on_invalid, capture_time)
+        return self._ingest(
+            self._stub.IngestFundingRates, pb.IngestFundingRatesRequest, header, frame, "time"
+        )
+
+    def ingest_open_interest(
+        self,
+        frame: pd.DataFrame,
+        venue: str,
+        symbol: str,
+        *,
+        source: str = "",
+        on_conflict: str | int | None = None,
+        on_invalid: str | int | None = None,
+        capture_time: datetime | None = None,
+    ) -> pb.IngestReport:
+        """Store open interest: index `time`, columns `open_interest` and perhaps `open_interest_value`."""
+        header = _header(venue, symbol, "", source, on_conflict, on_invalid, capture_time)
+        return self._ingest(
+            self._stub.IngestOpenInterest, pb.IngestOpenInterestRequest, header, frame, "time"
+        )
+
+    def query_candles(
+        self,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 0,
+        newest_first: bool = False,
+        as_of: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Candles in [start, end): all, or the first `limit`, or the last `limit` with `newest_first`; always
+        in ascending order, as they were known at `as_of`."""
+        key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
+        return self._read(
+            "QueryCandles", _query(pb.QueryCandlesRequest, key, start, end, limit, newest_first, as_of)
+        )
+
+    def query_funding_rates(
+        self,
+        venue: str,
+        symbol: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 0,
+        newest_first: bool = False,
+        as_of: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Funding rates, as `query_candles`."""
+        key = market_pb2.SeriesKey(venue=venue, symbol=symbol)
+        request = _query(pb.QueryFundingRatesRequest, key, start, end, limit, newest_first, as_of)
+        return self._read("QueryFundingRates", request)
+
+    def query_open_interest(
+        self,
+        venue: str,
+        symbol: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 0,
+        newest_first: bool = False,
+        as_of: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Open interest, as `query_candles`."""
+        key = market_pb2.SeriesKey(venue=venue, symbol=symbol)
+        request = _query(pb.QueryOpenInterestRequest, key, start, end, limit, newest_first, as_of)
+        return self._read("QueryOpenInterest", request)
+
+    def query_frame(
+        self,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 0,
+        newest_first: bool = False,
+        as_of: datetime | None = None,
+        funding_max_age: timedelta | None = None,
+        open_interest_max_age: timedelta | None = None,
+    ) -> pd.DataFrame:
+        """Closed candles with the newest funding rate and open interest known at each bar's close.
+
+        Columns: those of candles, `funding_rate`, `funding_time`, `funding_rate_missing`, `open_interest`,
+        `open_interest_time`, `open_interest_missing`. A value older than its maximum age is missing; None
+        takes 12 hours for funding, and the larger of 2 hours and 2 bars for open interest.
+        """
+        frame = _frame(venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age)
+        request = pb.QueryFrameRequest(frame=frame, limit=limit, newest_first=newest_first)
+        return self._read("QueryFrame", request)
+
+    def create_snapshot(
+        self,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+        funding_max_age: timedelta | None = None,
+        open_interest_max_age: timedelta | None = None,
+        request_id: str | None = None,
+    ) -> pb.Snapshot:
+        """Freeze the frame that `query_frame` gives. The same rows give the same snapshot."""
+        frame = _frame(venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age)
+        request = pb.CreateSnapshotRequest(frame=frame, request_id=request_id or _new_request_id())
+        response: pb.CreateSnapshotResponse = self._stub.CreateSnapshot(request)
+        return response.snapshot
+
+    def get_snapshot(self, snapshot_id: str) -> pb.Snapshot:
+        """What is known of a snapshot, without its rows."""
+        response: pb.GetSnapshotResponse = self._stub.GetSnapshot(
+            pb.GetSnapshotRequest(snapshot_id=snapshot_id)
+        )
+        return response.snapshot
+
+    def list_snapshots(self, *, page_size: int = 0) -> list[pb.Snapshot]:
+        """All snapshots, newest first."""
+        found: list[pb.Snapshot] = []
+        token = ""
+        while True:
+            response: pb.ListSnapshotsResponse = self._stub.ListSnapshots(
+                pb.ListSnapshotsRequest(page_size=page_size, page_token=token)
+            )
+            found.extend(response.snapshots)
+            token = response.next_page_token
+            if not token:
+                return found
+
+    def read_snapshot(self, snapshot_id: str) -> pd.DataFrame:
+        """A snapshot's rows, after its digest was verified; columns as in `query_frame`."""
+        return self._read("ReadSnapshot", pb.ReadSnapshotRequest(snapshot_id=snapshot_id))
+
+    def delete_snapshot(self, snapshot_id: str, *, request_id: str | None = None) -> int:
+        """Delete a snapshot and its file; returns the bytes freed."""
+        request = pb.DeleteSnapshotRequest(
+            snapshot_id=snapshot_id, request_id=request_id or _new_request_id()
+        )
+        response: pb.DeleteSnapshotResponse = self._stub.DeleteSnapshot(request)
+        return response.freed_bytes
+
+    def list_series(
+        self, *, venue: str = "", symbol: str = "", kind: str | int | None = None, page_size: int = 0
+    ) -> list[pb.Series]:
+        """Series and their coverage, by venue, symbol, kind and timeframe. `kind` is `candles`,
+        `funding_rates`, `open_interest`, or None for all."""
+        number = _enum(pb.SeriesKind, "SERIES_KIND", kind, "kind")
+        found: list[pb.Series] = []
+        token = ""
+        while True:
+            request = pb.ListSeriesRequest(
+                venue=venue, symbol=symbol, kind=number, page_size=page_size, page_token=token
+            )
+            response: pb.ListSeriesResponse = self._stub.ListSeries(request)
+            found.extend(response.series)
+            token = response.next_page_token
+            if not token:
+                return found
+
+    def normalize_symbol(self, text: str, venue: str = "") -> pb.NormalizeSymbolResponse:
+        """A venue's spelling in unified form, and how it was recognised."""
+        response: pb.NormalizeSymbolResponse = self._stub.NormalizeSymbol(
+            pb.NormalizeSymbolRequest(text=text, venue=venue)
+        )
+        return response
+
+    def delete_series(
+        self,
+        kind: str | int,
+        venue: str,
+        symbol: str,
+        timeframe: str = "",
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        request_id: str | None = None,
+    ) -> int:
+        """Delete a series with all its revisions, or with `dry_run` count them. Refused while a snapshot was
+        made from it, unless `force`."""
+        request = pb.DeleteSeriesRequest(
+            kind=_enum(pb.SeriesKind, "SERIES_KIND", kind, "kind"),
+            key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
+            dry_run=dry_run,
+            force=force,
+            request_id=request_id or _new_request_id(),
+        )
+        response: pb.DeleteSeriesResponse = self._stub.DeleteSeries(request)
+        return response.deleted_count
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ingest(
+        self,
+        method: Callable[..., Any],
+        message: Callable[..., Any],
+        header: pb.IngestHeader,
+        frame: pd.DataFrame,
+        time_column: str,
+    ) -> pb.IngestReport:
+        table = to_table(frame.rename_axis(time_column), increasing=False)
+        for attempts_left in range(INGEST_ATTEMPTS - 1, -1, -1):
+            try:
+                report: pb.IngestReport = method(_upload(message, header, table)).report
+                return report
+            except Unavailable as refusal:
+                if not attempts_left:
+                    raise
+                time.sleep(refusal.retry_after_seconds)
+        raise AssertionError("unreachable")
+
+    def _read(self, name: str, request: Any) -> pd.DataFrame:
+        with self._streams[name](request) as messages:
+            return to_frame(read_chunks(messages))
+
+
+def _upload(message: Callable[..., Any], header: pb.IngestHeader, table: pa.Table) -> Iterator[Any]:
+    yield message(header=header)
+    for ipc in cut(table):
+        yield message(arrow_ipc=ipc)
+
+
+def _header(
+    venue: str,
+    symbol: str,
+    timeframe: str,
+    source: str,
+    on_conflict: str | int | None,
+    on_invalid: str | int | None,
+    capture_time: datetime | None,
+) -> pb.IngestHeader:
+    return pb.IngestHeader(
+        venue=venue,
+        symbol=symbol,
+        timeframe=timeframe,
+        source=source,
+        on_conflict=_enum(pb.OnConflict, "ON_CONFLICT", on_conflict, "header.on_conflict"),
+        on_invalid=_enum(pb.OnInvalid, "ON_INVALID", on_invalid, "header.on_invalid"),
+        capture_time=_moment(capture_time, "header.capture_time"),
+    )
+
+
+def _query(
+    message: Callable[..., Any],
+    key: market_pb2.SeriesKey,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int,
+    newest_first: bool,
+    as_of: datetime | None,
+) -> Any:
+    return message(
+        series=key,
+        range=_range(start, end, "range"),
+        limit=limit,
+        newest_first=newest_first,
+        as_of_time=_moment(as_of, "as_of_time"),
+    )
+
+
+def _frame(
+    venue: str,
+    symbol: str,
+    timeframe: str,
+    start: datetime | None,
+    end: datetime | None,
+    as_of: datetime | None,
+    funding_max_age: timedelta | None,
+    open_interest_max_age: timedelta | None,
+) -> pb.FrameSpec:
+    return pb.FrameSpec(
+        series=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
+        range=_range(start, end, "frame.range"),
+        funding_max_age=_age(funding_max_age),
+        open_interest_max_age=_age(open_interest_max_age),
+        as_of_time=_moment(as_of, "frame.as_of_time"),
+    )
+
+
+def _range(start: datetime | None, end: datetime | None, field: str) -> market_pb2.TimeRange:
+    return market_pb2.TimeRange(
+        start_time=_moment(start, f"{field}.start_time"), end_time=_moment(end, f"{field}.end_time")
+    )
+
+
+def _moment(moment: datetime | None, field: str) -> Timestamp | None:
+    if moment is None:
+        return None
+    stamp = pd.Timestamp(moment)
+    if pd.isna(stamp) or stamp.tz is None:
+        raise InvalidArgument.of(field, "aware", f"must be a moment with a time zone, not {moment!r}.")
+    seconds, nanos = divmod(stamp.as_unit("ns").value, 1_000_000_000)
+    return Timestamp(seconds=seconds, nanos=nanos)
+
+
+def _age(age: timedelta | None) -> Duration | None:
+    if age is None:
+        return None
+    duration = Duration()
+    duration.FromTimedelta(age)
+    return duration
+
+
+def _enum(kind: Any, prefix: str, choice: str | int | None, field: str) -> Any:
+    """The number of a choice given by its word, as `revise`, or by its number."""
+    if choice is None or isinstance(choice, int):
+        return choice
+    name = f"{prefix}_{choice.upper().replace('-', '_')}"
+    if name not in kind.keys():  # noqa: SIM118
+        words = ", ".join(key.removeprefix(f"{prefix}_").lower() for key in kind.keys()[1:])
+        raise InvalidArgument.of(field, "unknown", f"must be one of {words}, not {choice!r}.")
+    return kind.Value(name)
+
+
+def _new_request_id() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,50 @@
+"""Starts the data room: `python -m services.data`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from marketml.data.v1 import data_pb2
+from marketml.rpc.refusals import Refusal
+from services.data.application import DataApplication, Limits
+from services.data.servicer import DataServicer
+from services.data.settings import DataSettings
+from services.data.snapshot_files import SnapshotFiles
+from services.data.store import SeriesStore, SnapshotStore
+from services.host import Room, SettingsError, read_settings, serve
+from services.host.database import open_database
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def main() -> int:
+    """Serve until told to stop; the exit status."""
+    try:
+        settings = read_settings(DataSettings, "data")
+        database = open_database(settings.database_url, migrations=MIGRATIONS)
+    except (SettingsError, ValueError, Refusal) as error:
+        print(f"The data room cannot start: {error}", file=sys.stderr)
+        return 1
+    with database:
+        application = DataApplication(
+            SeriesStore(database, settings.cache_bytes),
+            SnapshotStore(database),
+            SnapshotFiles(settings.folder / "snapshots"),
+            lambda: time.time_ns() // 1000,
+            Limits(
+                ingest_rows_max=settings.ingest_rows_count,
+                ingest_bytes_max=settings.ingest_bytes,
+                open_interest_lag_us=settings.open_interest_lag_ms * 1000,
+                request_memory_seconds=settings.request_memory_seconds,
+                sweep_grace_seconds=settings.sweep_grace_seconds,
+            ),
+        )
+        service = data_pb2.DESCRIPTOR.services_by_name["DataService"]
+        room = Room("data", ((service, DataServicer(application)),), lifespan=application.background)
+        return serve(room, settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

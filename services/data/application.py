@@ -1,0 +1,188 @@
+"""The data room without gRPC: every call is a method of `DataApplication`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from marketml.rpc.frames import cut_parts
+from marketml.rpc.refusals import InvalidArgument, Refusal
+from services.data.alignment import FrameSpec, frame_schema
+from services.data.reading import Reader, Selection
+from services.data.series import Kind, Series
+from services.data.snapshot_files import SnapshotFiles
+from services.data.store import Coverage, SeriesStore, Snapshot, SnapshotStore
+from services.data.symbols import Symbol, normalize_symbol
+from services.data.uploads import Budget, Header, Upload
+
+SWEEP_INTERVAL_SECONDS = 3600.0
+
+_log = logging.getLogger("marketml.data")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the operator allows, and what the feeds are like."""
+
+    ingest_rows_max: int = 5_000_000
+    ingest_bytes_max: int = 1024**3
+    open_interest_lag_us: int = 0
+    request_memory_seconds: float = 7 * 86_400.0
+    sweep_grace_seconds: float = 3600.0
+
+
+class DataApplication:
+    """What happened, and when it was known.
+
+    Parameters
+    ----------
+    clock
+        Microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        series: SeriesStore,
+        snapshots: SnapshotStore,
+        files: SnapshotFiles,
+        clock: Callable[[], int],
+        limits: Limits = Limits(),
+    ) -> None:
+        self._series = series
+        self._snapshots = snapshots
+        self._files = files
+        self._clock = clock
+        self._limits = limits
+        self._budget = Budget(limits.ingest_bytes_max)
+        self._reader = Reader(series, clock, limits.open_interest_lag_us)
+
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[None]:
+        """Sweep now and every hour."""
+        task = asyncio.create_task(self._sweep_for_ever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def begin_ingest(self, header: Header) -> Upload:
+        """An upload of rows; see `Upload`."""
+        return Upload(header, self._series, self._clock, self._limits.ingest_rows_max, self._budget)
+
+    def query(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
+        """The rows of a series as Arrow IPC streams in parts; see `Reader.streams`."""
+        self._refuse_future(selection.as_of_us, "as_of_time")
+        return self._reader.streams(series, selection)
+
+    def query_frame(self, spec: FrameSpec, limit: int, *, newest_first: bool) -> Iterator[list[Any]]:
+        """The aligned frame as Arrow IPC streams in parts."""
+        self._refuse_future(spec.as_of_us, "frame.as_of_time")
+        is_empty = True
+        spec = self._reader.resolved(spec)
+        for table in self._reader.frame(spec, limit, newest_first=newest_first):
+            is_empty = False
+            yield from cut_parts(table)
+        if is_empty:
+            yield from cut_parts(frame_schema(spec.series).empty_table())
+
+    def create_snapshot(
+        self, spec: FrameSpec, *, request_id: str, body: bytes, check: Callable[[], None]
+    ) -> Snapshot:
+        """Freeze a frame. The same rows give the same snapshot, the first one made of them.
+
+        Parameters
+        ----------
+        request_id, body
+            A repeat of the request, told by these, has the first answer.
+        check
+            Called between steps; raises when nobody waits for the snapshot any more.
+        """
+        self._refuse_future(spec.as_of_us, "frame.as_of_time")
+        remembered = self._snapshots.remembered_snapshot(request_id, body)
+        if remembered is not None:
+            return remembered
+        spec = self._reader.resolved(spec)
+        draft = self._files.draft(frame_schema(spec.series))
+        try:
+            row_count, ends = 0, []
+            for table in self._reader.frame(spec):
+                check()
+                draft.write(table)
+                row_count += table.num_rows
+                ends += [table.column(0)[0].value, table.column(0)[-1].value]
+            snapshot_id, size_bytes = draft.finish()
+            first_us, last_us = (ends[0], ends[-1]) if ends else (None, None)
+            snapshot = Snapshot(snapshot_id, spec, row_count, size_bytes, first_us, last_us, self._clock())
+            check()
+            return self._snapshots.add_snapshot(snapshot, draft.publish, request_id=request_id, body=body)
+        finally:
+            draft.discard()
+
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        """What is known of a snapshot."""
+        return self._snapshots.snapshot(snapshot_id)
+
+    def list_snapshots(self, after: Sequence[Any] | None, count: int) -> list[Snapshot]:
+        """Snapshots, newest first."""
+        return self._snapshots.snapshots(after, count)
+
+    def read_snapshot(self, snapshot_id: str) -> Iterator[list[Any]]:
+        """A snapshot's rows as Arrow IPC streams in parts, after its file was verified."""
+        snapshot = self._snapshots.snapshot(snapshot_id)
+        for table in self._files.open(snapshot_id, snapshot.size_bytes):
+            named = table.replace_schema_metadata((table.schema.metadata or {}) | {"digest": snapshot_id})
+            yield from cut_parts(named)
+
+    def delete_snapshot(self, snapshot_id: str, *, request_id: str, body: bytes) -> int:
+        """Delete a snapshot and its file; returns the bytes freed."""
+        freed_bytes = self._snapshots.delete_snapshot(snapshot_id, request_id=request_id, body=body)
+        self._snapshots.remove_unnamed(snapshot_id, self._files.remove)
+        return freed_bytes
+
+    def list_series(
+        self, *, venue: str, symbol: str, kind: Kind | None, after: Sequence[Any] | None, count: int
+    ) -> list[Coverage]:
+        """Series and their coverage, by venue, symbol, kind and timeframe."""
+        return self._series.coverage(venue=venue, symbol=symbol, kind=kind, after=after, count=count)
+
+    def normalize_symbol(self, text: str, venue: str) -> Symbol:
+        """A venue's spelling in unified form."""
+        return normalize_symbol(text, venue, self._series.symbols())
+
+    def delete_series(
+        self, series: Series, *, dry_run: bool, force: bool, request_id: str, body: bytes
+    ) -> int:
+        """Delete a series or count what that would delete; returns the rows, all revisions included."""
+        return self._series.delete_series(
+            series, dry_run=dry_run, force=force, request_id=request_id, body=body
+        )
+
+    def sweep(self) -> None:
+        """Forget old requests, and remove files that belong to no snapshot."""
+        self._snapshots.sweep(self._limits.request_memory_seconds)
+        until_us = self._clock() - int(self._limits.sweep_grace_seconds * 1e6)
+        for snapshot_id in self._files.leftovers(until_us):
+            self._snapshots.remove_unnamed(snapshot_id, self._files.remove)
+
+    def _refuse_future(self, as_of_us: int | None, field: str) -> None:
+        if as_of_us is not None and as_of_us > self._clock():
+            raise InvalidArgument.of(
+                field, "future", f"must not be in the future: {np.datetime64(as_of_us, 'us')}Z."
+            )
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.sweep)
+            except (Refusal, OSError):
+                _log.warning("A sweep did not finish; the next one is in an hour.", exc_info=True)
+            await asyncio.sleep(SWEEP_INTERVAL_SECONDS)

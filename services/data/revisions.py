@@ -1,0 +1,209 @@
+"""Rows and their revisions: what a series says now, what it said before, and how new rows join.
+
+A revision is a row with the time it was captured. For each event time the revisions are kept in order of
+capture; the last is current, the others are history. The order in which calls arrive does not matter as long
+as their capture times tell the revisions apart; of two with the same capture time the later call wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Times = npt.NDArray[np.int64]  # microseconds since 1970 UTC
+Values = npt.NDArray[np.float64]
+
+
+class OnConflict(Enum):
+    """What becomes of a row whose time is stored with other values."""
+
+    REVISE = "revise"
+    KEEP = "keep"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Revisions: event times, one array per column, and when each row was captured. All of one length."""
+
+    times: Times
+    columns: tuple[Values, ...]
+    captured: Times
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def take(self, which: Any) -> Rows:
+        """Some of the rows: by mask, by positions, or as a slice (not copied)."""
+        return Rows(self.times[which], tuple(column[which] for column in self.columns), self.captured[which])
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`current` has strictly increasing times; `history` is ordered by time, then by capture."""
+
+    current: Rows
+    history: Rows
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What joining did to the new rows."""
+
+    inserted: int = 0
+    revised: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.inserted + other.inserted, self.revised + other.revised, self.unchanged + other.unchanged
+        )
+
+
+class ConflictError(Exception):
+    """A row at `time_us` is stored with other values, and the call wants that refused."""
+
+    def __init__(self, time_us: int) -> None:
+        super().__init__(f"Conflict at {time_us}.")
+        self.time_us = time_us
+
+
+def empty_rows(columns_count: int) -> Rows:
+    """No rows."""
+    return Rows(np.empty(0, np.int64), (np.empty(0),) * columns_count, np.empty(0, np.int64))
+
+
+def joined(parts: Iterable[Rows]) -> Rows:
+    """The rows of all parts, one after the other. At least one part."""
+    listed = list(parts)
+    if len(listed) == 1:
+        return listed[0]
+    return Rows(
+        np.concatenate([part.times for part in listed]),
+        tuple(np.concatenate(pieces) for pieces in zip(*(part.columns for part in listed), strict=True)),
+        np.concatenate([part.captured for part in listed]),
+    )
+
+
+def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) -> tuple[Stored, Counts]:
+    """Join new rows to what is stored.
+
+    Parameters
+    ----------
+    stored
+        What is there.
+    new
+        Strictly increasing times, all finite or NaN, without negative zeros.
+    on_conflict
+        See `OnConflict`.
+    step_us
+        Length of a bar, 0 where there is none. A bar captured before its close is another observation than
+        the closed bar, even when the values are equal.
+
+    Returns
+    -------
+    (Stored, Counts)
+        The same `stored` object when nothing changed.
+
+    Raises
+    ------
+    ConflictError
+        With `OnConflict.REFUSE`, at the first row that is stored with other values.
+    """
+    current = stored.current
+    place = np.searchsorted(current.times, new.times)
+    place[place == len(current)] = 0
+    known = current.times[place] == new.times if len(current) else np.zeros(len(new), np.bool_)
+    if on_conflict is OnConflict.KEEP:
+        kept_count = int(known.sum())
+        new, known = new.take(~known), known[~known]
+        if not len(new):
+            return stored, Counts(unchanged=kept_count)
+        stored, counts = merge(stored, new, OnConflict.REVISE, step_us)
+        return stored, counts + Counts(unchanged=kept_count)
+    if on_conflict is OnConflict.REFUSE and known.any():
+        differs = ~_equal(new.take(known), current.take(place[known]))
+        if differs.any():
+            raise ConflictError(int(new.times[known][differs][0]))
+    if not known.any():
+        everything = joined([current, new])
+        if len(current) and new.times[0] < current.times[-1]:
+            everything = everything.take(np.argsort(everything.times, kind="stable"))
+        return Stored(everything, stored.history), Counts(inserted=len(new))
+    return _revise(stored, new, known, step_us)
+
+
+def known_at(stored: Stored, as_of_us: int) -> Rows:
+    """The rows as they were known: of each time the newest revision captured by then."""
+    if not len(stored.history):
+        if not len(stored.current) or stored.current.captured.max() <= as_of_us:
+            return stored.current
+        return stored.current.take(stored.current.captured <= as_of_us)
+    everything = joined([stored.history, stored.current])
+    everything = everything.take(everything.captured <= as_of_us)
+    everything = everything.take(np.lexsort((everything.captured, everything.times)))
+    return everything.take(_last_of_time(everything.times))
+
+
+def forming(rows: Rows, step_us: int) -> npt.NDArray[np.bool_]:
+    """Which rows were captured before their bar closed."""
+    return rows.captured < rows.times + step_us
+
+
+def revised_count(stored: Stored) -> int:
+    """How many times have more than one revision."""
+    return len(np.unique(stored.history.times))
+
+
+def _revise(stored: Stored, new: Rows, known: npt.NDArray[np.bool_], step_us: int) -> tuple[Stored, Counts]:
+    before = joined([stored.history, stored.current])
+    after = joined([before, new])
+    after = after.take(np.lexsort((after.captured, after.times)))  # stable: new rows after stored ones
+    same_time = after.times[1:] == after.times[:-1]
+    same_capture = same_time & (after.captured[1:] == after.captured[:-1])
+    replaced = same_capture & ~_equal(after.take(slice(1, None)), after.take(slice(None, -1)))
+    replaced_times = after.times[1:][replaced]
+    after = after.take(np.append(~same_capture, True))
+
+    later, earlier = after.take(slice(1, None)), after.take(slice(None, -1))
+    repeats = (later.times == earlier.times) & _equal(later, earlier)
+    if step_us:
+        repeats &= forming(later, step_us) == forming(earlier, step_us)
+    after = after.take(np.append(True, ~repeats))
+
+    is_last = _last_of_time(after.times)
+    grown = _count_at(after.times, new.times) > _count_at(np.sort(before.times), new.times)
+    revised = int((known & (grown | np.isin(new.times, replaced_times))).sum())
+    inserted = int((~known).sum())
+    counts = Counts(inserted, revised, len(new) - inserted - revised)
+    merged = Stored(after.take(is_last), after.take(~is_last))
+    is_same = not (inserted or revised) and _same(merged, stored)
+    return (stored if is_same else merged), counts
+
+
+def _equal(one: Rows, other: Rows) -> npt.NDArray[np.bool_]:
+    """Whether the values are the same bits: NaN, of which there is one here, equals itself."""
+    equal = np.ones(len(one), np.bool_)
+    for a, b in zip(one.columns, other.columns, strict=True):
+        equal &= a.view(np.int64) == b.view(np.int64)
+    return equal
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    return all(
+        len(a) == len(b) and bool((a.times == b.times).all() and (a.captured == b.captured).all())
+        for a, b in ((one.current, other.current), (one.history, other.history))
+    )
+
+
+def _last_of_time(times: Times) -> npt.NDArray[np.bool_]:
+    return np.append(times[1:] != times[:-1], True)[: len(times)]
+
+
+def _count_at(times: Times, at: Times) -> npt.NDArray[np.intp]:
+    return np.searchsorted(times, at, "right") - np.searchsorted(times, at, "left")

@@ -1,0 +1,123 @@
+"""DataService on the wire: a method reads its request, asks the application once, and writes the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from marketml.data.v1 import data_pb2 as pb
+from services.data import wire, wire_rows
+from services.data.application import DataApplication
+from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
+from services.host import Call
+
+
+class DataServicer:
+    """The methods of DataService, as the host calls them."""
+
+    def __init__(self, application: DataApplication) -> None:
+        self._application = application
+
+    async def IngestCandles(self, requests: AsyncIterator[Any], call: Call) -> pb.IngestCandlesResponse:
+        return pb.IngestCandlesResponse(report=await self._ingest(CANDLES, requests, call))
+
+    async def IngestFundingRates(
+        self, requests: AsyncIterator[Any], call: Call
+    ) -> pb.IngestFundingRatesResponse:
+        return pb.IngestFundingRatesResponse(report=await self._ingest(FUNDING_RATES, requests, call))
+
+    async def IngestOpenInterest(
+        self, requests: AsyncIterator[Any], call: Call
+    ) -> pb.IngestOpenInterestResponse:
+        return pb.IngestOpenInterestResponse(report=await self._ingest(OPEN_INTEREST, requests, call))
+
+    def QueryCandles(self, request: pb.QueryCandlesRequest, _call: Call) -> Iterator[bytes]:
+        return wire.written_chunks(self._application.query(*wire.read_query(CANDLES, request)))
+
+    def QueryFundingRates(self, request: pb.QueryFundingRatesRequest, _call: Call) -> Iterator[bytes]:
+        return wire.written_chunks(self._application.query(*wire.read_query(FUNDING_RATES, request)))
+
+    def QueryOpenInterest(self, request: pb.QueryOpenInterestRequest, _call: Call) -> Iterator[bytes]:
+        return wire.written_chunks(self._application.query(*wire.read_query(OPEN_INTEREST, request)))
+
+    def QueryFrame(self, request: pb.QueryFrameRequest, _call: Call) -> Iterator[bytes]:
+        spec, limit = wire.read_frame(request.frame), wire.read_limit(request)
+        return wire.written_chunks(
+            self._application.query_frame(spec, limit, newest_first=request.newest_first)
+        )
+
+    def CreateSnapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> pb.CreateSnapshotResponse:
+        snapshot = self._application.create_snapshot(
+            wire.read_frame(request.frame),
+            request_id=request.request_id,
+            body=_body(request),
+            check=call.check,
+        )
+        return pb.CreateSnapshotResponse(snapshot=wire.written_snapshot(snapshot))
+
+    def GetSnapshot(self, request: pb.GetSnapshotRequest, _call: Call) -> pb.GetSnapshotResponse:
+        snapshot = self._application.get_snapshot(wire.read_snapshot_id(request.snapshot_id))
+        return pb.GetSnapshotResponse(snapshot=wire.written_snapshot(snapshot))
+
+    def ListSnapshots(self, request: pb.ListSnapshotsRequest, _call: Call) -> pb.ListSnapshotsResponse:
+        count = wire.read_page_size(request.page_size)
+        after = wire.read_page_token(request.page_token, (), (int, str))
+        found = self._application.list_snapshots(after, count + 1)
+        response = pb.ListSnapshotsResponse(snapshots=map(wire.written_snapshot, found[:count]))
+        if len(found) > count:
+            last = found[count - 1]
+            response.next_page_token = wire.written_page_token((), (last.create_time_us, last.snapshot_id))
+        return response
+
+    def ReadSnapshot(self, request: pb.ReadSnapshotRequest, _call: Call) -> Iterator[bytes]:
+        snapshot_id = wire.read_snapshot_id(request.snapshot_id)
+        return wire.written_chunks(self._application.read_snapshot(snapshot_id))
+
+    def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, _call: Call) -> pb.DeleteSnapshotResponse:
+        freed_bytes = self._application.delete_snapshot(
+            wire.read_snapshot_id(request.snapshot_id), request_id=request.request_id, body=_body(request)
+        )
+        return pb.DeleteSnapshotResponse(freed_bytes=freed_bytes)
+
+    def ListSeries(self, request: pb.ListSeriesRequest, _call: Call) -> pb.ListSeriesResponse:
+        venue, symbol, kind = wire.read_filter(request)
+        count = wire.read_page_size(request.page_size)
+        asked = (venue, symbol, kind.number if kind else 0)
+        after = wire.read_page_token(request.page_token, asked, (str, str, int, str))
+        found = self._application.list_series(
+            venue=venue, symbol=symbol, kind=kind, after=after, count=count + 1
+        )
+        response = pb.ListSeriesResponse(series=map(wire.written_coverage, found[:count]))
+        if len(found) > count:
+            response.next_page_token = wire.written_page_token(asked, wire.coverage_key(found[count - 1]))
+        return response
+
+    def NormalizeSymbol(self, request: pb.NormalizeSymbolRequest, _call: Call) -> pb.NormalizeSymbolResponse:
+        return wire.written_symbol(self._application.normalize_symbol(*wire.read_spelling(request)))
+
+    def DeleteSeries(self, request: pb.DeleteSeriesRequest, _call: Call) -> pb.DeleteSeriesResponse:
+        deleted_count = self._application.delete_series(
+            wire.read_series(wire.read_kind(request.kind), request.key, "key"),
+            dry_run=request.dry_run,
+            force=request.force,
+            request_id=request.request_id,
+            body=_body(request),
+        )
+        return pb.DeleteSeriesResponse(deleted_count=deleted_count)
+
+    async def _ingest(self, kind: Kind, requests: AsyncIterator[Any], call: Call) -> pb.IngestReport:
+        first = await anext(requests, None)
+        if first is None:
+            raise wire_rows.no_header()
+        upload = self._application.begin_ingest(wire_rows.read_header(kind, first))
+        try:
+            async for request in requests:
+                upload.add(await call.run(wire_rows.read_piece, kind, request))
+            return wire.written_report(await call.run(upload.finish, call.check))
+        finally:
+            upload.close()
+
+
+def _body(request: Any) -> bytes:
+    body: bytes = request.SerializeToString(deterministic=True)
+    return body

@@ -1,0 +1,174 @@
+"""Snapshots: what is known of them, and the order in which their files come and go."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, text, tuple_
+
+from marketml.rpc.refusals import NotFound
+from services.data.alignment import FrameSpec
+from services.data.series import CANDLES, KINDS, Series
+from services.data.store.tables import FRAME, SNAPSHOTS, insert_on
+from services.host.database import Database
+from services.host.mutations import once, sweep_mutations
+
+_PUBLISHING = 0x736E6170  # "snap": the advisory lock of PostgreSQL under which snapshot files come and go
+_OWN = ("snapshot_id", "row_count", "size_bytes", "first_time_us", "last_time_us", "create_time_us")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is known of a snapshot without its file."""
+
+    snapshot_id: str
+    frame: FrameSpec
+    row_count: int
+    size_bytes: int
+    first_time_us: int | None
+    last_time_us: int | None
+    create_time_us: int
+
+
+class _NotRemembered(Exception):
+    """The request had no effect yet."""
+
+
+class SnapshotStore:
+    """Snapshots in one database; their files are elsewhere."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remembered_snapshot(self, request_id: str, body: bytes) -> Snapshot | None:
+        """The answer that this CreateSnapshot request had, None when it is new."""
+
+        def effect(_connection: Connection) -> bytes:
+            raise _NotRemembered
+
+        if not request_id:
+            return None
+        try:
+            with self._database.write() as connection:
+                return _read_snapshot(once(connection, request_id, "CreateSnapshot", body, effect))
+        except _NotRemembered:
+            return None
+
+    def add_snapshot(
+        self, snapshot: Snapshot, publish: Callable[[], None], *, request_id: str, body: bytes
+    ) -> Snapshot:
+        """Publish a snapshot's file and add its row, unless it is there; returns the first one.
+
+        `publish` puts the file in its place durably. It runs inside the transaction: no deletion of the same
+        snapshot can come between file and row.
+        """
+
+        def effect(connection: Connection) -> bytes:
+            publish()
+            values = {name: getattr(snapshot.frame, name) for name in FRAME}
+            series = snapshot.frame.series
+            values |= {"venue": series.venue, "symbol": series.symbol, "timeframe": series.timeframe}
+            values |= {name: getattr(snapshot, name) for name in _OWN}
+            connection.execute(insert_on(connection, SNAPSHOTS).on_conflict_do_nothing().values(values))
+            stored = _snapshot(connection, snapshot.snapshot_id)
+            assert stored is not None
+            return _written_snapshot(stored)
+
+        with self._database.write() as connection:
+            _lock_publishing(connection)
+            return _read_snapshot(once(connection, request_id, "CreateSnapshot", body, effect))
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """A snapshot by its digest.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        with self._database.read() as connection:
+            found = _snapshot(connection, snapshot_id)
+        if found is None:
+            raise NotFound("snapshot", snapshot_id)
+        return found
+
+    def snapshots(self, after: Sequence[Any] | None, count: int) -> list[Snapshot]:
+        """Snapshots, newest first, from the first after the key (create_time_us, snapshot_id) on."""
+        key = (SNAPSHOTS.c.create_time_us, SNAPSHOTS.c.snapshot_id)
+        page = select(SNAPSHOTS).order_by(*(column.desc() for column in key)).limit(count)
+        if after is not None:
+            page = page.where(tuple_(*key) < tuple_(*after))
+        with self._database.read() as connection:
+            return [_snapshot_of(row) for row in connection.execute(page)]
+
+    def delete_snapshot(self, snapshot_id: str, *, request_id: str, body: bytes) -> int:
+        """Delete a snapshot's row. Returns its size. The file is removed by `remove_unnamed` afterwards.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+
+        def effect(connection: Connection) -> bytes:
+            found = _snapshot(connection, snapshot_id)
+            if found is None:
+                raise NotFound("snapshot", snapshot_id)
+            connection.execute(delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_id == snapshot_id))
+            return json.dumps(found.size_bytes).encode()
+
+        with self._database.write() as connection:
+            return int(json.loads(once(connection, request_id, "DeleteSnapshot", body, effect)))
+
+    def remove_unnamed(self, snapshot_id: str, remove: Callable[[str], None]) -> None:
+        """Call `remove` with the id if the snapshot has no row, while it cannot be published."""
+        with self._database.write() as connection:
+            _lock_publishing(connection)
+            if _snapshot(connection, snapshot_id) is None:
+                remove(snapshot_id)
+
+    def sweep(self, retention_seconds: float) -> int:
+        """Forget requests older than this; returns how many."""
+        with self._database.write() as connection:
+            return sweep_mutations(connection, retention_seconds)
+
+
+def _lock_publishing(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PUBLISHING})
+
+
+def _snapshot(connection: Connection, snapshot_id: str) -> Snapshot | None:
+    row = connection.execute(select(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_id == snapshot_id)).one_or_none()
+    return None if row is None else _snapshot_of(row)
+
+
+def _snapshot_of(row: Any) -> Snapshot:
+    series = Series(CANDLES, row.venue, row.symbol, row.timeframe)
+    return Snapshot(
+        row.snapshot_id,
+        FrameSpec(series, **{name: getattr(row, name) for name in FRAME}),
+        row.row_count,
+        row.size_bytes,
+        row.first_time_us,
+        row.last_time_us,
+        row.create_time_us,
+    )
+
+
+def _written_snapshot(snapshot: Snapshot) -> bytes:
+    plain = dataclasses.asdict(snapshot)
+    plain["frame"]["series"]["kind"] = snapshot.frame.series.kind.number
+    return json.dumps(plain).encode()
+
+
+def _read_snapshot(raw: bytes) -> Snapshot:
+    plain = json.loads(raw)
+    frame = plain.pop("frame")
+    series = frame.pop("series")
+    kind = KINDS[series.pop("kind")]
+    return Snapshot(frame=FrameSpec(Series(kind, **series), **frame), **plain)

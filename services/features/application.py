@@ -25,8 +25,8 @@ ROW_BYTES = 15 * engine.VALUE_BYTES
 class DataRoom(Protocol):
     """What this room needs of the data room."""
 
-    def load(self, source: Source, rows_max: int) -> Bars:
-        """The bars of a source: all of them, or the first `rows_max`."""
+    def load(self, source: Source, rows_max: int) -> Bars | None:
+        """The bars of a source; None when there are more than `rows_max`."""
 
 
 class FeaturesApplication:
@@ -114,11 +114,11 @@ class FeaturesApplication:
         return paging.page(family, page_size, page_token)
 
     def _load(self, source: Source, config: FeatureConfig) -> Bars:
-        """The source; one that breaks a limit is not read further than one row past it."""
+        """The source; one that breaks a limit is not read, or not further than one row past it."""
         limits = config.limits
         rows_max = min(limits.max_rows, limits.max_memory_bytes // ROW_BYTES)
-        bars = self._data.load(source, rows_max + 1)
-        if len(bars.frame) > rows_max:
+        bars = self._data.load(source, rows_max)
+        if bars is None:
             name = "max_rows" if rows_max == limits.max_rows else "max_memory_bytes"
             raise ResourceExhausted(
                 f"config.limits.{name}",

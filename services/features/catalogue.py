@@ -13,12 +13,12 @@ from services.features.feature import Family
 
 # Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
 COSTS = {
-    Family.TECHNICAL: 0.03,
-    Family.STATISTICAL: 0.02,
+    Family.TECHNICAL: 0.02,
+    Family.STATISTICAL: 0.015,
     Family.SERIES: 0.01,
-    Family.MARKET: 0.02,
-    Family.CALENDAR: 0.01,
-    Family.TSFRESH: 0.1,
+    Family.MARKET: 0.015,
+    Family.CALENDAR: 0.006,
+    Family.TSFRESH: 0.06,
 }
 
 

@@ -184,7 +184,7 @@ def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
         )
     start = _read_time(message.range, "start_time", "series.range.start_time", violations)
     end = _read_time(message.range, "end_time", "series.range.end_time", violations)
-    as_of = _read_time(message, "as_of_time", "series.as_of_time", violations)
+    as_of = _read_time(message, "as_of_time", "series.as_of_time", violations, up=False)
     if start is not None and end is not None and start >= end:
         violations.append(
             Violation(
@@ -199,14 +199,18 @@ def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
     return SeriesSource(key, start, end, as_of)
 
 
-def _read_time(message: Any, name: str, path: str, violations: list[Violation]) -> datetime | None:
+def _read_time(
+    message: Any, name: str, path: str, violations: list[Violation], *, up: bool = True
+) -> datetime | None:
+    """In microseconds; a finer time goes up, so that half-open bounds keep their meaning, or down."""
     if not message.HasField(name):
         return None
     stamp = getattr(message, name)
     try:
         if not 0 <= stamp.nanos < 10**9:
             raise OverflowError
-        return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+        microseconds = -(-stamp.nanos // 1000) if up else stamp.nanos // 1000
+        return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=microseconds)
     except OverflowError:
         violations.append(
             Violation(

@@ -120,12 +120,12 @@ def test_a_broken_config_is_refused_before_anything_is_read():
     assert shelf.asked == []
 
 
-def test_a_source_is_not_read_much_further_than_its_limit():
+def test_a_source_is_not_read_beyond_its_limit():
     room, shelf = application(random_walk(1, 500))
     with pytest.raises(ResourceExhausted, match="more than the 100 bars") as refused:
         next(room.generate_features(SNAPSHOT, FeatureConfig(limits=Limits(max_rows=100)), 0, nobody))
     assert refused.value.subject == "config.limits.max_rows"
-    assert shelf.asked == [(SNAPSHOT, 101)]
+    assert shelf.asked == [(SNAPSHOT, 100)]
 
 
 def test_a_source_that_does_not_fit_the_memory_is_not_read_whole():

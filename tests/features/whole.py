@@ -39,9 +39,10 @@ class Shelf:
     key: SeriesKey = KEY
     asked: list[tuple[Source, int]] = field(default_factory=list)
 
-    def load(self, source: Source, rows_max: int) -> Bars:
+    def load(self, source: Source, rows_max: int) -> Bars | None:
         self.asked.append((source, rows_max))
         name = source.snapshot_id if isinstance(source, SnapshotSource) else "series"
         if name not in self.frames:
             raise NotFound("snapshot", name)
-        return Bars(self.key, self.frames[name].iloc[:rows_max])
+        frame = self.frames[name]
+        return Bars(self.key, frame) if len(frame) <= rows_max else None

@@ -1,0 +1,190 @@
+"""The features room's numbers: `python benchmarks/features.py [--bars N]`.
+
+Seconds of CPU per family for the default config on hourly bars, and rolling tsfresh features against
+tsfresh's own `roll_time_series` and `extract_features` on a sample of the same windows, in the same run. The
+bars are the real ones where ../shared/data (or MARKETML_TEST_DATA) is at hand, else a random walk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import statistics
+import time
+import warnings
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pandas as pd
+
+from services.features import engine
+from services.features.calculators.tsfresh import CALCULATORS, DEFAULT_CALCULATORS, Pass
+from services.features.columns import Columns
+from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, TsfreshChoice
+from services.features.feature import Family
+
+HOUR = timedelta(hours=1)
+SAMPLE_WINDOWS = 200
+WINDOW = 24
+DATA = Path(os.environ.get("MARKETML_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "demo"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--bars", type=int, default=45_127)
+    arguments.add_argument("--repeats", type=int, default=5)
+    given = arguments.parse_args()
+    frame = bars(given.bars)
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pandas", "tsfresh"))
+    print(f"{len(frame):,} hourly bars, medians of {given.repeats}, CPU seconds, one thread; {libraries}\n")
+    families(frame, given.repeats)
+    against_tsfresh(frame, given.repeats)
+
+
+def families(frame: pd.DataFrame, repeats: int) -> None:
+    """Every family of the catalogue, and one rolling window over close and volume."""
+    config = FeatureConfig(tsfresh=TsfreshChoice(enabled=True))
+    compute(frame, config)  # loads the compiled kernels
+    print(f"{'family':12} {'features':>8} {'seconds':>9} {'µs a bar and feature':>21}")
+    total, count = 0.0, 0
+    for family in Family:
+        features, seconds = 0, []
+        for _ in range(repeats):
+            plan, result = compute(frame, only(family))
+            features = len(plan.names)
+            seconds.append(sum(result.seconds.values()))
+        middle = statistics.median(seconds)
+        total, count = total + middle, count + features
+        print(f"{family.value:12} {features:8} {middle:9.3f} {1e6 * middle / features / len(frame):21.4f}")
+    print(f"{'all':12} {count:8} {total:9.3f} {1e6 * total / count / len(frame):21.4f}\n")
+
+
+def only(family: Family) -> FeatureConfig:
+    families = {each.value: FamilyChoice(enabled=each is family) for each in CATALOGUE_FAMILIES}
+    return FeatureConfig(**families, tsfresh=TsfreshChoice(enabled=family is Family.TSFRESH))
+
+
+def compute(frame: pd.DataFrame, config: FeatureConfig) -> tuple[engine.Plan, engine.Result]:
+    columns = Columns(frame, HOUR)
+    plan = engine.plan(config, columns, 0)
+    *_, result = engine.compute(plan, columns, time.process_time)
+    assert isinstance(result, engine.Result)
+    return plan, result
+
+
+def against_tsfresh(frame: pd.DataFrame, repeats: int) -> None:
+    """The default calculators on close, one window a bar: tsfresh on a sample, this room on all bars."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tsfresh import extract_features
+        from tsfresh.utilities.dataframe_functions import roll_time_series
+
+        logging.getLogger("tsfresh").setLevel(logging.ERROR)
+        close = frame["close"].to_numpy()
+        rolling = Pass("close", WINDOW, DEFAULT_CALCULATORS)
+        values = np.empty((len(rolling.names), close.size))
+        ours = []
+        for _ in range(repeats):
+            started = time.process_time()
+            for _ in rolling.run(close, values):
+                pass
+            ours.append(time.process_time() - started)
+
+        sample = (
+            slice(20_000, 20_000 + SAMPLE_WINDOWS + WINDOW - 1)
+            if close.size > 21_000
+            else slice(0, SAMPLE_WINDOWS)
+        )
+        part = pd.DataFrame({"id": 1, "time": np.arange(close[sample].size), "close": close[sample]})
+        parameters = {
+            name: [dict(each) for each in CALCULATORS[name].parameters]
+            if CALCULATORS[name].parameters[0]
+            else None
+            for name in DEFAULT_CALCULATORS
+        }
+        started = time.process_time()
+        windows = roll_time_series(
+            part,
+            column_id="id",
+            column_sort="time",
+            min_timeshift=WINDOW - 1,
+            max_timeshift=WINDOW - 1,
+            n_jobs=0,
+            disable_progressbar=True,
+        )
+        theirs = extract_features(
+            windows,
+            column_id="id",
+            column_sort="time",
+            default_fc_parameters=parameters,
+            n_jobs=0,
+            disable_progressbar=True,
+        )
+        peer = (time.process_time() - started) / len(theirs)
+    own = statistics.median(ours) / (close.size - WINDOW + 1)
+    names = [f"w{WINDOW}__{name}" for name in theirs.columns]
+    first = sample.start + WINDOW - 1
+    rows = np.array([rolling.names.index(name) for name in names])
+    mine = values[rows, first : first + len(theirs)].T
+    expected = theirs.to_numpy(np.float64)
+    both = ~(np.isnan(mine) | np.isnan(expected))
+    assert (np.isnan(mine) == np.isnan(expected)).all()
+    error = np.max(np.abs(mine - expected)[both] / np.maximum(np.abs(expected)[both], 1e-12))
+    print(f"rolling tsfresh, {len(names)} features, window {WINDOW}, close, CPU a window")
+    print(f"{'tsfresh':12} {1e6 * peer:12,.1f} µs   ({len(theirs)} windows)")
+    print(f"{'this room':12} {1e6 * own:12,.1f} µs   ({close.size - WINDOW + 1:,} windows)")
+    print(f"{'ratio':12} {peer / own:12,.0f} ×    largest relative difference {error:.1e}")
+
+
+def bars(count: int) -> pd.DataFrame:
+    """An aligned frame of `count` bars."""
+    if not DATA.exists():
+        return walk(count)
+    frame = read("1h_ohlcv").set_index("timestamp")
+    frame = pd.concat([frame] * -(-count // len(frame))).iloc[
+        :count
+    ]  # more than there are: again from the start
+    frame.index = pd.date_range(frame.index[0], periods=count, freq="1h", name="open_time")
+    closes = pd.DataFrame({"close_time": frame.index + pd.Timedelta(HOUR)})
+    for name, time_name, source in (
+        ("funding_rate", "funding_time", "8h_funding_rate"),
+        ("open_interest", "open_interest_time", "1h_open_interest"),
+    ):
+        rows = read(source).rename(columns={"timestamp": time_name})
+        known = pd.merge_asof(closes, rows, left_on="close_time", right_on=time_name).set_index(frame.index)
+        frame = frame.assign(**{name: known[name], time_name: known[time_name]})
+    return frame
+
+
+def read(source: str) -> pd.DataFrame:
+    rows = pd.read_csv(DATA / f"BTCUSDT_{source}.csv.gz")
+    return rows.assign(timestamp=pd.to_datetime(rows.timestamp, utc=True).dt.as_unit("us"))
+
+
+def walk(count: int) -> pd.DataFrame:
+    generator = np.random.default_rng(1)
+    close = 40_000.0 * np.exp(np.cumsum(generator.normal(0, 0.005, count)))
+    index = pd.date_range("2020-01-01", periods=count, freq="1h", tz="UTC", name="open_time")
+    return pd.DataFrame(
+        {
+            "open": np.append(40_000.0, close[:-1]),
+            "high": close * 1.01,
+            "low": close * 0.99,
+            "close": close,
+            "volume": generator.lognormal(6, 1, count),
+            "funding_rate": np.repeat(generator.normal(1e-4, 1e-4, count // 8 + 1), 8)[:count],
+            "funding_time": index.floor("8h"),
+            "open_interest": 80_000 * np.exp(np.cumsum(generator.normal(0, 0.004, count))),
+        },
+        index=index,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Start the features room: `python -m services.features`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from marketml.features.v1 import features_pb2
+from marketml.rpc.channels import Tls
+from services.features.application import FeaturesApplication
+from services.features.budget import MemoryBudget
+from services.features.neighbours import DataRoom
+from services.features.servicer import FeaturesServicer
+from services.features.settings import FeaturesSettings
+from services.host import Metrics, Room, SettingsError, read_settings, serve
+
+
+def build(settings: FeaturesSettings) -> Room:
+    """The room, ready to be served."""
+    tls = None
+    if settings.data_tls:
+        tls = Tls(settings.data_tls_authority, settings.data_tls_certificate, settings.data_tls_key)
+    data = DataRoom(settings.data_target, tls)
+    application = FeaturesApplication(data, MemoryBudget(settings.work_memory_bytes), time.monotonic)
+    service = features_pb2.DESCRIPTOR.services_by_name["FeatureService"]
+    return Room("features", ((service, FeaturesServicer(application)),), metrics=Metrics())
+
+
+def main() -> int:
+    """Serve until SIGTERM; the exit status."""
+    try:
+        settings = read_settings(FeaturesSettings, "features")
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return serve(build(settings), settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

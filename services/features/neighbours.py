@@ -1,0 +1,77 @@
+"""What this room needs of the data room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from marketml.clients.data import DataClient
+from marketml.rpc.channels import Tls
+from marketml.rpc.refusals import InvalidArgument, Unavailable, Violation
+from services.features.source import Bars, SeriesKey, SeriesSource, SnapshotSource, Source
+
+# The data room's request nests what ours holds in `series`.
+_OUR_PATHS = (("frame.", "series."),)
+
+
+class DataRoom:
+    """The data room, behind its client. It connects at the first call."""
+
+    def __init__(self, target: str, tls: Tls | None = None) -> None:
+        self._client = DataClient(target, tls=tls)
+
+    def load(self, source: Source, rows_max: int) -> Bars | None:
+        """The bars of a source; None when there are more than `rows_max`.
+
+        Raises
+        ------
+        NotFound
+            No such snapshot or series.
+        Unavailable
+            The data room does not answer.
+        """
+        with _told_as_ours():
+            match source:
+                case SnapshotSource(snapshot_id):
+                    snapshot = self._client.get_snapshot(snapshot_id)
+                    series = snapshot.frame.series
+                    key = SeriesKey(series.venue, series.symbol, series.timeframe)
+                    if snapshot.row_count > rows_max:
+                        return None
+                    return Bars(key, self._client.read_snapshot(snapshot_id))
+                case SeriesSource(key, start, end, as_of):
+                    frame = self._client.query_frame(
+                        venue=key.venue,
+                        symbol=key.symbol,
+                        timeframe=key.timeframe,
+                        start=start,
+                        end=end,
+                        as_of=as_of,
+                        limit=rows_max + 1,
+                    )
+                    return Bars(key, frame) if len(frame) <= rows_max else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+@contextmanager
+def _told_as_ours() -> Iterator[None]:
+    """A field that the data room refuses is named as in our request; its address stays with us."""
+    try:
+        yield
+    except InvalidArgument as refusal:
+        raise InvalidArgument([_renamed(violation) for violation in refusal.violations]) from refusal
+    except Unavailable as refusal:
+        raise Unavailable(
+            "The data room does not answer: send the same request again.", refusal.retry_after_seconds
+        ) from refusal
+
+
+def _renamed(violation: Violation) -> Violation:
+    for theirs, ours in _OUR_PATHS:
+        if violation.field.startswith(theirs):
+            renamed = ours + violation.field.removeprefix(theirs)
+            return Violation(renamed, violation.rule, violation.description)
+    return violation

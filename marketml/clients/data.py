@@ -55,14 +55,7 @@ class DataClient:
         stub: Any = DataServiceStub
         self._stub = stub(self._channel)
         self._streams: dict[str, Callable[..., Any]] = {
-            name: stream_bytes(self._channel, _SERVICE.methods_by_name[name])
-            for name in (
-                "QueryCandles",
-                "QueryFundingRates",
-                "QueryOpenInterest",
-                "QueryFrame",
-                "ReadSnapshot",
-            )
+            name: stream_bytes(self._channel, _SERVICE.methods_by_name[name]) for name in _READS
         }
 
     def ingest_candles(

@@ -106,8 +106,9 @@ def test_the_stock_client_works_unchanged(registry):
     registry.client.upload_model("btc", model.bundle)
     registry.client.load_model("btc")
     rows = np.random.default_rng(3).normal(size=(4, len(FEATURES)))
+    asked = [registry.target, json.dumps(rows.tolist()), ",".join(FEATURES)]
     run = subprocess.run(
-        [sys.executable, str(_CLIENT), registry.target, json.dumps(rows.tolist()), ",".join(FEATURES)],
+        [sys.executable, "-W", "ignore", str(_CLIENT), *asked],
         capture_output=True,
         text=True,
         timeout=120,

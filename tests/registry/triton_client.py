@@ -5,9 +5,6 @@ python triton_client.py TARGET ROWS_AS_JSON FEATURE,FEATURE,…
 
 import json
 import sys
-import warnings
-
-warnings.simplefilter("ignore")
 
 import numpy as np
 import tritonclient.grpc as triton

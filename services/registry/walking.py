@@ -76,7 +76,8 @@ def lay_out(library: Library, trees: TreeArrays) -> Forest:
     thresholds, links = slots.view(np.float64).reshape(-1), slots.view(np.uint32).reshape(-1)
     threshold: npt.NDArray[Any] = trees.threshold
     if library is Library.XGBOOST:
-        threshold = np.nextafter(threshold, np.float32(-np.inf))
+        with np.errstate(over="ignore"):  # below the lowest float32 is -infinity, as it should be
+            threshold = np.nextafter(threshold, np.float32(-np.inf))
     by_row = library is Library.FOREST
     leaves = np.arange(node_count + trees.tree_count) if by_row else trees.leaves[:, 0]
     columns = 1 + trees.feature + np.where(trees.default_left == 1, 0, trees.missing.size)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from marketml.clients.registry import RegistryClient
+from marketml.registry.v1.registry_pb2_grpc import RegistryServiceStub
+from marketml.rpc.channels import open_channel
 from services.host.database import open_database
 from services.registry.__main__ import build_room
 from services.registry.settings import RegistrySettings
@@ -23,10 +26,17 @@ class ServedRegistry:
         self.served = served
         self.folder = folder
         self.client = RegistryClient(served.target)
+        self.channel = open_channel(served.target)
+        self.stub = RegistryServiceStub(self.channel)
+        self.inference = GRPCInferenceServiceStub(self.channel)
 
     @property
     def target(self) -> str:
         return self.served.target
+
+    def close(self) -> None:
+        self.client.close()
+        self.channel.close()
 
     def blobs(self) -> set[str]:
         """The names of the published files."""
@@ -52,7 +62,7 @@ def serve_registry(tmp_path: Path) -> Iterator[Callable[..., ServedRegistry]]:
             database = opened.enter_context(open_database(made.database_url, migrations=MIGRATIONS))
             served = opened.enter_context(serve_in_process(build_room(made, database), made))
             registry = ServedRegistry(served, made.folder)
-            opened.callback(registry.client.close)
+            opened.callback(registry.close)
             return registry
 
         yield serve

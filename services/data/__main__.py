@@ -1,9 +1,10 @@
-"""Starts the data room: `python -m services.data`."""
+"""Start the data room: `python -m services.data`."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from marketml.data.v1 import data_pb2
@@ -14,13 +15,32 @@ from services.data.settings import DataSettings
 from services.data.snapshot_files import SnapshotFiles
 from services.data.store import SeriesStore, SnapshotStore
 from services.host import Room, SettingsError, read_settings, serve
-from services.host.database import open_database
+from services.host.database import Database, open_database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
+def build(settings: DataSettings, database: Database, clock: Callable[[], int]) -> Room:
+    """The room, ready to be served; `clock` is microseconds since 1970 UTC."""
+    application = DataApplication(
+        SeriesStore(database, settings.cache_bytes),
+        SnapshotStore(database),
+        SnapshotFiles(settings.folder / "snapshots"),
+        clock,
+        Limits(
+            ingest_rows_max=settings.ingest_rows_count,
+            ingest_bytes_max=settings.ingest_bytes,
+            open_interest_lag_us=settings.open_interest_lag_ms * 1000,
+            request_memory_seconds=settings.request_memory_seconds,
+            sweep_grace_seconds=settings.sweep_grace_seconds,
+        ),
+    )
+    service = data_pb2.DESCRIPTOR.services_by_name["DataService"]
+    return Room("data", ((service, DataServicer(application)),), lifespan=application.background)
+
+
 def main() -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until SIGTERM; the exit status."""
     try:
         settings = read_settings(DataSettings, "data")
         database = open_database(settings.database_url, migrations=MIGRATIONS)
@@ -28,22 +48,7 @@ def main() -> int:
         print(f"The data room cannot start: {error}", file=sys.stderr)
         return 1
     with database:
-        application = DataApplication(
-            SeriesStore(database, settings.cache_bytes),
-            SnapshotStore(database),
-            SnapshotFiles(settings.folder / "snapshots"),
-            lambda: time.time_ns() // 1000,
-            Limits(
-                ingest_rows_max=settings.ingest_rows_count,
-                ingest_bytes_max=settings.ingest_bytes,
-                open_interest_lag_us=settings.open_interest_lag_ms * 1000,
-                request_memory_seconds=settings.request_memory_seconds,
-                sweep_grace_seconds=settings.sweep_grace_seconds,
-            ),
-        )
-        service = data_pb2.DESCRIPTOR.services_by_name["DataService"]
-        room = Room("data", ((service, DataServicer(application)),), lifespan=application.background)
-        return serve(room, settings)
+        return serve(build(settings, database, lambda: time.time_ns() // 1000), settings)
 
 
 if __name__ == "__main__":

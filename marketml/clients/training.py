@@ -72,7 +72,7 @@ class TrainingClient:
     def start_training(
         self, model_name: str, config: pb.TrainingConfig, request_id: str | None = None
     ) -> JobHandle:
-        """Queue a job. Give your own `request_id` to be able to ask again after a crash without a second job."""
+        """Queue a job. Give your own `request_id` to be able to ask again after a crash, for the same job."""
         request = pb.StartTrainingRequest(
             request_id=request_id or uuid.uuid4().hex, model_name=model_name, config=config
         )

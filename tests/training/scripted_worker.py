@@ -1,0 +1,130 @@
+"""A worker that does what the model name of its job says, over the real lines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from services.training.jobs import Changes, Ending, JobStage, JobState, StopMode, Tree, failed
+from services.training.worker import Orders, Outbox, _die_with_parent, _take_stdout
+from services.training.worker_lines import Assignment, read_assignment
+
+RESULT = {"model_name": "scripted", "model_version": 1, "model_digest": "0" * 64, "rounds": 3}
+SUCCESS = Ending(JobState.SUCCEEDED, "Done.", result=RESULT)
+
+
+def metric(name: str, value: float) -> Tree:
+    return {"metric": {"name": name, "value": value}}
+
+
+def main() -> int:
+    _die_with_parent()
+    lines = _take_stdout()
+    assignment = read_assignment(sys.stdin.buffer.readline())
+    outbox, orders = Outbox(lines), Orders()
+    threading.Thread(target=orders.follow, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=outbox.tick, daemon=True).start()
+    outbox.tell({"stage_started": {"stage": JobStage.FEATURES}}, Changes(stage=JobStage.FEATURES))
+    outbox.tell(metric("pid", os.getpid()))
+    outbox.end(SCRIPTS[assignment.model_name](assignment, outbox, orders))
+    return 0
+
+
+def succeeds(_assignment: Assignment, outbox: Outbox, _orders: Orders) -> Ending:
+    for number in range(5):
+        outbox.tell(metric("n", number), Changes(fraction=number / 5))
+    return SUCCESS
+
+
+def progresses(_assignment: Assignment, outbox: Outbox, _orders: Orders) -> Ending:
+    """Far more progress than anybody wants, and some of it backwards."""
+    for number in range(1000):
+        outbox.progress(number / 1000 if number % 7 else 0.0, fold=1, round=number)
+        time.sleep(0.001)
+    return SUCCESS
+
+
+def counts(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    """Tells a number every few milliseconds until told to stop."""
+    number = 0
+    while orders.mode is None:
+        outbox.tell(metric("n", number))
+        number += 1
+        orders.pause(0.005)
+    return Ending(JobState.STOPPED, "Told to.")
+
+
+def waits(_assignment: Assignment, _outbox: Outbox, orders: Orders) -> Ending:
+    while orders.mode is None:
+        orders.pause(60)
+    return SUCCESS if orders.mode is StopMode.KEEP_BEST else Ending(JobState.STOPPED, "Told to discard.")
+
+
+def deaf(_assignment: Assignment, outbox: Outbox, _orders: Orders) -> Ending:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    outbox.tell(metric("deaf", 1))
+    while True:
+        time.sleep(60)
+
+
+def dies(_assignment: Assignment, _outbox: Outbox, _orders: Orders) -> Ending:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def dies_once(assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    return dies(assignment, outbox, orders) if assignment.attempt == 1 else SUCCESS
+
+
+def exits(_assignment: Assignment, _outbox: Outbox, _orders: Orders) -> Ending:
+    os._exit(3)
+
+
+def babbles(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    outbox._lines.write(b"[LightGBM] [Info] hello\n")
+    outbox._lines.flush()
+    return waits(_assignment, outbox, orders)
+
+
+def prints(_assignment: Assignment, _outbox: Outbox, _orders: Orders) -> Ending:
+    """A library that prints does not end up among the lines."""
+    print("hello")
+    sys.stdout.flush()
+    os.write(1, b"hello from C\n")
+    return SUCCESS
+
+
+def eats(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    eaten = bytearray(os.urandom(1)) * 200_000_000
+    outbox.tell(metric("eaten", len(eaten)))
+    return waits(_assignment, outbox, orders)
+
+
+def fails(_assignment: Assignment, _outbox: Outbox, _orders: Orders) -> Ending:
+    return failed("FAILED_PRECONDITION", "TOO_LITTLE_DATA", "7 rows are too few.")
+
+
+SCRIPTS: dict[str, Callable[[Assignment, Outbox, Orders], Ending]] = {
+    script.__name__.replace("_", "-"): script
+    for script in (
+        succeeds,
+        progresses,
+        counts,
+        waits,
+        deaf,
+        dies,
+        dies_once,
+        exits,
+        babbles,
+        prints,
+        eats,
+        fails,
+    )
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""The supervisor: jobs run in processes that are noticed when they die, obey limits, and leave when told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from services.host.database import open_database
+from services.training.jobs import FINAL_STATES, JobState, StopMode
+from services.training.store import Store
+from tests.support.waiting import eventually
+from tests.training.crews import MIGRATIONS, Crewed, crewed, sqlite_store
+from tests.training.test_store import assert_sound
+
+GONE_SECONDS = 5.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_store(tmp_path) as opened:
+        yield opened
+
+
+def stop(jobs: Crewed, job_id: str, mode: StopMode) -> None:
+    job, _ = jobs.store.stop(job_id, mode)
+    if job.stop_mode is not None:
+        jobs.supervisor.stop(job_id, job.stop_mode)
+
+
+def test_a_job_runs_in_a_process_of_its_own_and_succeeds(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("succeeds")
+        job = jobs.until(job_id, *FINAL_STATES)
+        assert (job.state, job.attempt, job.fraction) == (JobState.SUCCEEDED, 1, 1.0)
+        assert job.result is not None
+        assert job.result["rounds"] == 3
+        assert jobs.metrics(job_id, "n") == [0, 1, 2, 3, 4]
+        assert jobs.metrics(job_id, "pid") != [os.getpid()]
+        assert_sound(store, job_id)
+        told = [event for event in jobs.published if event.job_id == job_id]
+        assert told == store.events_after(job_id, 1, 100)  # 1 is the queueing, which the application tells
+
+
+def test_a_failed_job_says_why_and_is_not_tried_again(store: Store) -> None:
+    with crewed(store) as jobs:
+        job = jobs.until(jobs.queue("fails"), *FINAL_STATES)
+        assert (job.state, job.attempt) == (JobState.FAILED, 1)
+        assert job.failure == {
+            "code": "FAILED_PRECONDITION",
+            "reason": "TOO_LITTLE_DATA",
+            "message": "7 rows are too few.",
+        }
+
+
+def test_a_killed_worker_is_noticed_and_the_job_runs_again(store: Store) -> None:
+    with crewed(store) as jobs:
+        job = jobs.until(jobs.queue("dies-once"), *FINAL_STATES)
+        assert (job.state, job.attempt, job.death_count) == (JobState.SUCCEEDED, 2, 1)
+        causes = [
+            detail["state_changed"]["cause"]
+            for detail in jobs.details(job.job_id)
+            if detail.get("state_changed", {}).get("state") == JobState.QUEUED
+        ]
+        assert causes == ["Accepted.", "The worker was killed by SIGKILL."]
+        assert_sound(store, job.job_id)
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [
+        ("dies", "killed by SIGKILL"),
+        ("exits", "ended with status 3"),
+        ("babbles", "no line of a worker"),
+    ],
+)
+def test_a_job_that_keeps_killing_its_workers_fails_with_the_cause(
+    store: Store, script: str, cause: str
+) -> None:
+    with crewed(store, attempts_count=2) as jobs:
+        job = jobs.until(jobs.queue(script), *FINAL_STATES)
+        assert (job.state, job.attempt) == (JobState.FAILED, 2)
+        assert job.failure is not None
+        assert job.failure["reason"] == "WORKER_DIED"
+        assert cause in job.failure["message"]
+        assert_sound(store, job.job_id)
+
+
+def test_what_libraries_print_does_not_disturb_the_lines(store: Store) -> None:
+    with crewed(store) as jobs:
+        assert jobs.until(jobs.queue("prints"), *FINAL_STATES).state is JobState.SUCCEEDED
+
+
+def test_progress_is_stored_ten_times_a_second_and_never_falls(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("progresses")
+        assert jobs.until(job_id, *FINAL_STATES).state is JobState.SUCCEEDED
+        stored = [event for event in store.events_after(job_id, 0, 10_000) if '"progress"' in event.detail]
+        fractions = [json.loads(event.detail)["progress"]["fraction"] for event in stored]
+        seconds = (stored[-1].time_us - stored[0].time_us) / 1e6
+        assert 2 <= len(stored) <= 10 * seconds + 2
+        assert fractions == sorted(fractions)
+
+
+@pytest.mark.parametrize("script", ["waits", "deaf", "counts"])
+def test_a_discarded_job_is_gone_within_five_seconds_for_good(store: Store, script: str) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue(script)
+        process = jobs.worker(job_id)
+        if script == "deaf":
+            eventually(lambda: jobs.metrics(job_id, "deaf"))
+        stop(jobs, job_id, StopMode.DISCARD)
+        told = time.monotonic()
+        eventually(lambda: not process.is_running(), GONE_SECONDS, "the worker's end")
+        assert time.monotonic() - told <= GONE_SECONDS
+        job = jobs.until(job_id, *FINAL_STATES)
+        assert (job.state, job.result) == (JobState.STOPPED, None)
+        assert_sound(store, job_id)
+        stop(jobs, job_id, StopMode.DISCARD)
+        assert store.get(job_id) == job
+
+
+def test_a_job_that_keeps_its_best_succeeds(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("waits")
+        jobs.worker(job_id)
+        stop(jobs, job_id, StopMode.KEEP_BEST)
+        assert jobs.until(job_id, *FINAL_STATES).state is JobState.SUCCEEDED
+        assert_sound(store, job_id)
+
+
+def test_discard_overrules_keep_best(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("deaf")
+        process = jobs.worker(job_id)
+        stop(jobs, job_id, StopMode.KEEP_BEST)
+        assert store.get(job_id).state is JobState.STOPPING
+        stop(jobs, job_id, StopMode.DISCARD)
+        eventually(lambda: not process.is_running(), GONE_SECONDS, "the worker's end")
+        assert jobs.until(job_id, *FINAL_STATES).state is JobState.STOPPED
+
+
+def test_jobs_wait_for_their_turn_and_a_waiting_one_stops_at_once(store: Store) -> None:
+    with crewed(store) as jobs:
+        first, second, third = (jobs.queue(script) for script in ("waits", "succeeds", "succeeds"))
+        jobs.worker(first)
+        stop(jobs, third, StopMode.DISCARD)
+        assert store.get(third).state is JobState.STOPPED
+        assert store.get(second).state is JobState.QUEUED
+        stop(jobs, first, StopMode.KEEP_BEST)
+        assert jobs.until(second, *FINAL_STATES).state is JobState.SUCCEEDED
+        assert jobs.until(first, *FINAL_STATES).end_time_us < store.get(second).start_time_us  # type: ignore[operator]
+
+
+def test_two_jobs_run_side_by_side_when_two_may(store: Store) -> None:
+    with crewed(store, jobs_count=2) as jobs:
+        first, second = jobs.queue("waits"), jobs.queue("waits")
+        assert jobs.worker(first).pid != jobs.worker(second).pid
+        for job_id in (first, second):
+            stop(jobs, job_id, StopMode.DISCARD)
+            jobs.until(job_id, JobState.STOPPED)
+
+
+@pytest.mark.parametrize(
+    ("script", "budget", "term"),
+    [
+        ("deaf", {"max_duration": 0.5}, "config.budget.max_duration"),
+        ("eats", {"max_memory_bytes": 150_000_000}, "config.budget.max_memory_bytes"),
+    ],
+)
+def test_a_job_that_breaks_its_budget_fails_and_names_the_term(
+    store: Store, script: str, budget: dict[str, Any], term: str
+) -> None:
+    with crewed(store) as jobs:
+        job = jobs.until(jobs.queue(script, budget=budget), *FINAL_STATES)
+        assert (job.state, job.attempt) == (JobState.FAILED, 1)
+        assert job.failure is not None
+        assert (job.failure["code"], job.failure["reason"]) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+        assert job.failure["message"].startswith(term)
+
+
+def test_a_fenced_worker_is_ended_and_the_next_attempt_is_not_disturbed(store: Store) -> None:
+    """Another server took the job, which it does when a lease ran out: the worker's next write is refused."""
+    with crewed(store) as jobs:
+        job_id = jobs.queue("counts")
+        process = jobs.worker(job_id)
+        store.release(job_id, 1, "Its lease ran out.", attempts_count=3)
+        assert store.claim(60)
+        eventually(lambda: not process.is_running(), 10, "the fenced worker's end")
+        attempts = [event.attempt for event in store.events_after(job_id, 0, 100_000)]
+        assert attempts == sorted(attempts)
+        assert store.get(job_id).state is JobState.RUNNING
+        store.stop(job_id, StopMode.DISCARD)
+        store.release(job_id, 2, "Gone.", 3)
+        assert_sound(store, job_id)
+
+
+def test_a_silent_fenced_worker_is_ended_by_its_lease(store: Store) -> None:
+    with crewed(store, lease_seconds=1.0) as jobs:
+        job_id = jobs.queue("waits")
+        process = jobs.worker(job_id)
+        store.release(job_id, 1, "Its lease ran out.", attempts_count=3)
+        assert store.claim(60)
+        eventually(lambda: not process.is_running(), 10, "the fenced worker's end")
+
+
+def test_a_closed_supervisor_leaves_no_worker_and_its_jobs_wait(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("deaf")
+        process = jobs.worker(job_id)
+    assert not process.is_running()
+    job = store.get(job_id)
+    assert (job.state, job.attempt, job.death_count) == (JobState.QUEUED, 1, 0)
+    with crewed(store) as jobs:
+        jobs.until(job_id, JobState.RUNNING)
+        stop(jobs, job_id, StopMode.DISCARD)
+        jobs.until(job_id, JobState.STOPPED)
+    assert_sound(store, job_id)
+
+
+def test_jobs_of_a_server_that_vanished_run_again_and_stopping_ones_are_stopped(store: Store) -> None:
+    with crewed(store) as jobs:  # only for its queue
+        jobs.supervisor.close()
+        running, stopping = jobs.queue("succeeds"), jobs.queue("succeeds")
+    assert store.claim(60)
+    assert store.claim(60)
+    store.stop(stopping, StopMode.KEEP_BEST)
+    with crewed(store) as jobs:
+        assert store.get(stopping).state is JobState.STOPPED
+        assert jobs.until(running, *FINAL_STATES).state is JobState.SUCCEEDED
+    for job_id in (running, stopping):
+        assert_sound(store, job_id)
+
+
+def test_on_postgresql_a_job_whose_lease_ran_out_is_taken_by_another_server(postgresql_url: str) -> None:
+    with open_database(postgresql_url, migrations=MIGRATIONS) as database:
+        store = Store(database)
+        with crewed(store, lease_seconds=1.0) as jobs:
+            held = jobs.queue("waits")
+            process = jobs.worker(held)
+            lost = jobs.queue("succeeds")
+            assert store.claim(-1)  # a server that dies at once
+            assert store.get(lost).state is JobState.RUNNING
+            jobs.until(lost, JobState.QUEUED)
+            assert process.is_running()  # whose lease was renewed all the time
+            stop(jobs, held, StopMode.DISCARD)
+            assert jobs.until(lost, *FINAL_STATES).state is JobState.SUCCEEDED
+
+
+def test_a_stop_at_another_server_reaches_the_worker(postgresql_url: str) -> None:
+    with open_database(postgresql_url, migrations=MIGRATIONS) as database:
+        store = Store(database)
+        with crewed(store, lease_seconds=1.0) as jobs:
+            job_id = jobs.queue("waits")
+            jobs.worker(job_id)
+            store.stop(job_id, StopMode.DISCARD)
+            assert jobs.until(job_id, *FINAL_STATES).state is JobState.STOPPED
+
+
+def test_a_stopped_worker_that_died_is_not_tried_again(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("deaf")
+        process = jobs.worker(job_id)
+        stop(jobs, job_id, StopMode.KEEP_BEST)
+        process.send_signal(signal.SIGKILL)
+        assert jobs.until(job_id, *FINAL_STATES).state is JobState.STOPPED
+        assert store.get(job_id).attempt == 1
+
+
+def test_the_worker_does_not_see_the_settings_of_its_server(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETML_TRAINING_DATABASE_URL", "postgresql://user:canary@host/name")
+    with crewed(store) as jobs:
+        job_id = jobs.queue("waits")
+        process = jobs.worker(job_id)
+        assert "canary" not in str(process.environ()) + str(process.cmdline())
+        assert process.environ()["OMP_WAIT_POLICY"] == "PASSIVE"
+        assert psutil.Process().pid == process.ppid()
+        stop(jobs, job_id, StopMode.DISCARD)
+        jobs.until(job_id, JobState.STOPPED)

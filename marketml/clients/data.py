@@ -406,8 +406,9 @@ def _moment(moment: datetime | None, field: str) -> Timestamp | None:
     stamp = pd.Timestamp(moment)
     if pd.isna(stamp) or stamp.tz is None:
         raise InvalidArgument.of(field, "aware", f"must be a moment with a time zone, not {moment!r}.")
-    seconds, nanos = divmod(stamp.as_unit("ns").value, 1_000_000_000)
-    return Timestamp(seconds=seconds, nanos=nanos)
+    # Not by its nanoseconds: those end in the year 2262.
+    seconds, microseconds = divmod(int(stamp.asm8.astype("datetime64[us]").astype("int64")), 1_000_000)
+    return Timestamp(seconds=seconds, nanos=microseconds * 1000 + stamp.nanosecond)
 
 
 def _age(age: timedelta | None) -> Duration | None:

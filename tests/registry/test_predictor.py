@@ -184,7 +184,8 @@ from pathlib import Path
 import numpy as np
 from services.registry.inspection import inspect_bundle
 for folder in map(Path, sys.argv[1:]):
-    found = inspect_bundle((folder / "manifest.json").read_bytes(), (folder / "model.safetensors").read_bytes())
+    files = [(folder / name).read_bytes() for name in ("manifest.json", "model.safetensors")]
+    found = inspect_bundle(*files)
     print(found.predictor.predict(np.load(folder / "rows.npy")).tobytes().hex())
 foreign = {"lightgbm", "xgboost", "sklearn", "joblib", "grpc", "sqlalchemy"}
 print(sorted(foreign & {name.split(".")[0] for name in sys.modules}))

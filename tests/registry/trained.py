@@ -40,6 +40,7 @@ def fitted_model(parameters: ModelParameters, names: tuple[str, ...], missing: f
     return learners.fit(parameters, request)
 
 
+@cache
 def bundle_of(fitted: Fitted) -> Bundle:
     """The bundle of a model, with the class names 0, 1, …"""
     rows = made_samples(80, seed=4).features
@@ -54,13 +55,8 @@ def bundle_of(fitted: Fitted) -> Bundle:
     )
 
 
+@cache
 def predictor_of(fitted: Fitted) -> Predictor:
     """What a registry answers with."""
-    if id(fitted) not in _PREDICTORS:
-        bundle = bundle_of(fitted)
-        found = inspect_bundle(bundle.contents[MANIFEST], bundle.contents[TENSORS])
-        _PREDICTORS[id(fitted)] = fitted, found.predictor
-    return _PREDICTORS[id(fitted)][1]
-
-
-_PREDICTORS: dict[int, tuple[Fitted, Predictor]] = {}  # the model beside its predictor keeps its id taken
+    bundle = bundle_of(fitted)
+    return inspect_bundle(bundle.contents[MANIFEST], bundle.contents[TENSORS]).predictor

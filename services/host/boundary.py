@@ -21,20 +21,16 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.descriptor import ServiceDescriptor
 
 from marketml.rpc import correlation
 from marketml.rpc.refusals import (
     Cancelled,
     DeadlineExceeded,
     Internal,
-    InvalidArgument,
     Reason,
     Refusal,
     ResourceExhausted,
@@ -45,6 +41,7 @@ from marketml.rpc.statuses import code_of, to_status, trailers_of
 from services.host import logs
 from services.host.admission import Slots
 from services.host.call import Call, Pool
+from services.host.method import Method, answered, decoded, encoded, method_of, next_encoded, opened
 from services.host.metrics import Metrics
 from services.host.settings import ServerSettings
 
@@ -56,24 +53,6 @@ _MAKERS = {
     (True, False): grpc.stream_unary_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
-
-
-@dataclass(frozen=True)
-class Method:
-    """One method of one servicer: how to decode, what to call, which bounds hold."""
-
-    service: str
-    name: str
-    decode: Callable[[bytes], Any]
-    function: Callable[..., Any] | None  # None: the servicer does not have it
-    takes_stream: bool
-    gives_stream: bool
-    is_endless: bool  # a watch: ended at once when the server drains, since it would never end by itself
-    is_admitted: bool  # False: health and reflection, which overload and draining must not silence
-
-    @property
-    def is_stream(self) -> bool:
-        return self.takes_stream or self.gives_stream
 
 
 Work = Callable[[Method, Any, Call, Any], Awaitable[bytes]]
@@ -104,7 +83,7 @@ class Boundary:
     ) -> Iterator[tuple[str, grpc.RpcMethodHandler[Any, Any]]]:
         """The path and handler of every method of `service`, those the servicer lacks included."""
         for descriptor in service.methods:
-            method = _method(service, descriptor, servicer, descriptor.name in endless, is_admitted)
+            method = method_of(service, descriptor, servicer, descriptor.name in endless, is_admitted)
             yield f"/{method.service}/{method.name}", self._handler(method)
 
     def unknown(self) -> grpc.RpcMethodHandler[Any, Any]:
@@ -263,15 +242,15 @@ class Boundary:
         """Unary to unary."""
         assert method.function is not None
         if inspect.iscoroutinefunction(method.function):
-            return _encoded(await method.function(_decoded(method, raw), call))
-        return await call.run(_answered, method, raw, call)
+            return encoded(await method.function(decoded(method, raw), call))
+        return await call.run(answered, method, raw, call)
 
     async def _collect(
         self, method: Method, incoming: AsyncIterator[bytes], call: Call, _context: Any
     ) -> bytes:
         """Stream to unary."""
         assert method.function is not None
-        return _encoded(await method.function(self._requests(method, incoming, call), call))
+        return encoded(await method.function(self._requests(method, incoming, call), call))
 
     async def _stream(self, method: Method, incoming: Any, call: Call, context: Any) -> bytes:
         """Anything to stream."""
@@ -280,16 +259,16 @@ class Boundary:
             incoming = self._requests(method, incoming, call)
         if not inspect.isasyncgenfunction(method.function):
             return await self._stream_from_pool(method, incoming, call, context)
-        request = incoming if method.takes_stream else _decoded(method, incoming)
+        request = incoming if method.takes_stream else decoded(method, incoming)
         async with aclosing(method.function(request, call)) as responses:
             async for response in responses:
-                await self._write(call, context, _encoded(response))
+                await self._write(call, context, encoded(response))
         return b""
 
     async def _stream_from_pool(self, method: Method, raw: bytes, call: Call, context: Any) -> bytes:
-        responses = await call.run(_started, method, raw, call)
+        responses = await call.run(opened, method, raw, call)
         call.closer = getattr(responses, "close", None)
-        while (message := await call.run(_next_encoded, responses)) is not None:
+        while (message := await call.run(next_encoded, responses)) is not None:
             await self._write(call, context, message)
         call.closer = None
         return b""
@@ -330,71 +309,9 @@ class Boundary:
     ) -> AsyncIterator[Any]:
         async for raw in incoming:
             if len(raw) <= DECODE_INLINE_BYTES:
-                yield _decoded(method, raw)
+                yield decoded(method, raw)
             else:
-                yield await call.run(_decoded, method, raw)
-
-
-def _method(
-    service: ServiceDescriptor,
-    descriptor: MethodDescriptor,
-    servicer: object,
-    is_endless: bool,
-    is_admitted: bool,
-) -> Method:
-    function = getattr(servicer, descriptor.name, None)
-    if function is not None and descriptor.client_streaming:
-        is_async = (
-            inspect.isasyncgenfunction(function)
-            if descriptor.server_streaming
-            else (inspect.iscoroutinefunction(function))
-        )
-        if not is_async:
-            raise TypeError(f"{descriptor.full_name} takes a stream: the method must be `async def`.")
-    return Method(
-        service=service.full_name,
-        name=descriptor.name,
-        decode=GetMessageClass(descriptor.input_type).FromString,
-        function=function,
-        takes_stream=descriptor.client_streaming,
-        gives_stream=descriptor.server_streaming,
-        is_endless=is_endless,
-        is_admitted=is_admitted,
-    )
-
-
-def _decoded(method: Method, raw: bytes) -> Any:
-    try:
-        return method.decode(raw)
-    except DecodeError:
-        raise InvalidArgument.of(
-            "request",
-            "undecodable",
-            f"These {len(raw)} bytes are not its message.",
-            Reason.UNDECODABLE,
-        ) from None
-
-
-def _encoded(response: Any) -> bytes:
-    if isinstance(response, bytes):
-        return response
-    serialised: bytes = response.SerializeToString()
-    return serialised
-
-
-def _answered(method: Method, raw: bytes, call: Call) -> bytes:
-    assert method.function is not None
-    return _encoded(method.function(_decoded(method, raw), call))
-
-
-def _started(method: Method, raw: bytes, call: Call) -> Iterator[Any]:
-    assert method.function is not None
-    return iter(method.function(_decoded(method, raw), call))
-
-
-def _next_encoded(responses: Iterator[Any]) -> bytes | None:
-    response = next(responses, None)
-    return None if response is None else _encoded(response)
+                yield await call.run(decoded, method, raw)
 
 
 async def _refuse_missing(method: Method, _incoming: Any, _call: Call, _context: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from services.registry.predictor import Rows
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024 - 64 * 1024  # of a message, with room for its other fields
 NAMED_MAX = 20  # columns that a refusal names
+
+_FIRST_MICROSECOND, _LAST_MICROSECOND = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def read_columns(table: pa.Table, feature_names: tuple[str, ...], field: str) ->
     Raises
     ------
     InvalidArgument
-        Columns that are absent, too many, there twice or of another type; reason SCHEMA_MISMATCH.
+        Columns that are absent, too many or of another type; reason SCHEMA_MISMATCH.
     """
     names = table.schema.names
     has_time = TIME_COLUMN in names and TIME_COLUMN not in feature_names
@@ -62,11 +65,6 @@ def read_columns(table: pa.Table, feature_names: tuple[str, ...], field: str) ->
         Violation(f"{field}.{name}", "unknown", "is no feature of the model.")
         for name in names
         if name in given - wanted
-    ]
-    broken += [
-        Violation(f"{field}.{name}", "unique", "is there more than once.")
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
     ]
     if not broken:
         for name in feature_names:
@@ -123,8 +121,12 @@ def require_answer_fits(field: str, row_count: int, classes: tuple[str, ...]) ->
 
 def _microseconds(stamps: pa.ChunkedArray, field: str) -> pa.ChunkedArray:
     try:
-        return stamps.cast(TIME_TYPE)
+        found = stamps.cast(TIME_TYPE)
+        ends = pc.min_max(found.cast(pa.int64())).as_py() if len(found) else None
     except pa.ArrowInvalid:
+        ends = {"min": -math.inf, "max": math.inf}
+    if ends is not None and not _FIRST_MICROSECOND <= ends["min"] <= ends["max"] <= _LAST_MICROSECOND:
         raise InvalidArgument.of(
-            f"{field}.{TIME_COLUMN}", "range", "must be whole microseconds of the calendar."
-        ) from None
+            f"{field}.{TIME_COLUMN}", "range", "must be whole microseconds in the years 1 to 9999."
+        )
+    return found

@@ -20,7 +20,7 @@ from services.data.series import CANDLES, KINDS, Kind, Series
 from services.data.store.cache import BlockCache
 from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SNAPSHOTS, insert_on
 from services.host.database import Database
-from services.host.mutations import once
+from services.host.mutations import check_request_id, once
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,10 @@ class SeriesStore:
                 counts = self._join(connection, series, state.id, new, on_conflict)
             except ConflictError as conflict:
                 raise _stored_otherwise(series, conflict.time_us) from None
-            newest_us = max(state.newest_capture_us, captured_us)
-            renewed = update(SERIES).where(SERIES.c.id == state.id)
-            connection.execute(renewed.values(source=source, newest_capture_us=newest_us))
+            if counts.inserted or counts.revised:
+                newest_us = max(state.newest_capture_us, captured_us)
+                renewed = update(SERIES).where(SERIES.c.id == state.id)
+                connection.execute(renewed.values(source=source, newest_capture_us=newest_us))
             check()
         return counts
 
@@ -238,6 +239,7 @@ class SeriesStore:
                 connection.execute(delete(SERIES).where(SERIES.c.id == state.id))
             return json.dumps(deleted_count).encode()
 
+        check_request_id(request_id)
         if dry_run:
             with self._database.read() as connection:
                 return int(json.loads(effect(connection)))

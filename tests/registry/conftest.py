@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,16 +47,16 @@ class ServedRegistry:
         return {path.name for path in (self.folder / "incoming").iterdir()}
 
 
-@pytest.fixture
-def serve_registry(tmp_path: Path) -> Iterator[Callable[..., ServedRegistry]]:
-    """`serve_registry()` serves a registry below `tmp_path`; a setting may be given by name."""
+@contextmanager
+def serving_below(folder: Path) -> Iterator[Callable[..., ServedRegistry]]:
+    """A function that serves registries on files below `folder`; a setting may be given by name."""
     with ExitStack() as opened:
 
         def serve(**settings: object) -> ServedRegistry:
             given = {
                 "address": "127.0.0.1:0",
-                "folder": tmp_path / "registry",
-                "database_url": f"sqlite:///{tmp_path}/registry.sqlite",
+                "folder": folder / "registry",
+                "database_url": f"sqlite:///{folder}/registry.sqlite",
             } | settings
             made = RegistrySettings(**given)  # type: ignore[arg-type]
             database = opened.enter_context(open_database(made.database_url, migrations=MIGRATIONS))
@@ -69,6 +69,14 @@ def serve_registry(tmp_path: Path) -> Iterator[Callable[..., ServedRegistry]]:
 
 
 @pytest.fixture
-def registry(serve_registry: Callable[..., ServedRegistry]) -> ServedRegistry:
+def registry(tmp_path: Path) -> Iterator[ServedRegistry]:
     """A registry with nothing in it."""
-    return serve_registry()
+    with serving_below(tmp_path) as serve:
+        yield serve()
+
+
+@pytest.fixture(scope="module")
+def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRegistry]:
+    """One registry for all tests of a module that change nothing in it."""
+    with serving_below(tmp_path_factory.mktemp("shared")) as serve:
+        yield serve()

@@ -16,11 +16,11 @@ from tests.registry.frames import frame_of, random_rows
 MODEL = Stumps(1)
 
 
-@pytest.fixture
-def served(registry):
-    registry.client.upload_model("btc", MODEL.bundle)
-    registry.client.load_model("btc")
-    return registry
+@pytest.fixture(scope="module")
+def served(shared_registry):
+    shared_registry.client.upload_model("btc", MODEL.bundle)
+    shared_registry.client.load_model("btc")
+    return shared_registry
 
 
 def ipc(columns: dict | pa.Table) -> bytes:
@@ -353,11 +353,13 @@ def test_infinity_is_a_number_to_boosted_trees(served):
     np.testing.assert_allclose(found, MODEL.probabilities(rows), rtol=1e-14)
 
 
-def test_what_was_answered_is_counted(served):
+def test_what_was_answered_is_counted(registry):
+    registry.client.upload_model("btc", MODEL.bundle)
+    registry.client.load_model("btc")
     for _ in range(3):
-        served.inference.ModelInfer(request(random_rows(4)))
-    served.client.predict("btc", frame_of(random_rows(5)))
-    (loaded,) = served.client.get_status().loaded_models
+        registry.inference.ModelInfer(request(random_rows(4)))
+    registry.client.predict("btc", frame_of(random_rows(5)))
+    (loaded,) = registry.client.get_status().loaded_models
     assert (loaded.model_name, loaded.version, list(loaded.aliases)) == ("btc", 1, ["champion"])
     assert (loaded.call_count, loaded.row_count) == (4, 17)
     assert 0 < loaded.median_duration.ToTimedelta().total_seconds() < 10

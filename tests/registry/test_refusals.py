@@ -14,15 +14,20 @@ from tests.registry.bundles import Stumps
 BAD_NAMES = ["", "BTC", "a/b", "../x", "-a", "a" * 65, "a\0", "ä", " "]
 
 
+@pytest.fixture(scope="module")
+def both_versions(shared_registry):
+    shared_registry.client.upload_model("btc", Stumps(1).bundle)
+    shared_registry.client.upload_model("btc", Stumps(2).bundle)
+    shared_registry.client.load_model("btc", 1)
+    return shared_registry
+
+
 @pytest.fixture
-def filled(registry):
+def filled(both_versions):
     """`btc` with versions 1 (champion) and 2."""
-    registry.client.upload_model("btc", Stumps(1).bundle)
-    registry.client.upload_model("btc", Stumps(2).bundle)
-    registry.client.load_model("btc", 1)
-    before = _state(registry)
-    yield registry
-    assert _state(registry) == before, "a refusal changes nothing"
+    before = _state(both_versions)
+    yield both_versions
+    assert _state(both_versions) == before, "a refusal changes nothing"
 
 
 def _state(registry):

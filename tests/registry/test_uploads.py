@@ -92,21 +92,21 @@ def _with_file(position: int, **changes) -> pb.UploadHeader:
         (_with_file(2, sha256=""), "header.files[2].sha256"),
     ],
 )
-def test_a_bad_header_is_refused_with_its_path(registry, header, field):
-    assert field_of(refusal_of(registry, messages(header, pieces_of()))) == field
+def test_a_bad_header_is_refused_with_its_path(shared_registry, header, field):
+    assert field_of(refusal_of(shared_registry, messages(header, pieces_of()))) == field
 
 
-def test_more_files_than_there_are_names_are_refused(registry):
+def test_more_files_than_there_are_names_are_refused(shared_registry):
     header = header_of()
     for _ in range(100):
         header.files.add().CopyFrom(header.files[0])
-    assert field_of(refusal_of(registry, messages(header, []))) == "header.files"
+    assert field_of(refusal_of(shared_registry, messages(header, []))) == "header.files"
 
 
-def test_a_bundle_that_announces_too_many_bytes_is_refused_before_any_arrive(registry):
+def test_a_bundle_that_announces_too_many_bytes_is_refused_before_any_arrive(shared_registry):
     header = header_of()
     header.files[0].size_bytes = header.files[1].size_bytes = 300 * 2**20
-    assert isinstance(refusal_of(registry, messages(header, [])), ResourceExhausted)
+    assert isinstance(refusal_of(shared_registry, messages(header, [])), ResourceExhausted)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_a_bundle_that_announces_too_many_bytes_is_refused_before_any_arrive(reg
         ),
     ],
 )
-def test_a_stream_out_of_order_is_refused_with_its_path(registry, sent, field):
-    assert field_of(refusal_of(registry, sent)) == field
+def test_a_stream_out_of_order_is_refused_with_its_path(shared_registry, sent, field):
+    assert field_of(refusal_of(shared_registry, sent)) == field
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_stream_out_of_order_is_refused_with_its_path(registry, sent, field):
     ],
     ids=["nothing", "a file too few", "too short", "too long", "other bytes"],
 )
-def test_bytes_that_are_not_those_announced_are_data_loss(registry, pieces):
-    assert isinstance(refusal_of(registry, messages(header_of(), pieces)), DataLoss)
+def test_bytes_that_are_not_those_announced_are_data_loss(shared_registry, pieces):
+    assert isinstance(refusal_of(shared_registry, messages(header_of(), pieces)), DataLoss)
 
 
 def _set(name, index, value):
@@ -179,9 +179,9 @@ def _without(name):
         (_without("trees.default_left"), "bundle.arrays.trees.default_left"),
     ],
 )
-def test_a_hostile_bundle_is_refused_with_the_path_inside_it(registry, change, field):
+def test_a_hostile_bundle_is_refused_with_the_path_inside_it(shared_registry, change, field):
     bundle = with_arrays(BUNDLE, change)
-    refused = refusal_of(registry, messages(header_of(bundle), pieces_of(bundle)))
+    refused = refusal_of(shared_registry, messages(header_of(bundle), pieces_of(bundle)))
     assert field_of(refused).startswith(field)
 
 
@@ -190,28 +190,28 @@ def test_a_hostile_bundle_is_refused_with_the_path_inside_it(registry, change, f
     [b"{", b"[]", b'{"a":1}', b"\xff\xfe", BUNDLE.contents[MANIFEST] + b" ", b"[" * 100_000],
     ids=["cut", "list", "fields", "no utf-8", "not canonical", "bomb"],
 )
-def test_a_manifest_that_is_none_is_refused(registry, content):
+def test_a_manifest_that_is_none_is_refused(shared_registry, content):
     bundle = Bundle({**BUNDLE.contents, MANIFEST: content})
-    refused = refusal_of(registry, messages(header_of(bundle), pieces_of(bundle)))
+    refused = refusal_of(shared_registry, messages(header_of(bundle), pieces_of(bundle)))
     assert field_of(refused).startswith("bundle.manifest")
 
 
-def test_files_that_the_manifest_does_not_name_are_refused(registry):
+def test_files_that_the_manifest_does_not_name_are_refused(shared_registry):
     stranger = Bundle({**BUNDLE.contents, "model.xgboost.ubj": b"{}"})
-    refused = refusal_of(registry, messages(header_of(stranger), pieces_of(stranger)))
+    refused = refusal_of(shared_registry, messages(header_of(stranger), pieces_of(stranger)))
     assert field_of(refused) == "bundle.manifest.files"
     other = Bundle({**BUNDLE.contents, "model.lightgbm.txt": b"another tree\n"})
-    assert field_of(refusal_of(registry, messages(header_of(other), pieces_of(other)))) == (
+    assert field_of(refusal_of(shared_registry, messages(header_of(other), pieces_of(other)))) == (
         "bundle.manifest.files"
     )
 
 
-def test_a_snapshot_id_that_is_none_is_refused(registry):
+def test_a_snapshot_id_that_is_none_is_refused(shared_registry):
     manifest = json.loads(BUNDLE.contents[MANIFEST])
     manifest["data"] = {"snapshot_id": "\0" * 64}
     content = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     bundle = Bundle({**BUNDLE.contents, MANIFEST: content})
-    refused = refusal_of(registry, messages(header_of(bundle), pieces_of(bundle)))
+    refused = refusal_of(shared_registry, messages(header_of(bundle), pieces_of(bundle)))
     assert field_of(refused) == "bundle.manifest.data.snapshot_id"
 
 
@@ -300,11 +300,11 @@ def test_uploads_and_deletions_at_once_never_lose_the_bytes_of_a_version(registr
         assert registry.client.download_model(f"name-{number}").digest == BUNDLE.digest
 
 
-def test_a_file_with_another_digest_in_the_manifest_is_refused(registry):
+def test_a_file_with_another_digest_in_the_manifest_is_refused(shared_registry):
     other = with_file(BUNDLE, TENSORS, BUNDLE.contents[TENSORS] + bytes(8))
-    refused = refusal_of(registry, messages(header_of(other), pieces_of(other)))
+    refused = refusal_of(shared_registry, messages(header_of(other), pieces_of(other)))
     assert field_of(refused).startswith("bundle.arrays")
-    assert hashlib.sha256(other.contents[TENSORS]).hexdigest() not in registry.blobs()
+    assert hashlib.sha256(other.contents[TENSORS]).hexdigest() not in shared_registry.blobs()
 
 
 def test_stumps_of_another_seed_are_another_model():

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from marketml.rpc.correlation import new_request_id
 from marketml.rpc.refusals import Cancelled, DeadlineExceeded, Refusal
+from services.host import logs
 from services.host.metrics import Metrics
 
 P = ParamSpec("P")
@@ -111,8 +112,15 @@ class Call:
             return await asyncio.to_thread(work)
         future = await self._pool.submit_in_turn(work) if self._is_stream else self._pool.submit(work)
         self.work.add(future)
-        future.add_done_callback(self.work.discard)
+        future.add_done_callback(self._done)
         return await asyncio.shield(future)
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        """Take the outcome of work that nobody may be waiting for any more: that it stopped is no news."""
+        self.work.discard(future)
+        error = None if future.cancelled() else future.exception()
+        if self.cancelled.is_set() and error is not None and not isinstance(error, Refusal):
+            logs.problems.error("A bug ended work whose caller had left.", exc_info=error)
 
     def attach(self) -> None:
         """Bind to the running task, which `end` will stop. For the boundary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -177,3 +178,35 @@ def test_a_refusal_from_the_middle_of_an_upload_arrives_while_the_caller_still_s
         refusal = refusal_of(lambda: call(channel, "IngestWords")(sent))
         assert refusal.reason is Reason.INVALID_FIELD
         assert len(echo.entered) == 4
+
+
+@pytest.mark.parametrize("name", ["GetWord", "ListWords"])
+def test_work_that_stops_because_its_caller_left_is_no_news(
+    echo: Echo, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(echo) as (served, channel):
+        method = call(channel, name)
+        left = method(Word(text="work")) if name == "ListWords" else method.future(Word(text="work"))
+        eventually(lambda: echo.entered == ["work"])
+        left.cancel()
+        assert echo.stopped.wait(20)
+        kind = "stream" if name == "ListWords" else "unary"
+        eventually(lambda: served.metric("marketml_rpc_in_flight", kind=kind) == 0)
+        gc.collect()  # a future whose outcome nobody took complains when it goes
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+def test_a_bug_in_work_whose_caller_left_is_in_the_log(echo: Echo, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(of: Call) -> None:
+        of.cancelled.wait(20)
+        raise RuntimeError("a bug")
+
+    echo.on["bug"] = fail
+    with serving(echo) as (served, channel):
+        left = call(channel, "GetWord").future(Word(text="bug"))
+        eventually(lambda: echo.entered == ["bug"])
+        left.cancel()
+        eventually(lambda: served.metric("marketml_rpc_in_flight", kind="unary") == 0)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "A bug ended work whose caller had left."
+    ]

@@ -31,7 +31,7 @@ def main() -> int:
     try:
         settings = read_settings(FeaturesSettings, "features")
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(f"The features room cannot start: {error}", file=sys.stderr)
         return 1
     return serve(build(settings), settings)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.host import ServerSettings
+from services.host import ServerSettings, SettingsError
+from services.host.settings import split_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,3 +21,16 @@ class FeaturesSettings(ServerSettings):
     data_tls_certificate: Path | None = None
     data_tls_key: Path | None = None
     work_memory_bytes: int = 8 * 1024**3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            host, port = split_address(self.data_target)
+        except ValueError:
+            host, port = "", 0
+        if not host or not 1 <= port <= 65535:
+            raise SettingsError(f"data_target must be host:port: {self.data_target!r}.")
+        if (self.data_tls_certificate is None) != (self.data_tls_key is None):
+            raise SettingsError("data_tls_certificate and data_tls_key must be given together.")
+        if not self.data_tls and (self.data_tls_authority or self.data_tls_certificate):
+            raise SettingsError("data_tls must be true when data_tls_authority or data_tls_key is given.")

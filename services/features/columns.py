@@ -35,6 +35,10 @@ class Columns:
         self._frame = frame
         self._memory: dict[tuple[Hashable, ...], Any] = {}
 
+    def fresh(self) -> Columns:
+        """The same frame with nothing remembered yet."""
+        return Columns(self._frame, self.timeframe)
+
     def __contains__(self, name: str) -> bool:
         return name in self._frame.columns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,8 +17,8 @@ from services.features.config import FeatureConfig, Limits, selected
 from services.features.feature import Family, Feature
 
 VALUE_BYTES = 8
-# What features of one call share (means, deviations, extremes) takes about as much as the result does.
-SHARED_SHARE = 1.0
+# What the features of a family share (means, deviations, extremes) takes at most so many times their values.
+SHARED_SHARE = 2
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
             + (" and more." if len({omission.missing_column for omission in omitted}) > 1 else "."),
             Reason.TOO_LITTLE_DATA,
         )
-    memory_bytes = _memory_bytes(columns.bars, count, features, source_bytes)
+    memory_bytes = source_bytes + _memory_bytes(columns.bars, count, features, passes)
     _check(config.limits, columns.bars, count, memory_bytes)
     warm_up = _warm_up_bars(features, passes, columns)
     return Plan(tuple(features), tuple(passes), tuple(omitted), warm_up, memory_bytes)
@@ -108,9 +109,12 @@ def compute(plan: Plan, columns: Columns, now: Callable[[], float]) -> Iterator[
     values = np.empty((len(plan.names), columns.bars))
     seconds = dict.fromkeys(Family, 0.0)
     count = len(plan.names)
+    family, shared = None, columns
     for row, feature in enumerate(plan.features):
         started = now()
-        values[row] = feature.compute(columns)
+        if feature.family is not family:  # what one family shares is let go before the next
+            family, shared = feature.family, columns.fresh()
+        values[row] = feature.compute(shared)
         seconds[feature.family] += now() - started
         yield (row + 1) / count, feature.family.value
     row = len(plan.features)
@@ -139,10 +143,12 @@ def _has_values(columns: Columns, name: str) -> bool:
     )
 
 
-def _memory_bytes(bars: int, count: int, features: list[Feature], source_bytes: int) -> int:
-    inputs = len({name for feature in features for name in feature.inputs})
-    arrays = count + inputs + SHARED_SHARE * len(features)
-    return source_bytes + int(arrays * bars * VALUE_BYTES)
+def _memory_bytes(bars: int, count: int, features: list[Feature], passes: list[Pass]) -> int:
+    """Of the result, of the columns read (here and by the family at work) and of what that family shares."""
+    inputs = {name for feature in features for name in feature.inputs} | {each.column for each in passes}
+    of_family = Counter(feature.family for feature in features)
+    arrays = count + 2 * len(inputs) + SHARED_SHARE * max(of_family.values(), default=0)
+    return arrays * bars * VALUE_BYTES
 
 
 def _check(limits: Limits, bars: int, count: int, memory_bytes: int) -> None:

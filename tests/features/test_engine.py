@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from datetime import timedelta
 
 import numpy as np
@@ -191,6 +193,27 @@ def test_the_memory_forecast_covers_the_result_and_grows_with_the_bars():
     small, large = planned(random_walk(1, 300), EVERYTHING), planned(random_walk(1, 600), EVERYTHING)
     assert large.memory_bytes == 2 * small.memory_bytes
     assert small.memory_bytes > 300 * len(small.names) * 8
+
+
+@pytest.mark.parametrize("family", [*CATALOGUE_FAMILIES, Family.TSFRESH, None])
+def test_the_work_takes_no_more_memory_than_was_forecast(family: Family | None):
+    config = FeatureConfig(
+        **{each.value: FamilyChoice(family in (each, None)) for each in CATALOGUE_FAMILIES},
+        tsfresh=TsfreshChoice(family in (Family.TSFRESH, None), (24, 100)),
+    )
+    generated(random_walk(1, 300), config)  # what is loaded once is not the work's
+    columns = Columns(random_walk(1, 20_000), HOUR)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        plan = engine.plan(config, columns, 0)
+        for _ in engine.compute(plan, columns, lambda: 0.0):
+            pass
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    blocks_bytes = 8 * 1024**2  # of the windows at work, whatever the number of bars
+    assert peak_bytes < plan.memory_bytes + blocks_bytes
 
 
 def test_time_is_told_by_family_and_fractions_never_fall():

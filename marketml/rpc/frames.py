@@ -73,7 +73,8 @@ def cut_parts(table: pa.Table, bytes_max: int = CHUNK_BYTES_MAX) -> Iterator[lis
     fixed_bytes += _COLUMN_OVERHEAD_BYTES * table.num_columns
     row_bytes = max(1.0, table.nbytes / max(1, table.num_rows))
     step = max(1, min(table.num_rows, int((bytes_max - fixed_bytes) / row_bytes)))
-    step -= step % 64 if step > 64 else 0  # whole bytes of bitmaps: slices then need no shifting
+    if 64 < step < table.num_rows:
+        step -= step % 64  # whole bytes of bitmaps: slices then need no shifting
     start = 0
     while start < table.num_rows or start == 0:
         batch = _batch(table.slice(start, step))

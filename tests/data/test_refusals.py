@@ -157,6 +157,12 @@ INVALID = [
     ("NormalizeSymbol", pb.NormalizeSymbolRequest(text="BTCUSDT", venue="!"), "venue", "venue"),
     *_keyed("DeleteSeries", "key", lambda key: pb.DeleteSeriesRequest(kind=1, key=key)),
     ("DeleteSeries", pb.DeleteSeriesRequest(key=KEY), "kind", "required"),
+    (
+        "DeleteSeries",
+        pb.DeleteSeriesRequest(kind=1, key=KEY, dry_run=True, request_id="a b"),
+        "request_id",
+        "request_id",
+    ),
     ("DeleteSeries", pb.DeleteSeriesRequest(kind=9, key=KEY), "kind", "unknown"),
     ("DeleteSeries", pb.DeleteSeriesRequest(kind=2, key=KEY), "key.timeframe", "empty"),
     (

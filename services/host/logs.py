@@ -37,10 +37,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """gRPC logs a traceback for every caller who left before the status reached them."""
+    is_trace = record.name.startswith("grpc.") and record.exc_info is not None
+    return not (is_trace and "SendStatusFromServerOperation" in str(record.exc_info[1]))  # type: ignore[index]
+
+
 def write_json_lines(room: str, level: str) -> None:
     """Send every log record of this process to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(room))
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

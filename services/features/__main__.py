@@ -16,11 +16,22 @@ from services.host import Metrics, Room, SettingsError, read_settings, serve
 
 
 def build(settings: FeaturesSettings) -> Room:
-    """The room, ready to be served."""
+    """The room, ready to be served.
+
+    Raises
+    ------
+    SettingsError
+        A TLS file cannot be read.
+    """
     tls = None
-    if settings.data_tls:
-        tls = Tls(settings.data_tls_authority, settings.data_tls_certificate, settings.data_tls_key)
-    data = DataRoom(settings.data_target, tls)
+    if settings.neighbour_tls:
+        tls = Tls(
+            settings.neighbour_tls_authority, settings.neighbour_tls_certificate, settings.neighbour_tls_key
+        )
+    try:
+        data = DataRoom(settings.data_target, tls)
+    except OSError as error:
+        raise SettingsError(f"A file of neighbour_tls cannot be read: {error.strerror}.") from None
     application = FeaturesApplication(data, MemoryBudget(settings.work_memory_bytes), time.monotonic)
     service = features_pb2.DESCRIPTOR.services_by_name["FeatureService"]
     return Room("features", ((service, FeaturesServicer(application)),), metrics=Metrics())
@@ -30,10 +41,11 @@ def main() -> int:
     """Serve until SIGTERM; the exit status."""
     try:
         settings = read_settings(FeaturesSettings, "features")
+        room = build(settings)
     except SettingsError as error:
         print(f"The features room cannot start: {error}", file=sys.stderr)
         return 1
-    return serve(build(settings), settings)
+    return serve(room, settings)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from marketml.clients.data import DataClient
 from marketml.rpc.channels import Tls
-from marketml.rpc.refusals import InvalidArgument, Unavailable, Violation
+from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
 from services.features.source import Bars, SeriesKey, SeriesSource, SnapshotSource, Source
 
 # The data room's request nests what ours holds in `series`.
@@ -67,6 +67,8 @@ def _told_as_ours() -> Iterator[None]:
         raise Unavailable(
             "The data room does not answer: send the same request again.", refusal.retry_after_seconds
         ) from refusal
+    except Internal as refusal:  # a bug over there, which a caller here can do no more about
+        raise Unavailable(f"The data room failed: {refusal.message}") from refusal
 
 
 def _renamed(violation: Violation) -> Violation:

@@ -24,6 +24,7 @@ from marketml.rpc.refusals import (
     Cancelled,
     DataLoss,
     DeadlineExceeded,
+    NotFound,
     Reason,
     Refusal,
     ResourceExhausted,
@@ -35,6 +36,7 @@ from services.features.settings import FeaturesSettings
 from services.host import SettingsError, read_settings
 from tests.features.conftest import SYMBOL, TIMEFRAME, VENUE, Rooms, ingest
 from tests.features.frames import random_walk
+from tests.support.certificates import Authority
 from tests.support.programs import ROOT
 from tests.support.servers import RoomProcess, Served, serve_in_process
 from tests.support.waiting import eventually
@@ -202,6 +204,25 @@ def test_without_the_data_room_features_are_unavailable_until_it_is_back(tmp_pat
             eventually(answers, 60, "an answer once the data room is back")
 
 
+def test_the_data_room_is_reached_over_tls_with_the_authority_it_is_known_by(tmp_path: Path):
+    authority, stranger = Authority(tmp_path, "authority"), Authority(tmp_path, "stranger")
+    pair = authority.sign("server")
+    request = pb.GenerateFeaturesRequest(snapshot_id="0" * 64)
+    with RoomProcess("data", tmp_path, tls_certificate=pair.certificate, tls_key=pair.key) as data:
+        known = {"neighbour_tls": True, "neighbour_tls_authority": authority.certificate}
+        with features_beside(data.target, **known) as (_, stub), pytest.raises(NotFound):
+            next(stub.GenerateFeatures(request))
+        known["neighbour_tls_authority"] = stranger.certificate
+        with features_beside(data.target, **known) as (_, stub), pytest.raises(Unavailable):
+            next(stub.GenerateFeatures(request))
+
+
+def test_a_tls_file_that_is_not_there_is_a_setting_that_cannot_be_used(tmp_path: Path):
+    settings = FeaturesSettings(neighbour_tls=True, neighbour_tls_authority=tmp_path / "absent.pem")
+    with pytest.raises(SettingsError, match="neighbour_tls cannot be read"):
+        build(settings)
+
+
 def test_a_snapshot_that_is_damaged_is_data_loss(tmp_path: Path):
     with RoomProcess("data", tmp_path) as data, DataClient(data.target) as client:
         ingest(client, random_walk(1, 60))
@@ -262,13 +283,13 @@ def test_a_process_with_a_setting_it_does_not_know_ends_and_names_it(tmp_path: P
     ("name", "value", "said"),
     [
         ("WORK_MEMORY_BYTES", "-1", "WORK_MEMORY_BYTES"),
-        ("DATA_TLS", "perhaps", "DATA_TLS"),
+        ("NEIGHBOUR_TLS", "perhaps", "NEIGHBOUR_TLS"),
         ("ADDRESS", "nowhere", "ADDRESS"),
         ("DATA_TARGET", "", "DATA_TARGET"),
         ("DATA_TARGET", "localhost", "DATA_TARGET"),
         ("DATA_TARGET", "localhost:99999", "DATA_TARGET"),
-        ("DATA_TLS_KEY", "key.pem", "DATA_TLS_CERTIFICATE"),
-        ("DATA_TLS_AUTHORITY", "authority.pem", "DATA_TLS"),
+        ("NEIGHBOUR_TLS_KEY", "key.pem", "NEIGHBOUR_TLS_CERTIFICATE"),
+        ("NEIGHBOUR_TLS_AUTHORITY", "authority.pem", "NEIGHBOUR_TLS"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, said: str):

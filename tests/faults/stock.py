@@ -34,7 +34,7 @@ def stock(rooms: Rooms) -> Known:
         bundle = Stumps(1).bundle
         registry.upload_model("btc", bundle)
         registry.load_model("btc")
-        config = registry.get_config().config
+        current = registry.get_config()
     with TrainingClient(rooms.training.target) as training:
         training_config = _small(training.get_default_training_config(), snapshot_id)
         job = training.start_training("btc", training_config)
@@ -76,6 +76,7 @@ def stock(rooms: Rooms) -> Known:
             "after_sequence": [0],
             "paths": [each.name for each in registry_pb.PlatformConfig.DESCRIPTOR.fields],
             "arrow_ipc": [b"".join(cut(to_table(frame_of(random_rows()))))],
+            "etag": ["", current.etag],
             "sha256": [file.sha256 for file in bundle.files],
         },
         examples={
@@ -84,7 +85,7 @@ def stock(rooms: Rooms) -> Known:
             "marketml.market.v1.SeriesRange": [market.SeriesRange(series=KEY, range=span)],
             "marketml.features.v1.FeatureConfig": [feature_config],
             "marketml.training.v1.TrainingConfig": [training_config],
-            "marketml.registry.v1.PlatformConfig": [config],
+            "marketml.registry.v1.PlatformConfig": [current.config],
             "marketml.registry.v1.UploadHeader": [upload],
             "marketml.registry.v1.FilePiece": pieces,
             "marketml.data.v1.IngestHeader": [

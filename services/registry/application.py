@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from marketml.bundle import MANIFEST, TENSORS
@@ -13,8 +12,9 @@ from marketml.rpc.refusals import InvalidArgument, Refusal, Unavailable
 from services.registry import config
 from services.registry.blobs import Blobs
 from services.registry.config import ConfigVersion, Tree
+from services.registry.headers import Header, announced_entries
 from services.registry.inspection import LoadedBundle, inspect_bundle
-from services.registry.memory import Memory, Usage
+from services.registry.memory import Memory
 from services.registry.models import (
     Alias,
     Deleted,
@@ -25,25 +25,15 @@ from services.registry.models import (
     require_version,
     shown,
 )
+from services.registry.questions import Status
 from services.registry.serving import Serving
 from services.registry.store import ConfigStore, ModelStore
-from services.registry.uploads import Header, Upload, announced_entries
+from services.registry.uploads import Upload
 
 PIECE_BYTES = 1024 * 1024
 INSPECTIONS_MAX = 2  # at once: each may hold a bundle of half a gigabyte in memory
 
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Status:
-    """How the registry is."""
-
-    loaded: tuple[tuple[Model, tuple[str, ...], Usage], ...]
-    version_count: int
-    stored_bytes: int
-    free_bytes: int
-    start_time: datetime
 
 
 class RegistryApplication:

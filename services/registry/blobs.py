@@ -46,6 +46,7 @@ class Incoming:
         self._hash = hashlib.sha256()
         with _explained():
             self._file: BinaryIO | None = self._path.open("xb", buffering=0)
+        self._is_there = True
 
     def write(self, data: bytes) -> None:
         """Append."""
@@ -87,13 +88,16 @@ class Incoming:
         assert self._file is None
         with _explained():
             self._path.rename(folder / self.announced.sha256)
+        self._is_there = False
 
     def close(self) -> None:
         """Remove what is left of it. May be called twice."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._path.unlink(missing_ok=True)
+        if self._is_there:
+            self._path.unlink(missing_ok=True)
+            self._is_there = False
 
 
 class Blobs:

@@ -12,12 +12,12 @@ from inference import open_inference_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
 from services.registry.memory import LoadedModel
 from services.registry.models import VERSION_MAX, shown
-from services.registry.serving import InferAnswer
 from services.registry.tensors import (
     FEATURES,
     OUTPUTS,
     PREDICTED_CLASS,
     PROBABILITIES,
+    InferAnswer,
     InferQuery,
     Tensor,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -20,39 +19,12 @@ from services.registry.inspection import inspect_bundle
 from services.registry.memory import LoadedModel, Memory
 from services.registry.models import Model, require_name, require_version
 from services.registry.predictor import Rows
+from services.registry.questions import PredictAnswer, PredictQuery
 from services.registry.store import ModelStore
-from services.registry.tensors import InferQuery, read_rows, row_count_of
+from services.registry.tensors import InferAnswer, InferQuery, read_rows, row_count_of
 
 WARM_UP_CALLS = 5
 AT_ONCE_SECONDS = 0.0002  # of predictor, that a call may take on the server's loop
-
-
-@dataclass(frozen=True)
-class PredictQuery:
-    """A table of features to answer: by a version, or without one by an alias."""
-
-    model_name: str
-    version: int | None
-    alias: str
-    arrow_ipc: bytes
-
-
-@dataclass(frozen=True)
-class PredictAnswer:
-    """A table of probabilities, who gave them, and the newest `open_time` among the rows."""
-
-    model: Model
-    arrow_ipc: bytes
-    watermark: datetime | None
-
-
-@dataclass(frozen=True)
-class InferAnswer:
-    """Probabilities (rows, classes), and who gave them."""
-
-    model: Model
-    classes: tuple[str, ...]
-    probabilities: Rows
 
 
 class Serving:

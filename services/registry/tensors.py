@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketml.rpc.refusals import InvalidArgument, Reason
-from services.registry.models import shown
+from services.registry.models import Model, shown
 from services.registry.predictor import Rows
 
 FEATURES = "features"
@@ -44,6 +44,15 @@ class InferQuery:
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...]
     is_raw: bool
+
+
+@dataclass(frozen=True)
+class InferAnswer:
+    """Probabilities (rows, classes), and who gave them."""
+
+    model: Model
+    classes: tuple[str, ...]
+    probabilities: Rows
 
 
 def row_count_of(inputs: tuple[Tensor, ...]) -> int:

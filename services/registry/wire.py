@@ -13,11 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from marketml.registry.v1 import registry_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
-from services.registry.application import Status
+from services.registry.headers import AnnouncedFile, Header
 from services.registry.memory import Usage
 from services.registry.models import CHAMPION, VERSION_MAX, Alias, Model, shown
-from services.registry.serving import PredictAnswer, PredictQuery
-from services.registry.uploads import AnnouncedFile, Header
+from services.registry.questions import PredictAnswer, PredictQuery, Status
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000

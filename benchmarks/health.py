@@ -1,0 +1,153 @@
+"""How fast health is answered while the training room is at work.
+
+    python benchmarks/health.py [--seconds 10] [--watchers 100]
+
+The four rooms run as processes. A checker asks the training room for its health every few milliseconds, on
+the port of health, which probes use, and on the port of the service, by turns: idle, while a job trains on
+every core it may use, and while watchers, each with a connection of its own, follow it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pandas as pd
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from marketml.clients.data import DataClient
+from marketml.clients.training import JobHandle, TrainingClient
+from marketml.training.v1 import training_pb2 as pb
+from tests.support.servers import Rooms, four_rooms
+
+VENUE, SYMBOL, TIMEFRAME = "binance", "BTC/USDT:USDT", "1h"
+BARS = 20_000
+PAUSE_SECONDS = 0.005
+P99_SECONDS_MAX = 0.050
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each row")
+    parser.add_argument("--watchers", type=int, default=100)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, four_rooms(Path(folder)) as rooms:
+        _ingest(rooms)
+        print(f"{'health checks of the training room, ms':<58}{'p50':>8}{'p99':>8}{'max':>8}{'calls':>8}")
+        measure(rooms, "idle", given.seconds)
+        with TrainingClient(rooms.training.target) as client:
+            job = start_long_job(client)
+            measure(rooms, "a job trains", given.seconds)
+            with watching(rooms, job.job_id, given.watchers):
+                measure(rooms, f"a job trains, {given.watchers} watchers", given.seconds)
+                still = client.get_training(job.job_id).state
+            assert still == pb.JOB_STATE_RUNNING, "the job ended before it was measured"
+            job.stop()
+        measure(rooms, "idle again", given.seconds)
+
+
+def measure(rooms: Rooms, title: str, seconds: float) -> None:
+    """One row of the table for each of the two ports."""
+    targets = {"health port": rooms.training.health_target, "service port": rooms.training.target}
+    with ExitStack() as opened:
+        stubs = {
+            name: HealthStub(opened.enter_context(grpc.insecure_channel(target)))
+            for name, target in targets.items()
+        }
+        spent: dict[str, list[float]] = {name: [] for name in targets}
+        for stub in stubs.values():
+            stub.Check(HealthCheckRequest(), wait_for_ready=True)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for name, stub in stubs.items():
+                started = time.perf_counter()
+                answer = stub.Check(HealthCheckRequest())
+                spent[name].append(time.perf_counter() - started)
+                assert answer.status == HealthCheckResponse.SERVING
+                time.sleep(PAUSE_SECONDS)
+    for name, durations in spent.items():
+        durations.sort()
+        p99 = durations[math.ceil(len(durations) * 0.99) - 1]
+        numbers = (statistics.median(durations), p99, durations[-1])
+        row = "".join(f"{number * 1000:8.2f}" for number in numbers)
+        mark = "" if p99 < P99_SECONDS_MAX else f"   p99 is over {P99_SECONDS_MAX * 1000:g} ms"
+        print(f"{f'{title} ({name})':<58}{row}{len(durations):8,}{mark}", flush=True)
+
+
+def start_long_job(client: TrainingClient) -> JobHandle:
+    """A job that trains for minutes; returns once its models are being fitted."""
+    config = client.get_default_training_config()
+    config.dataset.series.series.venue = VENUE
+    config.dataset.series.series.symbol = SYMBOL
+    config.dataset.series.series.timeframe = TIMEFRAME
+    config.early_stopping.Clear()
+    config.early_stopping.enabled = False
+    config.model.lightgbm.rounds = 5_000
+    job = client.start_training("health", config)
+    for event in job.watch(timeout=300):
+        if event.HasField("stage_started") and event.stage_started.stage == pb.JOB_STAGE_CROSS_VALIDATION:
+            return job
+    raise AssertionError(f"The job ended before it trained: {job.job().failure}")
+
+
+@contextmanager
+def watching(rooms: Rooms, job_id: str, count: int) -> Iterator[None]:
+    """`count` callers that watch a job, each over a connection of its own, reading what comes."""
+    clients = [TrainingClient(rooms.training.target) for _ in range(count)]
+    connected = threading.Semaphore(0)
+
+    def watch(client: TrainingClient) -> None:
+        try:
+            for number, _ in enumerate(client.watch_training(job_id)):
+                if number == 0:
+                    connected.release()
+        except Exception:
+            return  # its connection was closed below
+
+    threads = [threading.Thread(target=watch, args=(client,), daemon=True) for client in clients]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert connected.acquire(timeout=60), "a watcher got no event"
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.close()
+        for thread in threads:
+            thread.join(30)
+
+
+def _ingest(rooms: Rooms) -> None:
+    random = np.random.default_rng(0)
+    close = 40_000 * np.exp(np.cumsum(random.normal(0, 0.005, BARS)))
+    opened = np.concatenate([[40_000.0], close[:-1]])
+    candles = pd.DataFrame(
+        {
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.001,
+            "low": np.minimum(opened, close) * 0.999,
+            "close": close,
+            "volume": random.uniform(1, 100, BARS),
+        },
+        index=pd.date_range("2022-01-01", periods=BARS, freq="h", tz="UTC", name="open_time"),
+    )
+    with DataClient(rooms.data.target) as data:
+        data.ingest_candles(candles, VENUE, SYMBOL, TIMEFRAME)
+
+
+if __name__ == "__main__":
+    main()

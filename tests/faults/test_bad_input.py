@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -27,6 +29,12 @@ CALL_SECONDS_MAX = 20.0
 WATCH_SECONDS_MAX = 0.2  # of a stream that does not end by itself
 ANSWERS_MAX = 50
 ENDLESS = {"WatchTraining", "WatchRegistry", "Watch"}
+SECRET = "c4n4ry-4711"
+METADATA = (("authorization", f"Bearer {SECRET}"), ("cookie", SECRET))
+# What the inside of a server looks like, and no answer of it may.
+LEAKS = re.compile(
+    r"Traceback|site-packages|sqlalchemy|sqlite|psycopg|SELECT |INSERT INTO|\.py\b|/tmp/|0x[0-9a-f]{8}"
+)
 BUGS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
 
 # (room, module, service)
@@ -75,25 +83,33 @@ def channels(rooms: Rooms) -> Iterator[dict[str, grpc.Channel]]:
         yield {room.name: opened.enter_context(grpc.insecure_channel(room.target)) for room in rooms.all()}
 
 
-def outcome(channel: grpc.Channel, method: Any, sent: list[bytes]) -> grpc.StatusCode:
-    """The status of one call with these messages, over raw bytes; a stream is read a while and left."""
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended, and what its caller was told."""
+
+    code: grpc.StatusCode
+    text: str = ""
+
+
+def outcome(channel: grpc.Channel, method: Any, sent: list[bytes]) -> Outcome:
+    """One call with these messages, over raw bytes; a stream is read a while and left."""
     path = f"/{method.containing_service.full_name}/{method.name}"
     seconds = WATCH_SECONDS_MAX if method.name in ENDLESS else CALL_SECONDS_MAX
     argument: Any = iter(sent) if method.client_streaming else sent[0]
     try:
         if not method.server_streaming:
             kind = channel.stream_unary if method.client_streaming else channel.unary_unary
-            kind(path)(argument, timeout=seconds)
-            return grpc.StatusCode.OK
+            kind(path)(argument, timeout=seconds, metadata=METADATA)
+            return Outcome(grpc.StatusCode.OK)
         stream_kind = channel.stream_stream if method.client_streaming else channel.unary_stream
-        answers: Any = stream_kind(path)(argument, timeout=seconds)
+        answers: Any = stream_kind(path)(argument, timeout=seconds, metadata=METADATA)
         for count, _ in enumerate(answers):
             if count >= ANSWERS_MAX:
                 answers.cancel()
                 break
     except grpc.RpcError as error:
-        return error.code()  # type: ignore[no-any-return, attr-defined]
-    return grpc.StatusCode.OK
+        return Outcome(error.code(), str(error.details()))  # type: ignore[attr-defined]
+    return Outcome(grpc.StatusCode.OK)
 
 
 def last_bug(room: RoomProcess) -> str:
@@ -113,8 +129,9 @@ def test_no_message_breaks_a_method(
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(sent=requests(method, known))
     def send(sent: list[bytes]) -> None:
-        code = outcome(channels[name], method, sent)
-        assert code not in BUGS, last_bug(getattr(rooms, name))
+        ended = outcome(channels[name], method, sent)
+        assert ended.code not in BUGS, last_bug(getattr(rooms, name))
+        assert not LEAKS.search(ended.text), ended.text
 
     send()
 
@@ -136,3 +153,4 @@ def test_every_room_still_serves_and_its_log_has_no_bug(rooms: Rooms) -> None:
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         assert "A bug ended a call." not in room.log(), last_bug(room)
         assert "Traceback" not in room.log(), last_bug(room)
+        assert SECRET not in room.log() + room.output()

@@ -26,6 +26,7 @@ class Number:
     default: float | None
     above_low: bool = False
     below_high: bool = False
+    is_whole: bool = False
     unit: str = ""
 
     rule = "range"
@@ -37,6 +38,8 @@ class Number:
             fits = fits and (value > self.low if self.above_low else value >= self.low)
         if self.high is not None:
             fits = fits and (value < self.high if self.below_high else value <= self.high)
+        if fits and self.is_whole and value != int(value):
+            return f"must be whole, is {value}{self.unit}."
         return None if fits else f"must be {self._bounds()}, is {value}{self.unit}."
 
     def _bounds(self) -> str:
@@ -121,8 +124,8 @@ class OneOf:
     default: str
 
 
-def _seconds(low: float, high: float, default: float | None, *, above_low: bool = True) -> Number:
-    return Number(low, high, default, above_low=above_low, unit=" s")
+def _seconds(high: float, default: float) -> Number:
+    return Number(0, high, default, above_low=True, unit=" s")
 
 
 def _above_zero(default: float | None = None) -> Number:
@@ -187,13 +190,13 @@ _TRAINING: dict[str, Rule] = {
     "split.test_fraction": Number(0, 0.5, 0.2, above_low=True),
     "split.folds": Number(2, 100, 5),
     "split.embargo_bars": Number(0, _INT32_MAX, 24),
-    "split.embargo_duration": _seconds(0, 3650 * _DAY, None, above_low=False),
+    "split.embargo_duration": Number(0, 36_500 * _DAY, None, is_whole=True, unit=" s"),
     **{f"model.{path}": rule for path, rule in _MODEL.items()},
     "early_stopping.enabled": Flag(True),
     "early_stopping.patience_rounds": Number(1, 10_000, 50),
     "early_stopping.fraction": Number(0, 0.5, 0.15, above_low=True),
     "class_weight": Choice(("CLASS_WEIGHT_NONE", "CLASS_WEIGHT_BALANCED"), "CLASS_WEIGHT_NONE"),
-    "budget.max_duration": _seconds(0, 7 * _DAY, 3600.0),
+    "budget.max_duration": _seconds(7 * _DAY, 3600.0),
     "budget.max_memory_bytes": Number(64 * 2**20, _INT64_MAX, None),
 }
 
@@ -213,8 +216,8 @@ _LABELS: dict[str, Rule] = {
 }
 
 RULES: Mapping[str, Rule] = {
-    "data_processing.funding_max_age": _seconds(0, 30 * _DAY, 12 * 3600.0),
-    "data_processing.open_interest_max_age": _seconds(0, 30 * _DAY, 2 * 3600.0),
+    "data_processing.funding_max_age": _seconds(30 * _DAY, 12 * 3600.0),
+    "data_processing.open_interest_max_age": _seconds(30 * _DAY, 2 * 3600.0),
     **{f"features.{path}": rule for path, rule in _FEATURES.items()},
     **{f"training.{path}": rule for path, rule in _TRAINING.items()},
     **{f"labels.{path}": rule for path, rule in _LABELS.items()},

@@ -1,8 +1,9 @@
 """The features room's numbers: `python benchmarks/features.py [--bars N]`.
 
-Seconds of CPU per family for the default config on hourly bars, and rolling tsfresh features against
-tsfresh's own `roll_time_series` and `extract_features` on a sample of the same windows, in the same run. The
-bars are the real ones where ../shared/data (or MARKETML_TEST_DATA) is at hand, else a random walk.
+Seconds of CPU per family for the default config on hourly bars; the statistical family against rolling
+windows of pandas; rolling tsfresh features against tsfresh's own `roll_time_series` and `extract_features` on
+a sample of the same windows. Everything in the same run. The bars are the real ones where ../shared/data (or
+MARKETML_TEST_DATA) is at hand, else a random walk.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def main() -> None:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pandas", "tsfresh"))
     print(f"{len(frame):,} hourly bars, medians of {given.repeats}, CPU seconds, one thread; {libraries}\n")
     families(frame, given.repeats)
+    against_pandas(frame, given.repeats)
     against_tsfresh(frame, given.repeats)
 
 
@@ -68,6 +70,54 @@ def families(frame: pd.DataFrame, repeats: int) -> None:
 def only(family: Family) -> FeatureConfig:
     families = {each.value: FamilyChoice(enabled=each is family) for each in CATALOGUE_FAMILIES}
     return FeatureConfig(**families, tsfresh=TsfreshChoice(enabled=family is Family.TSFRESH))
+
+
+def against_pandas(frame: pd.DataFrame, repeats: int) -> None:
+    """The statistical family against rolling windows of pandas."""
+    seconds = {}
+    for name, work in (
+        ("pandas", lambda: rolled_by_pandas(frame)),
+        ("this room", lambda: compute(frame, only(Family.STATISTICAL))),
+    ):
+        taken = []
+        for _ in range(repeats):
+            started = time.process_time()
+            work()
+            taken.append(time.process_time() - started)
+        seconds[name] = statistics.median(taken)
+    plan, result = compute(frame, only(Family.STATISTICAL))
+    peer = rolled_by_pandas(frame)
+    assert set(peer) == set(plan.names)
+    print(f"statistical family, {len(peer)} features, CPU")
+    for name, each in seconds.items():
+        print(f"{name:12} {each:12.3f} s")
+    differences = [
+        float(np.nanmedian(np.abs(values - peer[name]) / np.maximum(np.abs(peer[name]), 1e-12)))
+        for name, values in zip(plan.names, result.values, strict=True)
+    ]
+    ratio = seconds["pandas"] / seconds["this room"]
+    print(f"{'ratio':12} {ratio:12,.1f} ×    largest median relative difference {max(differences):.1e}\n")
+
+
+def rolled_by_pandas(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    found = {}
+    for window in (5, 10, 20, 50):
+        close, volume = frame["close"].rolling(window), frame["volume"].rolling(window)
+        low, high = close.quantile(0.25), close.quantile(0.75)
+        found |= {
+            f"close_mean_{window}": close.mean(),
+            f"close_std_{window}": close.std(),
+            f"close_skew_{window}": close.skew(),
+            f"close_kurt_{window}": close.kurt(),
+            f"close_q25_{window}": low,
+            f"close_q75_{window}": high,
+            f"close_median_{window}": close.median(),
+            f"close_range_{window}": close.max() - close.min(),
+            f"close_iqr_{window}": high - low,
+            f"volume_mean_{window}": volume.mean(),
+            f"volume_std_{window}": volume.std(),
+        }
+    return found
 
 
 def compute(frame: pd.DataFrame, config: FeatureConfig) -> tuple[engine.Plan, engine.Result]:

@@ -287,7 +287,7 @@ def test_a_process_with_a_setting_it_does_not_know_ends_and_names_it(tmp_path: P
         ("ADDRESS", "nowhere", "ADDRESS"),
         ("DATA_TARGET", "", "DATA_TARGET"),
         ("DATA_TARGET", "localhost", "DATA_TARGET"),
-        ("DATA_TARGET", "localhost:99999", "DATA_TARGET"),
+        ("DATA_TARGET", "somewhere:0", "DATA_TARGET"),
         ("NEIGHBOUR_TLS_KEY", "key.pem", "NEIGHBOUR_TLS_CERTIFICATE"),
         ("NEIGHBOUR_TLS_AUTHORITY", "authority.pem", "NEIGHBOUR_TLS"),
     ],

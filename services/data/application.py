@@ -16,9 +16,10 @@ from marketml.rpc.frames import cut_parts
 from marketml.rpc.refusals import InvalidArgument, Refusal
 from services.data.alignment import FrameSpec, frame_schema
 from services.data.reading import Reader, Selection
+from services.data.records import Coverage, Snapshot
 from services.data.series import Kind, Series
 from services.data.snapshot_files import SnapshotFiles
-from services.data.store import Coverage, SeriesStore, Snapshot, SnapshotStore
+from services.data.store import SeriesStore, SnapshotStore
 from services.data.symbols import Symbol, normalize_symbol
 from services.data.uploads import Budget, Header, Upload
 

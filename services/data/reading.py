@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,9 @@ import pyarrow as pa
 from marketml.rpc.frames import CHUNK_BYTES_MAX, END_OF_STREAM
 from services.data.alignment import FrameSpec, Known, aligned, newest_known
 from services.data.blocks import BLOCK_ROWS, Block, Head, batch_of, decode
+from services.data.records import SeriesState, no_series
 from services.data.revisions import Rows, Times, empty_rows, forming, joined, known_at
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
-from services.data.store import SeriesState, SeriesStore, no_series
 
 PAGE_BLOCKS = 16
 BEGINNING_US = -(2**62)
@@ -38,10 +38,23 @@ class Selection:
     as_of_us: int | None = None
 
 
+class Shelf(Protocol):
+    """Where the blocks of series lie."""
+
+    def find(self, series: Series) -> SeriesState | None:
+        """The stored series, None when there is none."""
+
+    def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
+        """The first `count` blocks that may have rows in [start, end), by time."""
+
+    def last_blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
+        """The last `count` of them, the last one first."""
+
+
 class Reader:
     """Reads what a store holds. `open_interest_lag_us` is how long after its observation it is known."""
 
-    def __init__(self, store: SeriesStore, clock: Callable[[], int], open_interest_lag_us: int = 0) -> None:
+    def __init__(self, store: Shelf, clock: Callable[[], int], open_interest_lag_us: int = 0) -> None:
         self._store = store
         self._clock = clock
         self._lag_us = open_interest_lag_us

@@ -18,6 +18,7 @@ from marketml.rpc.frames import pack_parts
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data.alignment import FUNDING_MAX_AGE_US, FrameSpec, open_interest_max_age_us
 from services.data.reading import BEGINNING_US, END_US, Selection
+from services.data.records import Coverage, Snapshot
 from services.data.series import (
     CANDLES,
     KINDS,
@@ -27,7 +28,6 @@ from services.data.series import (
     symbol_violations,
     venue_violations,
 )
-from services.data.store import Coverage, Snapshot
 from services.data.symbols import Symbol
 from services.data.uploads import Report
 

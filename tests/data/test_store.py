@@ -16,9 +16,10 @@ from services.data.__main__ import MIGRATIONS
 from services.data.alignment import FrameSpec
 from services.data.checks import Checked
 from services.data.reading import Reader, Selection
+from services.data.records import Snapshot
 from services.data.revisions import Counts, OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, MINUTE_US, OPEN_INTEREST, Series
-from services.data.store import SeriesStore, Snapshot, SnapshotStore
+from services.data.store import SeriesStore, SnapshotStore
 from services.data.wire import written_chunks
 from services.host.database import open_database
 from tests.support.waiting import eventually

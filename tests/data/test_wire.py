@@ -12,8 +12,8 @@ from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument
 from services.data import wire
 from services.data.alignment import FrameSpec
+from services.data.records import Coverage, Snapshot
 from services.data.series import CANDLES, FUNDING_RATES, KINDS, TIMEFRAMES_US, Series
-from services.data.store import Coverage, Snapshot
 from tests.data.market import KEY
 
 times_us = st.integers(-62_135_596_800 * 10**6, 253_402_300_799 * 10**6)

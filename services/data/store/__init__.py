@@ -11,7 +11,7 @@ Writers of a series take turns on its row (SQLite: on the file). Blocks never ch
 again, so that a block read once may be kept in memory under its id.
 """
 
-from services.data.store.series_store import Coverage, SeriesState, SeriesStore, no_series
-from services.data.store.snapshot_store import Snapshot, SnapshotStore
+from services.data.store.series_store import SeriesStore
+from services.data.store.snapshot_store import SnapshotStore
 
-__all__ = ["Coverage", "SeriesState", "SeriesStore", "Snapshot", "SnapshotStore", "no_series"]
+__all__ = ["SeriesStore", "SnapshotStore"]

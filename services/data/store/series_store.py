@@ -5,43 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from marketml.rpc.refusals import Aborted, AlreadyExists, FailedPrecondition, NotFound, Reason
+from marketml.rpc.refusals import Aborted, AlreadyExists, FailedPrecondition, Reason
 from services.data.blocks import Block, Head, decode, encode
 from services.data.checks import Checked
+from services.data.records import Coverage, SeriesState, no_series
 from services.data.revisions import ConflictError, Counts, OnConflict, Rows, Stored, empty_rows, merge
 from services.data.series import CANDLES, KINDS, Kind, Series
 from services.data.store.cache import BlockCache
 from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SNAPSHOTS, insert_on
 from services.host.database import Database
 from services.host.mutations import check_request_id, once
-
-
-@dataclass(frozen=True)
-class SeriesState:
-    """A stored series: its id, and the capture time of its newest revision."""
-
-    id: int
-    newest_capture_us: int
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What is stored of a series. Times are None when there is no row."""
-
-    series: Series
-    row_count: int
-    first_time_us: int | None
-    last_time_us: int | None
-    revised_count: int
-    newest_capture_us: int
-    source: str
 
 
 class SeriesStore:
@@ -245,11 +224,6 @@ class SeriesStore:
                 return int(json.loads(effect(connection)))
         with self._database.write() as connection:
             return int(json.loads(once(connection, request_id, "DeleteSeries", body, effect)))
-
-
-def no_series(series: Series) -> NotFound:
-    """The refusal of a series that is not stored."""
-    return NotFound("series", series.name)
 
 
 def _where(series: Series) -> list[Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, text, tuple_
 
 from marketml.rpc.refusals import NotFound
 from services.data.alignment import FrameSpec
+from services.data.records import Snapshot
 from services.data.series import CANDLES, KINDS, Series
 from services.data.store.tables import FRAME, SNAPSHOTS, insert_on
 from services.host.database import Database
@@ -19,19 +19,6 @@ from services.host.mutations import once, sweep_mutations
 
 _PUBLISHING = 0x736E6170  # "snap": the advisory lock of PostgreSQL under which snapshot files come and go
 _OWN = ("snapshot_id", "row_count", "size_bytes", "first_time_us", "last_time_us", "create_time_us")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is known of a snapshot without its file."""
-
-    snapshot_id: str
-    frame: FrameSpec
-    row_count: int
-    size_bytes: int
-    first_time_us: int | None
-    last_time_us: int | None
-    create_time_us: int
 
 
 class _NotRemembered(Exception):

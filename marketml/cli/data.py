@@ -212,12 +212,16 @@ def _query(
             return client.query_open_interest(venue, symbol, **span)
 
 
-@data.group("snapshots", invoke_without_command=True)
-@click.pass_context
-def snapshots(click_context: click.Context) -> None:
-    """List, make, read and delete immutable aligned frames."""
-    if click_context.invoked_subcommand is None:
-        click_context.invoke(list_snapshots)
+class _ListsByDefault(click.Group):
+    """`marketml data snapshots` is `marketml data snapshots list`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["list"])
+
+
+@data.group("snapshots", cls=_ListsByDefault)
+def snapshots() -> None:
+    """List, make, read and delete immutable aligned frames; alone it lists them."""
 
 
 @snapshots.command("list")

@@ -62,7 +62,7 @@ def import_market(
         )
     for kind, words in (("funding", "funding rates"), ("open-interest", "open interest")):
         if kind not in kinds:
-            output.say(f"  There are no {words} here: what needs them is left out, nothing is made up.")
+            output.say(f"  No {words} here: the features that need it are left out, nothing is made up.")
     rows = sum(len(one.frame) for _, one in candles)
     return Market(venue, symbol, timeframes.pop(), rows, kinds)
 

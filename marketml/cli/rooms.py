@@ -174,7 +174,8 @@ class Rooms:
     def _launch(self, name: str) -> None:
         logs = self._folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        (self._folder / name).mkdir(exist_ok=True)
+        if name != "features":  # it keeps nothing
+            (self._folder / name).mkdir(exist_ok=True)
         log = logs / f"{name}.log"
         command = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid())]
         with log.open("ab") as errors:
@@ -197,7 +198,7 @@ class Rooms:
         defaults = {"ADDRESS": self._addresses.get(name) or f"127.0.0.1:{self._ports[name]}"}
         if name in _KEEPS_FILES:
             defaults["FOLDER"] = str(folder)
-        if name != "features":  # it keeps nothing
+        if name != "features":
             defaults["DATABASE_URL"] = f"sqlite:///{folder}/{name}.sqlite"
         defaults |= {f"{other.upper()}_TARGET": self._addresses[other] for other in NEIGHBOURS[name]}
         # One spinning thread a core beside a busy neighbour made a fit forty times slower.

@@ -10,7 +10,7 @@ import pytest
 
 import marketml.demo
 from tests.imports.found_data import FOLDER
-from tests.journey.platform import Platform
+from tests.journey.running import Platform
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def market() -> Market:
     return Market(demo.VENUE, demo.SYMBOL, (demo.FILE,), "2019-05-01T00:00Z", "2019-09-01T00:00Z", False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """`marketml up`, running."""
     with Platform(tmp_path_factory.mktemp("platform")) as running:

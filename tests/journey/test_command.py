@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from marketml.clients.features import FeaturesClient
+from marketml.rpc.refusals import Unavailable
 from tests.cli.command_line import start
 from tests.imports.market_files import candles
-from tests.journey.platform import MARK, Platform, marked, new_mark
+from tests.journey.running import MARK, Platform, marked, new_mark
 from tests.support.waiting import eventually
 
 CONFIG = """
@@ -146,7 +147,10 @@ def test_a_room_that_dies_is_started_again_on_its_port(platform):
 
     def answers() -> bool:
         with FeaturesClient(target) as client:
-            return len(client.list_features()) > 0
+            try:
+                return len(client.list_features()) > 0
+            except Unavailable:
+                return False
 
     assert eventually(answers, 60, "its answer on the same port")
     assert room.pid not in [one.pid for one in marked(platform.mark)]

@@ -25,9 +25,9 @@ from tests.support.programs import need_program
 MODEL = "journey-1h"
 SERVICES = {
     # room: (service, a call, its request, something of its answer)
-    "data": ("marketml.data.v1.DataService", "ListSeries", {}, '"rowCount"'),
-    "features": ("marketml.features.v1.FeatureService", "ListFeatures", {"page_size": 2}, '"lookbackBars"'),
-    "training": ("marketml.training.v1.TrainingService", "ListTrainings", {"page_size": 1}, '"jobId"'),
+    "data": ("marketml.data.v1.DataService", "ListSeries", {}, '"row_count"'),
+    "features": ("marketml.features.v1.FeatureService", "ListFeatures", {"page_size": 2}, '"lookback_bars"'),
+    "training": ("marketml.training.v1.TrainingService", "ListTrainings", {"page_size": 1}, '"job_id"'),
     "registry": (
         "marketml.registry.v1.RegistryService",
         "GetCurrentModel",

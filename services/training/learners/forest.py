@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import RandomForestClassifier
 
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities, require_fittable
@@ -42,6 +41,9 @@ def fit(parameters: ForestParameters, request: FitRequest) -> Fitted:
     InvalidArgument, FailedPrecondition
         See `require_fittable`; also a validation slice, which nothing would use.
     """
+    # Here, not above: the server knows the parameters and fits nothing.
+    from sklearn.ensemble import RandomForestClassifier
+
     require_fittable(request, narrow=True)
     if request.validation is not None:
         raise InvalidArgument.of(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +21,9 @@ from services.training.learners.fitting import (
     require_fittable,
 )
 from services.training.learners.parameters import range_violations, ranged
+
+if TYPE_CHECKING:
+    import lightgbm
 
 KIND = "lightgbm"
 
@@ -56,6 +58,8 @@ def fit(parameters: LightgbmParameters, request: FitRequest) -> Fitted:
     InvalidArgument, FailedPrecondition
         See `require_fittable`.
     """
+    import lightgbm  # here, not above: the server knows the parameters and fits nothing
+
     require_fittable(request)
     settings = _settings(parameters, request)
     train = _dataset(request.train, settings, None)
@@ -134,6 +138,8 @@ def _settings(parameters: LightgbmParameters, request: FitRequest) -> dict[str, 
 
 
 def _dataset(table: Table, settings: dict[str, Any], reference: lightgbm.Dataset | None) -> lightgbm.Dataset:
+    import lightgbm
+
     return lightgbm.Dataset(
         table.features, table.classes, weight=table.weights, reference=reference, params=settings
     ).construct()

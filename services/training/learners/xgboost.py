@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xgboost
 
 from marketml.rpc.refusals import Violation
 from services.training.learners.fitting import (
@@ -21,6 +20,9 @@ from services.training.learners.fitting import (
     require_fittable,
 )
 from services.training.learners.parameters import range_violations, ranged
+
+if TYPE_CHECKING:
+    import xgboost
 
 KIND = "xgboost"
 
@@ -54,6 +56,8 @@ def fit(parameters: XgboostParameters, request: FitRequest) -> Fitted:
     InvalidArgument, FailedPrecondition
         See `require_fittable`.
     """
+    import xgboost  # here, not above: the server knows the parameters and fits nothing
+
     require_fittable(request, narrow=True)
     train = _matrix(request.train, parameters, request.threads, None)
     known = [train]
@@ -132,6 +136,8 @@ def _settings(parameters: XgboostParameters, request: FitRequest) -> dict[str, A
 def _matrix(
     table: Table, parameters: XgboostParameters, threads: int, reference: xgboost.QuantileDMatrix | None
 ) -> xgboost.QuantileDMatrix:
+    import xgboost
+
     return xgboost.QuantileDMatrix(
         table.features,
         table.classes,

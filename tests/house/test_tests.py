@@ -9,7 +9,8 @@ from tests.house.tree import ROOT, Found, calls, imports, listed, sources, tree,
 
 # Settings are read, never bound, there.
 READS_ADDRESSES = {ROOT / "tests" / "host" / "test_settings.py"}
-WAITS = {ROOT / "tests" / "support" / "waiting.py"}
+# The one place that polls, and a process that plays a busy worker.
+WAITS = {ROOT / "tests" / "support" / "waiting.py", ROOT / "tests" / "training" / "scripted_worker.py"}
 
 
 def test_no_test_mocks() -> None:

@@ -64,7 +64,7 @@ def imports(path: Path) -> Iterator[Found]:
 
 
 def dotted(node: ast.expr) -> str:
-    """`np.lib.format` as text; only the end of the chain (`.shift`) when it starts with something computed."""
+    """`np.lib.format` as text; the end of the chain alone (`.shift`) when its start is computed."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

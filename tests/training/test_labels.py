@@ -211,6 +211,26 @@ def test_the_compiled_triple_barrier_equals_the_words_of_its_rule(rule, seed, mi
     assert found.returns == pytest.approx([outcome for _, _, _, outcome in expected], rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("permille", [1, 3, 7, 10, 15, 20])
+@pytest.mark.parametrize("digits", [2, 5])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_price_on_the_bound_is_within_the_range_and_touches_the_barrier_at_any_price(
+    permille, digits, side
+):
+    entries = np.arange(1, 400) * 1_000
+    fraction = permille / 1_000
+    for ticks_beyond in (0, 1, -1):
+        ticks = np.empty(2 * entries.size, np.int64)
+        ticks[0::2] = entries
+        ticks[1::2] = entries * (1_000 + side * permille) // 1_000 + side * ticks_beyond
+        frame = bars(ticks / 10.0**digits)
+        moved = "up" if side > 0 else "down"
+        fixed = label(frame, HOUR, FixedHorizon(1, Fixed(fraction)))
+        assert set(names(fixed)[0::2]) == {moved if ticks_beyond > 0 else "range"}
+        touched = label(frame, HOUR, TripleBarrier(FractionBarriers(fraction, fraction), 1))
+        assert set(names(touched)[0::2]) == {moved if ticks_beyond >= 0 else "range"}
+
+
 ticks = st.lists(st.integers(9_800, 10_200), min_size=4, max_size=30)
 
 

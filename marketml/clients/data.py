@@ -22,15 +22,14 @@ from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from marketml.clients.data_messages import enum_number, frame_spec, ingest_header, query_message
 from marketml.data.v1 import data_pb2 as pb
 from marketml.data.v1.data_pb2_grpc import DataServiceStub
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls, open_channel
 from marketml.rpc.frames import cut, read_chunks, stream_bytes, to_frame, to_table
-from marketml.rpc.refusals import InvalidArgument, Unavailable
+from marketml.rpc.refusals import Unavailable
 
 INGEST_ATTEMPTS = 4
 
@@ -84,7 +83,7 @@ class DataClient:
         capture_time
             When the rows became known; None is now.
         """
-        header = _header(venue, symbol, timeframe, source, on_conflict, on_invalid, capture_time)
+        header = ingest_header(venue, symbol, timeframe, source, on_conflict, on_invalid, capture_time)
         return self._ingest(self._stub.IngestCandles, pb.IngestCandlesRequest, header, frame, "open_time")
 
     def ingest_funding_rates(
@@ -99,7 +98,7 @@ class DataClient:
         capture_time: datetime | None = None,
     ) -> pb.IngestReport:
         """Store funding rates: index `time`, columns `funding_rate` and perhaps `mark_price`."""
-        header = _header(venue, symbol, "", source, on_conflict, on_invalid, capture_time)
+        header = ingest_header(venue, symbol, "", source, on_conflict, on_invalid, capture_time)
         return self._ingest(
             self._stub.IngestFundingRates, pb.IngestFundingRatesRequest, header, frame, "time"
         )
@@ -116,7 +115,7 @@ class DataClient:
         capture_time: datetime | None = None,
     ) -> pb.IngestReport:
         """Store open interest: index `time`, columns `open_interest` and perhaps `open_interest_value`."""
-        header = _header(venue, symbol, "", source, on_conflict, on_invalid, capture_time)
+        header = ingest_header(venue, symbol, "", source, on_conflict, on_invalid, capture_time)
         return self._ingest(
             self._stub.IngestOpenInterest, pb.IngestOpenInterestRequest, header, frame, "time"
         )
@@ -137,7 +136,7 @@ class DataClient:
         in ascending order, as they were known at `as_of`."""
         key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
         return self._read(
-            "QueryCandles", _query(pb.QueryCandlesRequest, key, start, end, limit, newest_first, as_of)
+            "QueryCandles", query_message(pb.QueryCandlesRequest, key, start, end, limit, newest_first, as_of)
         )
 
     def query_funding_rates(
@@ -153,7 +152,7 @@ class DataClient:
     ) -> pd.DataFrame:
         """Funding rates, as `query_candles`."""
         key = market_pb2.SeriesKey(venue=venue, symbol=symbol)
-        request = _query(pb.QueryFundingRatesRequest, key, start, end, limit, newest_first, as_of)
+        request = query_message(pb.QueryFundingRatesRequest, key, start, end, limit, newest_first, as_of)
         return self._read("QueryFundingRates", request)
 
     def query_open_interest(
@@ -169,7 +168,7 @@ class DataClient:
     ) -> pd.DataFrame:
         """Open interest, as `query_candles`."""
         key = market_pb2.SeriesKey(venue=venue, symbol=symbol)
-        request = _query(pb.QueryOpenInterestRequest, key, start, end, limit, newest_first, as_of)
+        request = query_message(pb.QueryOpenInterestRequest, key, start, end, limit, newest_first, as_of)
         return self._read("QueryOpenInterest", request)
 
     def query_frame(
@@ -192,7 +191,9 @@ class DataClient:
         `open_interest_time`, `open_interest_missing`. A value older than its maximum age is missing; None
         takes 12 hours for funding, and the larger of 2 hours and 2 bars for open interest.
         """
-        frame = _frame(venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age)
+        frame = frame_spec(
+            venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age
+        )
         request = pb.QueryFrameRequest(frame=frame, limit=limit, newest_first=newest_first)
         return self._read("QueryFrame", request)
 
@@ -210,7 +211,9 @@ class DataClient:
         request_id: str | None = None,
     ) -> pb.Snapshot:
         """Freeze the frame that `query_frame` gives. The same rows give the same snapshot."""
-        frame = _frame(venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age)
+        frame = frame_spec(
+            venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age
+        )
         request = pb.CreateSnapshotRequest(frame=frame, request_id=request_id or _new_request_id())
         response: pb.CreateSnapshotResponse = self._stub.CreateSnapshot(request)
         return response.snapshot
@@ -252,7 +255,7 @@ class DataClient:
     ) -> list[pb.Series]:
         """Series and their coverage, by venue, symbol, kind and timeframe. `kind` is `candles`,
         `funding_rates`, `open_interest`, or None for all."""
-        number = _enum(pb.SeriesKind, "SERIES_KIND", kind, "kind")
+        number = enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind")
         found: list[pb.Series] = []
         token = ""
         while True:
@@ -286,7 +289,7 @@ class DataClient:
         """Delete a series with all its revisions, or with `dry_run` count them. Refused while a snapshot was
         made from it, unless `force`."""
         request = pb.DeleteSeriesRequest(
-            kind=_enum(pb.SeriesKind, "SERIES_KIND", kind, "kind"),
+            kind=enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind"),
             key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
             dry_run=dry_run,
             force=force,
@@ -335,99 +338,6 @@ def _upload(message: Callable[..., Any], header: pb.IngestHeader, table: pa.Tabl
     yield message(header=header)
     for ipc in cut(table):
         yield message(arrow_ipc=ipc)
-
-
-def _header(
-    venue: str,
-    symbol: str,
-    timeframe: str,
-    source: str,
-    on_conflict: str | int | None,
-    on_invalid: str | int | None,
-    capture_time: datetime | None,
-) -> pb.IngestHeader:
-    return pb.IngestHeader(
-        venue=venue,
-        symbol=symbol,
-        timeframe=timeframe,
-        source=source,
-        on_conflict=_enum(pb.OnConflict, "ON_CONFLICT", on_conflict, "header.on_conflict"),
-        on_invalid=_enum(pb.OnInvalid, "ON_INVALID", on_invalid, "header.on_invalid"),
-        capture_time=_moment(capture_time, "header.capture_time"),
-    )
-
-
-def _query(
-    message: Callable[..., Any],
-    key: market_pb2.SeriesKey,
-    start: datetime | None,
-    end: datetime | None,
-    limit: int,
-    newest_first: bool,
-    as_of: datetime | None,
-) -> Any:
-    return message(
-        series=key,
-        range=_range(start, end, "range"),
-        limit=limit,
-        newest_first=newest_first,
-        as_of_time=_moment(as_of, "as_of_time"),
-    )
-
-
-def _frame(
-    venue: str,
-    symbol: str,
-    timeframe: str,
-    start: datetime | None,
-    end: datetime | None,
-    as_of: datetime | None,
-    funding_max_age: timedelta | None,
-    open_interest_max_age: timedelta | None,
-) -> pb.FrameSpec:
-    return pb.FrameSpec(
-        series=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
-        range=_range(start, end, "frame.range"),
-        funding_max_age=_age(funding_max_age),
-        open_interest_max_age=_age(open_interest_max_age),
-        as_of_time=_moment(as_of, "frame.as_of_time"),
-    )
-
-
-def _range(start: datetime | None, end: datetime | None, field: str) -> market_pb2.TimeRange:
-    return market_pb2.TimeRange(
-        start_time=_moment(start, f"{field}.start_time"), end_time=_moment(end, f"{field}.end_time")
-    )
-
-
-def _moment(moment: datetime | None, field: str) -> Timestamp | None:
-    if moment is None:
-        return None
-    stamp = pd.Timestamp(moment)
-    if pd.isna(stamp) or stamp.tz is None:
-        raise InvalidArgument.of(field, "aware", f"must be a moment with a time zone, not {moment!r}.")
-    # Not by its nanoseconds: those end in the year 2262.
-    seconds, microseconds = divmod(int(stamp.asm8.astype("datetime64[us]").astype("int64")), 1_000_000)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1000 + stamp.nanosecond)
-
-
-def _age(age: timedelta | None) -> Duration | None:
-    if age is None:
-        return None
-    duration = Duration()
-    duration.FromTimedelta(age)
-    return duration
-
-
-def _enum(kind: Any, prefix: str, choice: str | int | None, field: str) -> Any:
-    """The number of a choice given by its word, as `revise`, or by its number."""
-    if choice is None or isinstance(choice, int):
-        return choice
-    name = f"{prefix}_{choice.upper().replace('-', '_')}"
-    if name not in kind.keys():  # noqa: SIM118
-        words = ", ".join(key.removeprefix(f"{prefix}_").lower() for key in kind.keys()[1:])
-        raise InvalidArgument.of(field, "unknown", f"must be one of {words}, not {choice!r}.")
-    return kind.Value(name)
 
 
 def _new_request_id() -> str:

@@ -75,14 +75,29 @@ class DataApplication:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def begin_ingest(self, header: Header) -> Upload:
-        """An upload of rows; see `Upload`."""
-        return Upload(header, self._series, self._clock, self._limits.ingest_rows_max, self._budget)
+    def ingest_candles(self, header: Header) -> Upload:
+        """An upload of candles; see `Upload`."""
+        return self._upload(header)
 
-    def query(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
-        """The rows of a series as Arrow IPC streams in parts; see `Reader.streams`."""
-        self._refuse_future(selection.as_of_us, "as_of_time")
-        return self._reader.streams(series, selection)
+    def ingest_funding_rates(self, header: Header) -> Upload:
+        """An upload of funding rates."""
+        return self._upload(header)
+
+    def ingest_open_interest(self, header: Header) -> Upload:
+        """An upload of open interest."""
+        return self._upload(header)
+
+    def query_candles(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
+        """Candles as Arrow IPC streams in parts; see `Reader.streams`."""
+        return self._streams(series, selection)
+
+    def query_funding_rates(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
+        """Funding rates as Arrow IPC streams in parts."""
+        return self._streams(series, selection)
+
+    def query_open_interest(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
+        """Open interest as Arrow IPC streams in parts."""
+        return self._streams(series, selection)
 
     def query_frame(self, spec: FrameSpec, limit: int, *, newest_first: bool) -> Iterator[list[Any]]:
         """The aligned frame as Arrow IPC streams in parts."""
@@ -173,6 +188,13 @@ class DataApplication:
         until_us = self._clock() - int(self._limits.sweep_grace_seconds * 1e6)
         for snapshot_id in self._files.leftovers(until_us):
             self._snapshots.remove_unnamed(snapshot_id, self._files.remove)
+
+    def _upload(self, header: Header) -> Upload:
+        return Upload(header, self._series, self._clock, self._limits.ingest_rows_max, self._budget)
+
+    def _streams(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
+        self._refuse_future(selection.as_of_us, "as_of_time")
+        return self._reader.streams(series, selection)
 
     def _refuse_future(self, as_of_us: int | None, field: str) -> None:
         if as_of_us is not None and as_of_us > self._clock():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from marketml.data.v1 import data_pb2 as pb
 from services.data import wire, wire_rows
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
+from services.data.uploads import Header, Upload
 from services.host import Call
 
 
@@ -19,26 +20,32 @@ class DataServicer:
         self._application = application
 
     async def IngestCandles(self, requests: AsyncIterator[Any], call: Call) -> pb.IngestCandlesResponse:
-        return pb.IngestCandlesResponse(report=await self._ingest(CANDLES, requests, call))
+        begin = self._application.ingest_candles
+        return pb.IngestCandlesResponse(report=await _ingest(CANDLES, begin, requests, call))
 
     async def IngestFundingRates(
         self, requests: AsyncIterator[Any], call: Call
     ) -> pb.IngestFundingRatesResponse:
-        return pb.IngestFundingRatesResponse(report=await self._ingest(FUNDING_RATES, requests, call))
+        begin = self._application.ingest_funding_rates
+        return pb.IngestFundingRatesResponse(report=await _ingest(FUNDING_RATES, begin, requests, call))
 
     async def IngestOpenInterest(
         self, requests: AsyncIterator[Any], call: Call
     ) -> pb.IngestOpenInterestResponse:
-        return pb.IngestOpenInterestResponse(report=await self._ingest(OPEN_INTEREST, requests, call))
+        begin = self._application.ingest_open_interest
+        return pb.IngestOpenInterestResponse(report=await _ingest(OPEN_INTEREST, begin, requests, call))
 
     def QueryCandles(self, request: pb.QueryCandlesRequest, _call: Call) -> Iterator[bytes]:
-        return wire.written_chunks(self._application.query(*wire.read_query(CANDLES, request)))
+        query = wire.read_query(CANDLES, request)
+        return wire.written_chunks(self._application.query_candles(*query))
 
     def QueryFundingRates(self, request: pb.QueryFundingRatesRequest, _call: Call) -> Iterator[bytes]:
-        return wire.written_chunks(self._application.query(*wire.read_query(FUNDING_RATES, request)))
+        query = wire.read_query(FUNDING_RATES, request)
+        return wire.written_chunks(self._application.query_funding_rates(*query))
 
     def QueryOpenInterest(self, request: pb.QueryOpenInterestRequest, _call: Call) -> Iterator[bytes]:
-        return wire.written_chunks(self._application.query(*wire.read_query(OPEN_INTEREST, request)))
+        query = wire.read_query(OPEN_INTEREST, request)
+        return wire.written_chunks(self._application.query_open_interest(*query))
 
     def QueryFrame(self, request: pb.QueryFrameRequest, _call: Call) -> Iterator[bytes]:
         spec, limit = wire.read_frame(request.frame), wire.read_limit(request)
@@ -105,17 +112,20 @@ class DataServicer:
         )
         return pb.DeleteSeriesResponse(deleted_count=deleted_count)
 
-    async def _ingest(self, kind: Kind, requests: AsyncIterator[Any], call: Call) -> pb.IngestReport:
-        first = await anext(requests, None)
-        if first is None:
-            raise wire_rows.no_header()
-        upload = self._application.begin_ingest(wire_rows.read_header(kind, first))
-        try:
-            async for request in requests:
-                upload.add(await call.run(wire_rows.read_piece, kind, request))
-            return wire.written_report(await call.run(upload.finish, call.check))
-        finally:
-            upload.close()
+
+async def _ingest(
+    kind: Kind, begin: Callable[[Header], Upload], requests: AsyncIterator[Any], call: Call
+) -> pb.IngestReport:
+    first = await anext(requests, None)
+    if first is None:
+        raise wire_rows.no_header()
+    upload = begin(wire_rows.read_header(kind, first))
+    try:
+        async for request in requests:
+            upload.add(await call.run(wire_rows.read_piece, kind, request))
+        return wire.written_report(await call.run(upload.finish, call.check))
+    finally:
+        upload.close()
 
 
 def _body(request: Any) -> bytes:

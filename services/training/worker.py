@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from services.training.worker_lines import Assignment
 
 TICK_SECONDS = 0.1  # at most one progress event so often
+FORECAST_FROM_FRACTION = 0.03
 _PR_SET_PDEATHSIG = 1
 
 
@@ -50,7 +51,7 @@ class Outbox:
         self._lines = lines
         self._writing = threading.Lock()
         self._merging = threading.Lock()
-        self._begun = time.monotonic()
+        self._begun: float | None = None
         self._fraction = 0.0
         self._newest: Tree | None = None
 
@@ -58,6 +59,10 @@ class Outbox:
         """Write an event at once."""
         from services.training.jobs import NO_CHANGES
 
+        with self._merging:
+            self._begun = self._begun or time.monotonic()
+            if self._newest is not None and "stage_started" in detail:
+                self._newest = {"fraction": self._fraction}  # fold and round were the last stage's
         self._write([detail], changes or NO_CHANGES)
 
     def progress(self, fraction: float, **more: int | float | None) -> None:
@@ -112,7 +117,7 @@ class Outbox:
                 os._exit(1)  # nobody listens: this attempt is over
 
     def _remaining_seconds(self, fraction: float) -> float | None:
-        if fraction < 0.03:
+        if fraction < FORECAST_FROM_FRACTION or self._begun is None:
             return None
         return round((time.monotonic() - self._begun) * (1.0 - fraction) / fraction, 3)
 
@@ -185,4 +190,6 @@ def _take_stdout() -> BinaryIO:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # an orderly end would wait for the thread that reads stdin

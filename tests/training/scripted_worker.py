@@ -127,4 +127,4 @@ SCRIPTS: dict[str, Callable[[Assignment, Outbox, Orders], Ending]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,9 +116,7 @@ def test_a_discarded_job_is_gone_within_five_seconds_for_good(store: Store, scri
         if script == "deaf":
             eventually(lambda: jobs.metrics(job_id, "deaf"))
         stop(jobs, job_id, StopMode.DISCARD)
-        told = time.monotonic()
         eventually(lambda: not process.is_running(), GONE_SECONDS, "the worker's end")
-        assert time.monotonic() - told <= GONE_SECONDS
         job = jobs.until(job_id, *FINAL_STATES)
         assert (job.state, job.result) == (JobState.STOPPED, None)
         assert_sound(store, job_id)

@@ -1,0 +1,336 @@
+"""The config: defaults, the merge with the platform's, and every rule with its full path."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketml.training.v1 import training_pb2 as pb
+from services.training import labels
+from services.training.config import default_config, fill_config, warnings
+from services.training.job_plan import read_plan
+from services.training.jobs import Tree
+from services.training.learners.forest import ForestParameters
+from services.training.learners.lightgbm import LightgbmParameters
+from services.training.learners.xgboost import XgboostParameters
+from services.training.plan import ClassWeight, violations
+from services.training.wire_trees import read_tree, write_tree
+
+SNAPSHOT = "5" * 64
+
+
+def config(*, dataset: bool = True) -> pb.TrainingConfig:
+    message = pb.TrainingConfig()
+    if dataset:
+        message.dataset.snapshot_id = SNAPSHOT
+    return message
+
+
+def broken(message: pb.TrainingConfig, platform: Tree | None = None) -> dict[str, str]:
+    """The rule that each field breaks, by its path."""
+    tree, found = read_tree(message, "config")
+    _, more = fill_config(tree, platform or {})
+    return {each.field: each.rule for each in (*more, *found)}
+
+
+def filled(message: pb.TrainingConfig, platform: Tree | None = None) -> Tree:
+    tree, found = read_tree(message, "config")
+    result, more = fill_config(tree, platform or {})
+    assert not [*found, *more]
+    return result
+
+
+def test_the_built_in_defaults_are_those_of_the_contract() -> None:
+    written = write_tree(default_config({}), pb.TrainingConfig())
+    assert written.label.triple_barrier.volatility.profit_multiple == 4
+    assert written.label.triple_barrier.horizon_bars == 24
+    assert (written.split.folds, written.split.embargo_bars, written.split.test_fraction) == (5, 24, 0.2)
+    assert (written.model.lightgbm.rounds, written.model.lightgbm.max_bin) == (500, 255)
+    assert (written.early_stopping.enabled, written.early_stopping.patience_rounds) == (True, 50)
+    assert written.class_weight == pb.CLASS_WEIGHT_NONE
+    assert (written.evaluation.interval_level, written.evaluation.interval_draws) == (0.95, 1000)
+    assert written.budget.max_duration.seconds == 3600
+    assert not written.budget.HasField("max_memory_bytes")
+    assert written.HasField("seed")
+    assert not written.HasField("dataset")
+
+
+def test_a_filled_config_is_accepted_and_stays_as_it_is() -> None:
+    for kind in ("lightgbm", "xgboost", "random_forest"):
+        for is_binary in (False, True):
+            message = config()
+            getattr(message.model, kind).SetInParent()
+            message.label.fixed_horizon.SetInParent()
+            message.label.binary = is_binary
+            once = filled(message)
+            assert filled(write_tree(once, pb.TrainingConfig())) == once
+            assert read_plan(once).is_binary == is_binary
+
+
+def test_what_is_given_wins_then_the_platform_then_the_built_in_default() -> None:
+    platform = {
+        "model": {"lightgbm": {"rounds": 77, "num_leaves": 5}},
+        "split": {"folds": 9, "embargo_duration": 3600.0},
+        "label": {"fixed_horizon": {"horizon_bars": 3, "fraction": 0.01}, "binary": False},
+        "class_weight": "CLASS_WEIGHT_BALANCED",
+        "early_stopping": {"enabled": True, "patience_rounds": 5},
+        "dataset": {"funding_max_age": 60.0},
+    }
+    message = config(dataset=False)
+    message.dataset.series.series.venue = "binance"
+    message.dataset.series.series.symbol = "BTC/USDT"
+    message.dataset.series.series.timeframe = "1h"
+    message.model.lightgbm.num_leaves = 6
+    message.split.embargo_bars = 0
+    found = filled(message, platform)
+    assert found["model"]["lightgbm"]["rounds"] == 77
+    assert found["model"]["lightgbm"]["num_leaves"] == 6
+    assert found["model"]["lightgbm"]["learning_rate"] == 0.05
+    assert found["split"] == {"test_fraction": 0.2, "folds": 9, "embargo_bars": 0}
+    assert found["label"]["fixed_horizon"] == {"horizon_bars": 3, "fraction": 0.01}
+    assert found["class_weight"] == "CLASS_WEIGHT_BALANCED"
+    assert found["early_stopping"] == {"enabled": True, "patience_rounds": 5, "fraction": 0.15}
+    assert found["dataset"]["funding_max_age"] == 60.0
+    assert found["dataset"]["open_interest_max_age"] == 7200.0
+
+
+def test_the_platforms_values_of_another_branch_count_for_nothing() -> None:
+    platform = {"model": {"lightgbm": {"rounds": 77}}, "label": {"fixed_horizon": {"horizon_bars": 3}}}
+    message = config()
+    message.model.xgboost.SetInParent()
+    message.label.triple_barrier.SetInParent()
+    found = filled(message, platform)
+    assert found["model"] == {"xgboost": {**found["model"]["xgboost"], "rounds": 500}}
+    assert found["label"]["triple_barrier"]["horizon_bars"] == 24
+
+
+def test_a_given_family_of_features_is_taken_whole() -> None:
+    platform = {
+        "features": {"technical": {"enabled": True, "features": ["rsi_14"]}, "series": {"enabled": False}}
+    }
+    message = config()
+    message.features.technical.enabled = True
+    found = filled(message, platform)["features"]
+    assert found["technical"] == {"enabled": True}  # not only the platform's one feature
+    assert found["series"] == {"enabled": False}
+
+
+def _set(path: str, value: Any) -> pb.TrainingConfig:
+    message = config()
+    target: Any = message
+    *parents, name = path.split(".")
+    for parent in parents:
+        target = getattr(target, parent)
+    if name.endswith("duration"):
+        getattr(target, name).FromNanoseconds(round(value * 1e9))
+    elif isinstance(value, pb.TrainingConfig):
+        getattr(target, name).SetInParent()
+    else:
+        setattr(target, name, value)
+    return message
+
+
+_RANGES: dict[str, tuple[Any, ...]] = {
+    "label.fixed_horizon.horizon_bars": (0, -1, 100_001),
+    "label.fixed_horizon.fraction": (0.0, -0.1, math.inf, math.nan),
+    "label.fixed_horizon.trailing_volatility.multiple": (0.0, -1.0),
+    "label.fixed_horizon.trailing_volatility.window_bars": (1, 100_001),
+    "label.triple_barrier.horizon_bars": (0, 100_001),
+    "label.triple_barrier.minimum_return": (-0.1, 1.0),
+    "label.triple_barrier.volatility.profit_multiple": (0.0, math.nan),
+    "label.triple_barrier.volatility.loss_multiple": (-4.0,),
+    "label.triple_barrier.volatility.window_bars": (1,),
+    "label.triple_barrier.fraction.profit_fraction": (0.0, -1.0),
+    "label.triple_barrier.fraction.loss_fraction": (0.0, 1.0, 2.0),
+    "split.test_fraction": (0.0, 0.51, -0.1),
+    "split.folds": (1, 101, -3),
+    "split.embargo_bars": (-1,),
+    "split.embargo_duration": (-1.0, 1.5),
+    "early_stopping.patience_rounds": (0, 10_001),
+    "early_stopping.fraction": (0.0, 0.6),
+    "evaluation.interval_level": (0.4, 1.0),
+    "evaluation.interval_draws": (99, 100_001),
+    "budget.max_duration": (0.0, -1.0, 8 * 86_400.0),
+    "budget.max_memory_bytes": (0, 64 * 2**20 - 1, -1),
+    "seed": (-1, -(2**63)),
+    "class_weight": (0, 7, -1),
+    "model.random_forest.max_features_rule": ("", "all"),
+    "model.random_forest.max_features_fraction": (0.0, 1.1),
+}
+for _kind, _parameters in (
+    ("lightgbm", LightgbmParameters),
+    ("xgboost", XgboostParameters),
+    ("random_forest", ForestParameters),
+):
+    for _name, _field in _parameters.__dataclass_fields__.items():
+        if _name != "max_features":
+            _low, _high = _field.metadata["low"], _field.metadata["high"]
+            _RANGES[f"model.{_kind}.{_name}"] = (_low - 1, _high + 1)
+
+
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path in _RANGES for value in _RANGES[path]])
+def test_a_value_out_of_range_is_refused_with_its_full_path(path: str, value: Any) -> None:
+    assert f"config.{path}" in broken(_set(path, value))
+
+
+def test_every_broken_rule_is_named_at_once() -> None:
+    message = config(dataset=False)
+    message.label.triple_barrier.horizon_bars = 0
+    message.model.xgboost.gamma = -1
+    message.model.xgboost.max_depth = 99
+    message.class_weight = 9  # type: ignore[assignment]
+    message.split.folds = 1
+    message.seed = -5
+    assert broken(message) == {
+        "config.dataset": "required",
+        "config.label.triple_barrier.horizon_bars": "range",
+        "config.model.xgboost.gamma": "range",
+        "config.model.xgboost.max_depth": "range",
+        "config.class_weight": "unknown",
+        "config.split.folds": "range",
+        "config.seed": "range",
+    }
+
+
+def test_barriers_in_fractions_have_no_default() -> None:
+    message = config()
+    message.label.triple_barrier.fraction.SetInParent()
+    at = "config.label.triple_barrier.fraction"
+    assert broken(message) == {f"{at}.profit_fraction": "required", f"{at}.loss_fraction": "required"}
+
+
+@pytest.mark.parametrize("field", ["enabled", "patience_rounds", "fraction"])
+def test_a_random_forest_refuses_early_stopping_and_does_not_inherit_it(field: str) -> None:
+    platform = {"early_stopping": {"enabled": True, "patience_rounds": 5}}
+    message = config()
+    message.model.random_forest.SetInParent()
+    assert filled(message, platform)["early_stopping"] == {"enabled": False}
+    setattr(message.early_stopping, field, 1 if field != "fraction" else 0.2)
+    assert broken(message, platform) == {f"config.early_stopping.{field}": "unused"}
+
+
+def test_details_of_early_stopping_are_refused_when_it_is_off() -> None:
+    message = config()
+    message.early_stopping.enabled = False
+    message.early_stopping.patience_rounds = 5
+    assert broken(message) == {"config.early_stopping.patience_rounds": "unused"}
+
+
+def test_a_binary_label_refuses_a_threshold_and_does_not_inherit_one() -> None:
+    platform = {"label": {"fixed_horizon": {"horizon_bars": 3, "fraction": 0.01}}}
+    message = config()
+    message.label.binary = True
+    message.label.fixed_horizon.SetInParent()
+    assert read_plan(filled(message, platform)).label == labels.FixedHorizon(3, None)
+    message.label.fixed_horizon.fraction = 0.01
+    assert broken(message) == {"config.label.fixed_horizon.fraction": "unused"}
+    message.label.fixed_horizon.trailing_volatility.multiple = 1
+    assert broken(message) == {"config.label.fixed_horizon.trailing_volatility": "unused"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("venue", "", "required"),
+        ("venue", "Bin ance", "venue"),
+        ("venue", "../../etc", "venue"),
+        ("symbol", "", "required"),
+        ("symbol", "BTC\x00USDT", "symbol"),
+        ("symbol", "B" * 65, "symbol"),
+        ("timeframe", "", "required"),
+        ("timeframe", "7m", "unknown"),
+    ],
+)
+def test_a_series_that_cannot_be_is_refused(field: str, value: str, rule: str) -> None:
+    message = config(dataset=False)
+    key = message.dataset.series.series
+    key.venue, key.symbol, key.timeframe = "binance", "BTC/USDT", "1h"
+    setattr(key, field, value)
+    assert broken(message) == {f"config.dataset.series.series.{field}": rule}
+
+
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    message = config(dataset=False)
+    key = message.dataset.series.series
+    key.venue, key.symbol, key.timeframe = "binance", "BTC/USDT", "1h"
+    message.dataset.series.range.start_time.seconds = 1_700_000_000
+    message.dataset.series.range.end_time.seconds = 1_700_000_000
+    assert broken(message) == {"config.dataset.series.range.end_time": "order"}
+    message.dataset.series.range.end_time.seconds = 2**60
+    assert broken(message) == {"config.dataset.series.range.end_time": "time"}
+
+
+def test_a_snapshot_is_named_by_its_digest_and_takes_no_ages() -> None:
+    message = config()
+    message.dataset.funding_max_age.seconds = 60
+    assert broken(message) == {"config.dataset.funding_max_age": "unused"}
+    for name in ("", "x", "5" * 63, "G" * 64, "../" * 20):
+        message = config()
+        message.dataset.snapshot_id = name
+        assert set(broken(message)) == {"config.dataset.snapshot_id"}
+
+
+def test_an_impossible_duration_is_refused() -> None:
+    message = config()
+    message.budget.max_duration.seconds = 5
+    message.budget.max_duration.nanos = -1
+    assert broken(message) == {"config.budget.max_duration": "duration"}
+
+
+def test_the_plan_is_what_the_config_says() -> None:
+    message = config()
+    message.label.triple_barrier.fraction.profit_fraction = 0.02
+    message.label.triple_barrier.fraction.loss_fraction = 0.01
+    message.label.triple_barrier.horizon_bars = 12
+    message.label.triple_barrier.minimum_return = 0.001
+    message.model.random_forest.trees = 33
+    message.model.random_forest.max_features_fraction = 0.5
+    message.class_weight = pb.CLASS_WEIGHT_BALANCED
+    message.split.embargo_duration.seconds = 7200
+    message.evaluation.interval_level = 0.9
+    message.budget.max_duration.FromMilliseconds(1500)
+    message.budget.max_memory_bytes = 2**30
+    message.seed = 2**63 - 1
+    plan = read_plan(filled(message), threads=3)
+    barriers = labels.FractionBarriers(0.02, 0.01)
+    assert plan.label == labels.TripleBarrier(barriers, 12, 0.001)
+    assert plan.training.model == ForestParameters(trees=33, max_features=0.5)
+    assert plan.training.class_weight is ClassWeight.BALANCED
+    assert (plan.training.split.embargo.seconds, plan.training.split.embargo.bars) == (7200, 0)
+    assert plan.training.early_stopping is None
+    assert (plan.training.interval_level, plan.training.threads) == (0.9, 3)
+    assert (plan.max_duration_seconds, plan.max_memory_bytes, plan.seed) == (1.5, 2**30, 2**63 - 1)
+    assert not violations(plan.training)
+
+
+def test_what_is_unusual_is_told() -> None:
+    message = config()
+    assert not warnings(filled(message))
+    message.split.embargo_bars = 0
+    message.early_stopping.enabled = False
+    message.model.lightgbm.rounds = 2
+    assert len(warnings(filled(message))) == 3
+    message.split.embargo_bars = 3
+    assert any("horizon of 24 bars" in each for each in warnings(filled(message)))
+
+
+@given(st.binary(max_size=200))
+def test_whatever_a_caller_sends_is_refused_or_makes_a_plan(data: bytes) -> None:
+    message = pb.TrainingConfig()
+    try:
+        message.ParseFromString(data)
+    except Exception:  # not a message: the boundary's business
+        return
+    if not message.HasField("dataset"):
+        message.dataset.snapshot_id = SNAPSHOT
+    tree, found = read_tree(message, "config")
+    result, more = fill_config(tree, {})
+    if not [*found, *more]:
+        plan = read_plan(result)
+        assert not violations(plan.training)
+        assert not labels.violations(plan.label, binary=plan.is_binary)
+        assert filled(write_tree(result, pb.TrainingConfig())) == result

@@ -135,7 +135,14 @@ def _from_arrow(content: bytes, kind: str) -> RawTable:
     names = tuple("" if _is_pandas_index(name) else name for name in table.column_names)
     if len(set(names)) < len(names):
         raise ImportRefused(f"Column names repeat: {', '.join(table.column_names)}.")
-    return RawTable(names, tuple(table.columns), has_names=True)
+    return RawTable(names, tuple(_decoded(column) for column in table.columns), has_names=True)
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Plain values instead of a dictionary's numbers, and plain text instead of views."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
 def _is_pandas_index(name: str) -> bool:

@@ -18,6 +18,8 @@ TIMEFRAMES: Mapping[str, int] = {
     **{"1d": 86_400, "1w": 7 * 86_400},
 }
 _SECOND, _DAY, _WEEK = 1_000_000, 86_400_000_000, 604_800_000_000
+_HOUR = 3600 * _SECOND
+_SETTLEMENTS = tuple(hours * _HOUR for hours in (2, 4, 6, 8, 12))
 _MONDAY = 4 * _DAY  # 1970-01-05
 _JITTER = _SECOND
 
@@ -244,15 +246,16 @@ def settled(micros: npt.NDArray[np.int64], is_stated: bool, notes: list[str]) ->
             f"put on it."
         )
         micros = micros - late
-    spacing = np.diff(np.sort(micros))
-    if len(spacing) and int(np.median(spacing)) == 8 * 3600 * _SECOND:
-        off = (micros % (8 * 3600 * _SECOND)) != 0
+    spacing = int(np.median(np.diff(np.sort(micros)))) if len(micros) > 1 else 0
+    if spacing in _SETTLEMENTS:
+        off = micros % spacing != 0
         if off.mean() > 0.5:
-            hours = sorted({int(hour) for hour in micros[off] // (3600 * _SECOND) % 24})
+            found = sorted({int(hour) for hour in micros[off] // _HOUR % 24})
+            right = ", ".join(str(hour) for hour in range(0, 24, spacing // _HOUR))
             why = "" if is_stated else " The file does not state its zone: give utc_offset if it is not UTC."
             notes.append(
-                f"Warning: settlements every 8 hours at {', '.join(map(str, hours[:6]))} h instead of 0, "
-                f"8, 16 h UTC.{why}"
+                f"Warning: settlements every {_span(spacing)} at {', '.join(map(str, found[:12]))} h "
+                f"instead of {right} h UTC.{why}"
             )
     return micros
 

@@ -153,6 +153,8 @@ def test_parquet_is_read_with_a_time_column_and_with_an_index(tmp_path):
     frame.rename_axis(None).to_parquet(tmp_path / "nameless.parquet")
     frame.reset_index().rename(columns={"open_time": "Time"}).to_parquet(tmp_path / "column.parquet")
     frame.tz_localize(None).reset_index(names="date").to_parquet(tmp_path / "naive.parquet")
+    words = frame.tz_localize(None).reset_index(names="time").assign(symbol="ABC").astype(str)
+    words.astype("category").to_parquet(tmp_path / "categories.parquet")
     frame.tz_convert("Asia/Tokyo").reset_index(names="date").to_feather(tmp_path / "tokyo.feather")
     for path in sorted(tmp_path.iterdir()):
         pd.testing.assert_frame_equal(read_market_file(path).frame, frame, check_freq=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from marketml.cli.command import CommandFailed, Context, command
-from marketml.cli.demo_data import Market, import_market
+from marketml.cli.demo_data import Market, read_market, store_market
 from marketml.cli.newest import in_columns, newest_features
 from marketml.cli.output import Output, cell, seconds_text
 from marketml.cli.predict import feature_config, show_prediction
@@ -65,10 +65,13 @@ def demo(
     output, began = context.output, time.monotonic()
 
     def say(event: str, room: str, text: str) -> None:
-        output.say(f"  {room} {'serves on' if event == 'ready' else event} {text}")
+        output.say(f"  {room:<8} {'serves on' if event == 'ready' else event} {text}")
 
     with ending_on_signals(), contextlib.ExitStack() as opened:
         step = _Steps(output)
+        step("Read market data")
+        read = read_market(output, data_folder)
+
         step("Start the four rooms")
         rooms = opened.enter_context(Rooms(folder, dict.fromkeys(PORTS, 0), say, _own_addresses()))
         endpoints = rooms.start()
@@ -77,8 +80,8 @@ def demo(
         training = opened.enter_context(TrainingClient(endpoints["training"]))
         registry = opened.enter_context(RegistryClient(endpoints["registry"]))
 
-        step("Import market data")
-        market = import_market(output, data, data_folder, venue, symbol)
+        step("Import the data")
+        market = store_market(output, data, read, venue, symbol)
 
         step("Freeze it in a snapshot")
         snapshot = _freeze(output, data, market, bars)

@@ -20,51 +20,68 @@ _ENDINGS = (".csv", ".csv.gz", ".json", ".json.gz", ".parquet", ".feather", ".zi
 
 @dataclass(frozen=True)
 class Market:
-    """What was imported: the candles to train on, and which other kinds stand beside them."""
+    """The series to train on."""
 
     venue: str
     symbol: str
     timeframe: str
-    rows: int
+
+
+@dataclass(frozen=True)
+class MarketFiles:
+    """Files of one market, read and not yet stored. `folder` is None for the set in the package."""
+
+    folder: Path | None
+    files: tuple[tuple[Path, ImportedFile], ...]
+    timeframe: str
     kinds: frozenset[str]
 
 
-def import_market(
-    output: Output, client: DataClient, folder: Path | None, venue: str | None, symbol: str | None
-) -> Market:
-    """Import all of it; importing it again changes nothing.
+def read_market(output: Output, folder: Path | None) -> MarketFiles:
+    """Read the package's file, or every market-data file of a folder.
 
     Raises
     ------
     CommandFailed
-        The folder holds no candles, or candles of several instruments or timeframes.
+        The folder holds no candles, or candles of several timeframes.
     """
     files = _read(output, [marketml.demo.FILE] if folder is None else _listed(folder))
-    candles = [(path, one) for path, one in files if one.kind == "candles"]
-    if not candles:
+    timeframes = {str(one.timeframe) for _, one in files if one.kind == "candles"}
+    if not timeframes:
         raise CommandFailed(f"{folder} holds no file of candles.")
-    timeframes = {str(one.timeframe) for _, one in candles}
     if len(timeframes) > 1:
         raise CommandFailed(f"{folder} holds candles of {', '.join(sorted(timeframes))}: keep one timeframe.")
     kinds = frozenset(one.kind for _, one in files)
-    if folder is None:
+    for kind, words in (("funding", "funding rates"), ("open-interest", "open interest")):
+        if kind not in kinds:
+            output.say(f"  No {words} here: the features that need it are left out, nothing is made up.")
+    return MarketFiles(folder, tuple(files), timeframes.pop(), kinds)
+
+
+def store_market(
+    output: Output, client: DataClient, read: MarketFiles, venue: str | None, symbol: str | None
+) -> Market:
+    """Give the files to the data room; doing it again changes nothing.
+
+    Raises
+    ------
+    CommandFailed
+        The files are of several instruments, or of none that is recognised.
+    """
+    if read.folder is None:
         venue, symbol = venue or marketml.demo.VENUE, symbol or marketml.demo.SYMBOL
     elif venue is None:
         venue = "files"
         output.say('  The files name no exchange: they go under "files" (--venue says it better).')
-    symbol = symbol or _symbol(output, client, venue, files, kinds)
-    for path, one in files:
+    symbol = symbol or _symbol(output, client, venue, read)
+    for path, one in read.files:
         report = send(client, one, venue, symbol, source=f"file {path.name}"[:200], skip_invalid=True)
         rejected = f", {report.rejected_count:,} left out as impossible" if report.rejected_count else ""
         output.say(
-            f"  stored {venue} {symbol} {one.kind}: {report.inserted:,} new, {report.revised:,} revised, "
+            f"  {venue} {symbol} {one.kind}: {report.inserted:,} new, {report.revised:,} revised, "
             f"{report.unchanged:,} as they were{rejected}"
         )
-    for kind, words in (("funding", "funding rates"), ("open-interest", "open interest")):
-        if kind not in kinds:
-            output.say(f"  No {words} here: the features that need it are left out, nothing is made up.")
-    rows = sum(len(one.frame) for _, one in candles)
-    return Market(venue, symbol, timeframes.pop(), rows, kinds)
+    return Market(venue, symbol, read.timeframe)
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -91,16 +108,10 @@ def _read(output: Output, paths: list[Path]) -> list[tuple[Path, ImportedFile]]:
     return files
 
 
-def _symbol(
-    output: Output,
-    client: DataClient,
-    venue: str,
-    files: list[tuple[Path, ImportedFile]],
-    kinds: frozenset[str],
-) -> str:
+def _symbol(output: Output, client: DataClient, venue: str, read: MarketFiles) -> str:
     """The one instrument of all files, from what they say or are called."""
     found: dict[str, str] = {}
-    for path, imported in files:
+    for path, imported in read.files:
         for text in filter(None, [imported.symbol, *_spellings(path)]):
             try:
                 found[client.normalize_symbol(text, venue).symbol] = path.name
@@ -111,7 +122,7 @@ def _symbol(
         listed = ", ".join(f"{symbol} ({name})" for symbol, name in found.items()) or "none"
         raise CommandFailed(f"The files must be of one instrument; found: {listed}. Give --symbol.")
     symbol = next(iter(found))
-    if ":" not in symbol and kinds - {"candles"}:
+    if ":" not in symbol and read.kinds - {"candles"}:
         symbol = f"{symbol}:{symbol.partition('/')[2]}"
         output.say(f"  Funding or open interest belong to a perpetual: taken as {symbol} (--symbol decides).")
     return symbol

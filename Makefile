@@ -17,6 +17,8 @@ PATHS = $(wildcard $(SOURCES))
 
 TESTS ?= tests
 PYTEST_FLAGS ?=
+# A file's tests stay together: what they share is started once.
+JOBS ?= auto
 DATA ?=
 AGAINST ?= $(shell git rev-parse --verify --quiet origin/main >/dev/null && echo origin/main || echo main)
 
@@ -42,8 +44,8 @@ tools:  ## Find or install what Python cannot bring: PostgreSQL, grpcurl, kustom
 	@tools/system.sh
 
 .PHONY: test
-test: .venv/.dev tools  ## Run the tests: make test [TESTS=tests/data] [PYTEST_FLAGS=-x]
-	$(PY) -m pytest $(PYTEST_FLAGS) $(TESTS)
+test: .venv/.dev tools  ## Run the tests: make test [TESTS=tests/data] [PYTEST_FLAGS=-x] [JOBS=1]
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_FLAGS) $(TESTS)
 
 .PHONY: bench
 bench: .venv/.dev  ## Measure the numbers of the README: make bench [BENCH=benchmarks/serving.py]

@@ -140,16 +140,17 @@ class Upload:
         AlreadyExists
             A row is stored with other values and the header refuses that. Nothing was stored.
         """
-        header = self._header
+        check()
+        header, pieces, self._pieces = self._header, self._pieces, []
         if not self._rows:
             return Report(0, Counts(), 0, (), None, None)
         now_us = self._clock()
         latest_us = now_us if header.captured_us is None else header.captured_us
-        times = np.concatenate([piece.times for piece in self._pieces])
+        times = np.concatenate([piece.times for piece in pieces])
         columns = tuple(
-            np.concatenate(parts) for parts in zip(*(piece.columns for piece in self._pieces), strict=True)
+            np.concatenate(parts) for parts in zip(*(piece.columns for piece in pieces), strict=True)
         )
-        self._pieces = []
+        del pieces
         rows = check_rows(header.series, times, columns, latest_us)
         if rows.bad_count and not header.skip_invalid:
             raise _refused(rows)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from marketml.bundle import MANIFEST, TENSORS
-from marketml.rpc.refusals import InvalidArgument, Refusal, Unavailable
+from marketml.rpc.refusals import DataLoss, InvalidArgument, NotFound, Refusal, Unavailable
 from services.registry import config
 from services.registry.blobs import Blobs
 from services.registry.config import ConfigVersion, Tree
@@ -31,6 +31,9 @@ from services.registry.store import ConfigStore, ModelStore
 from services.registry.uploads import Upload
 
 PIECE_BYTES = 1024 * 1024
+PAGE_BYTES_MAX = 3 * 1024 * 1024
+MODEL_BYTES = 1536  # of a version's message, beside its classes
+LISTED_MAX = 5_000  # loaded models in one status
 INSPECTIONS_MAX = 2  # at once: each may hold a bundle of half a gigabyte in memory
 
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
@@ -100,10 +103,19 @@ class RegistryApplication:
         return model, self._blobs.read(entry).decode()
 
     def list_models(self, model_name: str, size: int, before: int | None) -> tuple[list[Model], int | None]:
-        """A page of versions, newest first; see `ModelStore.page`."""
+        """A page of at most `size` versions, newest first, registered before the sequence number `before`, and
+        the one to go on with, None at the end. A page that would not fit a message is shorter."""
         if model_name:
             require_name("model_name", model_name)
-        return self._models.page(model_name, size, before)
+        found = self._models.page(model_name, size + 1, before)
+        room, count = PAGE_BYTES_MAX, 0
+        for _, model in found[:size]:
+            room -= MODEL_BYTES + sum(len(name.encode()) + 2 for name in model.class_names)
+            if count and room < 0:
+                break
+            count += 1
+        following = found[count - 1][0] if len(found) > count else None
+        return [model for _, model in found[:count]], following
 
     def download_model(
         self, model_name: str, version: int, file_names: Iterable[str]
@@ -196,27 +208,32 @@ class RegistryApplication:
     def get_status(self) -> Status:
         """What is loaded, what it has served, and the disk."""
         version_count, stored_bytes = self._models.totals()
-        loaded = tuple((found.model, aliases, found.usage()) for found, aliases in self._memory.loaded())
+        listed = self._memory.loaded()[:LISTED_MAX]
+        loaded = tuple((found.model, aliases, found.usage()) for found, aliases in listed)
         return Status(loaded, version_count, stored_bytes, self._blobs.free_bytes(), self._start_time)
 
     def refresh(self) -> list[str]:
         """See what other processes did: aliases that moved, versions that went, the config. What is aliased
         is loaded; returns a sentence for each model that does not load, once."""
         problems = []
-        for alias in self._models.all_aliases():
-            switch = (alias.model_name, alias.alias, alias.switch)
-            if alias.switch <= self._memory.switch_of(alias.model_name, alias.alias):
+        unloadable = set()
+        for switch in self._models.switches():
+            model_name, name, number = switch
+            if number <= self._memory.switch_of(model_name, name):
                 continue
+            alias = self._models.current(model_name, name)
             if switch in self._unloadable and not self._memory.has(alias.model):
-                continue  # until someone's call finds it healed
+                unloadable.add(switch)  # until someone's call finds it healed
+                continue
             try:
                 self._memory.point(alias, self._serving.load(alias.model))
-            except Refusal as refusal:
-                self._unloadable.add(switch)
+            except (DataLoss, NotFound) as refusal:
+                unloadable.add(switch)
                 problems.append(
-                    f"The alias {alias.alias!r} of {alias.model_name} points at version "
-                    f"{alias.model.version}, which does not load: {refusal.message}"
+                    f"The alias {name!r} of {model_name} points at version {alias.model.version}, "
+                    f"which does not load: {refusal.message}"
                 )
+        self._unloadable = unloadable
         keys = self._memory.keys()
         self._memory.forget(keys - self._models.existing(keys))
         self._serving.obey(self._configs.read())

@@ -38,10 +38,9 @@ def background(
         if count:
             _log.info("Removed %d files that belonged to no version.", count)
 
-    async def go_on() -> None:
+    async def go_on(stopping: asyncio.Event) -> None:
         swept = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(refresh_seconds)
+        while not await _comes_true(stopping, refresh_seconds):
             try:
                 await asyncio.to_thread(refresh)
                 if asyncio.get_running_loop().time() - swept >= sweep_seconds:
@@ -56,11 +55,21 @@ def background(
     async def lifespan() -> AsyncIterator[None]:
         await asyncio.to_thread(refresh)
         await asyncio.to_thread(sweep)
-        task = asyncio.create_task(go_on())
+        stopping = asyncio.Event()
+        task = asyncio.create_task(go_on(stopping))
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            stopping.set()
+            await task  # to its end: a thread that is cut off keeps its connection to the database
 
     return lifespan
+
+
+async def _comes_true(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

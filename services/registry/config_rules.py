@@ -137,7 +137,7 @@ _COLUMNS = (
     *("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume"),
     *("funding_rate", "open_interest"),
 )
-_FEATURE_NAMES = Several(Word(), 10_000)
+_FEATURE_NAMES = Several(Word(), 2_000)  # so that a config fits a message
 _SUBSAMPLE = Number(0.05, 1, 1.0)
 _COLSAMPLE = Number(0.01, 1, 1.0)
 _WINDOW_BARS = Number(2, 100_000, 72)

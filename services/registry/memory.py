@@ -17,6 +17,7 @@ from services.registry.models import Alias, Model
 from services.registry.predictor import Predictor, Rows
 
 DURATIONS_KEPT = 512
+SPARE_MAX = 1_000  # models that no alias points at
 
 Key = tuple[str, int]
 
@@ -155,7 +156,7 @@ class Memory:
         pinned = {found.key for _, found in self._pointing.values()}
         spare = [key for key in self._loaded if key not in pinned]
         used = sum(self._loaded[key].model.size_bytes for key in spare)
-        for key in spare:
-            if used <= self._spare_bytes:
+        for position, key in enumerate(spare):
+            if used <= self._spare_bytes and len(spare) - position <= SPARE_MAX:
                 return
             used -= self._loaded.pop(key).model.size_bytes

@@ -17,7 +17,7 @@ class RegistrySettings(ServerSettings):
     address: str = "127.0.0.1:50054"
     database_url: str = "sqlite:///.run/registry/registry.sqlite"
     folder: Path = Path(".run/registry")
-    loaded_bytes: int = 1024 * 1024 * 1024
+    loaded_bytes: int = 256 * 1024 * 1024
     leftover_grace_seconds: float = 3600.0
     sweep_interval_seconds: float = 600.0
     refresh_seconds: float = 1.0

@@ -31,12 +31,13 @@ FEATURES = ("close_return_1", "funding_rate_z", "rsi_14", "volume_ratio")
 
 @dataclass(frozen=True)
 class Stumps:
-    """A model of three classes: each tree looks at one feature once. Another seed is another model."""
+    """A model whose trees take turns in the classes and look at one feature once. A seed is a model."""
 
     seed: int = 0
     tree_count: int = 12
     feature_names: tuple[str, ...] = FEATURES
     snapshot_id: str = ""
+    classes: tuple[str, ...] = CLASSES
 
     @cached_property
     def trees(self) -> TreeArrays:
@@ -50,18 +51,18 @@ class Stumps:
             right=np.full(count, -2, np.int32),
             default_left=random.integers(0, 2, count).astype(np.uint8),
             leaves=random.normal(size=(2 * count, 1)),
-            base=np.zeros(len(CLASSES)),
+            base=np.zeros(len(self.classes)),
             missing=np.full(width, 2, np.uint8),
         )
 
     def raw(self, rows: np.ndarray) -> np.ndarray:
         """Scores (rows, classes), tree by tree."""
-        trees, scores = self.trees, np.zeros((len(rows), len(CLASSES)))
+        trees, scores = self.trees, np.zeros((len(rows), len(self.classes)))
         for tree in range(self.tree_count):
             values = rows[:, trees.feature[tree]]
             left = np.where(np.isnan(values), trees.default_left[tree] == 1, values <= trees.threshold[tree])
             leaves = np.where(left, trees.leaves[2 * tree, 0], trees.leaves[2 * tree + 1, 0])
-            scores[:, tree % len(CLASSES)] += leaves
+            scores[:, tree % len(self.classes)] += leaves
         return scores
 
     def probabilities(self, rows: np.ndarray) -> np.ndarray:
@@ -76,7 +77,7 @@ class Stumps:
         rows[0, 0] = np.nan
         graph = Graph(
             (
-                Trees("trees", Library.LIGHTGBM, len(self.feature_names), len(CLASSES)),
+                Trees("trees", Library.LIGHTGBM, len(self.feature_names), len(self.classes)),
                 Softmax("probabilities", "trees"),
             ),
             raw="trees",
@@ -84,7 +85,7 @@ class Stumps:
         )
         return pack_bundle(
             feature_names=self.feature_names,
-            classes=CLASSES,
+            classes=self.classes,
             graph=graph,
             arrays=tree_tensors("trees", self.trees),
             golden=GoldenRows(rows, self.raw(rows), self.probabilities(rows)),

@@ -240,6 +240,15 @@ def test_pages_follow_each_other_newest_first(registry):
     assert [model.version for model in registry.client.list_models(limit=2)] == [4, 3]
 
 
+def test_a_page_is_shorter_where_it_would_not_fit_a_message(registry):
+    names = tuple(f"{position}-{'é' * 180}" for position in range(99))
+    for seed in range(100):
+        registry.client.upload_model("btc", Stumps(seed, tree_count=99, classes=names).bundle)
+    page = registry.stub.ListModels(pb.ListModelsRequest(page_size=1000))
+    assert 1 < len(page.models) < 100
+    assert [model.version for model in registry.client.list_models()] == list(range(100, 0, -1))
+
+
 @pytest.mark.parametrize("version", ["x", "-1", "0", "1.0", "1" * 30, "²", "\0"])
 def test_a_bad_version_of_a_tensor_call_is_refused(filled, version):
     for method, request, field in [

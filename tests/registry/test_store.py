@@ -92,8 +92,7 @@ def test_a_job_registers_one_version_even_under_two_names_at_once(store):
     with ThreadPoolExecutor(8) as callers:
         found = [name for name in callers.map(attempt, range(16)) if name]
     assert len(found) == 1
-    page, _ = store.page("", 100, None)
-    assert [model.model_name for model in page] == found
+    assert [model.model_name for _, model in store.page("", 100, None)] == found
 
 
 def test_one_request_id_has_one_effect_at_once(store):
@@ -129,7 +128,8 @@ def test_a_switch_that_saw_another_alias_is_aborted(store):
         store.switch(one, "champion", first.etag, "", b"")
     with pytest.raises(Aborted):
         store.switch(one, "challenger", first.etag, "", b"")
-    assert store.all_aliases() == [second]
+    assert store.switches() == [("btc", "champion", 2)]
+    assert store.current("btc", "champion") == second
 
 
 def test_switches_at_once_are_counted_each(store):
@@ -154,14 +154,13 @@ def test_deleting_frees_what_no_other_version_needs(store):
     assert store.totals() == (1, two.size_bytes)
 
 
-def test_pages_end(store):
+def test_a_page_goes_on_where_the_last_one_ended(store):
     for number in range(5):
         register(store, new_model(number))
-    first, following = store.page("btc", 3, None)
-    second, end = store.page("btc", 3, following)
-    assert [model.version for model in first + second] == [5, 4, 3, 2, 1]
-    assert end is None
-    assert store.page("eth", 3, None) == ([], None)
+    first = store.page("btc", 3, None)
+    second = store.page("btc", 3, first[-1][0])
+    assert [model.version for _, model in first + second] == [5, 4, 3, 2, 1]
+    assert store.page("btc", 3, second[-1][0]) == store.page("eth", 3, None) == []
 
 
 def test_more_versions_than_one_statement_takes_are_read(store, database):
@@ -172,7 +171,7 @@ def test_more_versions_than_one_statement_takes_are_read(store, database):
         connection.execute(insert(models), [row | {"snapshot_id": ""} | version for version in versions])
         file = {"model_name": "btc", "name": "manifest.json", "size_bytes": 1, "sha256": "d" * 64}
         connection.execute(insert(model_files), [file | {"version": number} for number in range(2, 1001)])
-    page, _ = store.page("", 1000, None)
+    page = [model for _, model in store.page("", 1000, None)]
     assert [model.version for model in page] == list(range(1000, 0, -1))
     assert [len(model.files) for model in page] == [1] * 999 + [2]
     assert len(store.existing({("btc", number) for number in range(500, 1500)})) == 501

@@ -21,7 +21,6 @@ from services.host.mutations import check_request_id, once, sweep_mutations
 from services.registry.models import Alias, Deleted, Model, NewModel, Switched
 from services.registry.store.answers import pack_model, pack_switched, unpack_model, unpack_switched
 from services.registry.store.rows import (
-    aliases_of,
     needed_files,
     one_alias,
     one_model,
@@ -100,18 +99,18 @@ class ModelStore:
         with self._database.read() as connection:
             return one_model(connection, model_name, version)
 
-    def page(self, model_name: str, size: int, before: int | None) -> tuple[list[Model], int | None]:
-        """At most `size` versions, newest first, registered before the sequence number `before`; and the one
-        to go on with, None at the end."""
-        chosen = select(models).order_by(models.c.sequence.desc()).limit(size + 1)
+    def page(self, model_name: str, size: int, before: int | None) -> list[tuple[int, Model]]:
+        """At most `size` versions, newest first, registered before the sequence number `before`; each with
+        its own."""
+        chosen = select(models).order_by(models.c.sequence.desc()).limit(size)
         if model_name:
             chosen = chosen.where(models.c.model_name == model_name)
         if before is not None:
             chosen = chosen.where(models.c.sequence < before)
         with self._database.read() as connection:
             rows = connection.execute(chosen).all()
-            found = whole_models(connection, rows[:size])
-        return found, rows[size - 1].sequence if len(rows) > size else None
+            found = whole_models(connection, rows)
+        return [(row.sequence, model) for row, model in zip(rows, found, strict=True)]
 
     def delete(self, model_name: str, version: int, request_id: str, request_bytes: bytes) -> Deleted:
         """Forget a version. Its files are the caller's to remove afterwards.
@@ -176,21 +175,26 @@ class ModelStore:
         with self._database.read() as connection:
             return one_alias(connection, model_name, alias)
 
-    def all_aliases(self) -> list[Alias]:
-        """Every alias, in order of name."""
-        ordered = select(aliases).order_by(aliases.c.model_name, aliases.c.alias)
+    def switches(self) -> list[tuple[str, str, int]]:
+        """Model name, alias and newest switch of every alias, in order of name."""
+        switch = select(aliases.c.model_name, aliases.c.alias, aliases.c.switch)
         with self._database.read() as connection:
-            return aliases_of(connection, connection.execute(ordered).all())
+            rows = connection.execute(switch.order_by(aliases.c.model_name, aliases.c.alias)).all()
+        return [(row.model_name, row.alias, row.switch) for row in rows]
 
     def existing(self, wanted: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
         """Which of these versions there are."""
-        names = sorted({name for name, _ in wanted})
+        keys = sorted(wanted)
         found: set[tuple[str, int]] = set()
         with self._database.read() as connection:
-            for some in portions(names):
-                versions = select(models.c.model_name, models.c.version).where(models.c.model_name.in_(some))
-                found |= {(row.model_name, row.version) for row in connection.execute(versions)}
-        return found & set(wanted)
+            for some in portions(keys):
+                those = select(models.c.model_name, models.c.version).where(
+                    models.c.model_name.in_({name for name, _ in some}),
+                    models.c.version.in_({version for _, version in some}),
+                )
+                rows = connection.execute(those)
+                found |= {(row.model_name, row.version) for row in rows}
+        return found.intersection(keys)
 
     def needed(self, digests: list[str]) -> set[str]:
         """Which of these files some version needs."""

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select
 
@@ -14,6 +14,8 @@ from marketml.bundle import FileEntry
 from marketml.rpc.refusals import NotFound
 from services.registry.models import Alias, Model
 from services.registry.store.tables import aliases, model_files, models
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PORTION = 400  # values in one IN: both databases have a limit
@@ -65,25 +67,17 @@ def whole_models(connection: Connection, rows: Sequence[Row[Any]]) -> list[Model
 def one_alias(connection: Connection, model_name: str, alias: str) -> Alias:
     """An alias; NotFound when it points nowhere."""
     mine = (aliases.c.model_name == model_name) & (aliases.c.alias == alias)
-    rows = connection.execute(select(aliases).where(mine)).all()
-    if not rows:
+    row = connection.execute(select(aliases).where(mine)).one_or_none()
+    if row is None:
         raise NotFound("alias", f"{model_name}@{alias}")
-    return aliases_of(connection, rows)[0]
-
-
-def aliases_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Alias]:
-    """Rows of `aliases` with the models they point at."""
-    return [
-        Alias(
-            model_name=row.model_name,
-            alias=row.alias,
-            model=one_model(connection, row.model_name, row.version),
-            since_time=time_of(row.since_time_us),
-            etag=row.etag,
-            switch=row.switch,
-        )
-        for row in rows
-    ]
+    return Alias(
+        model_name=row.model_name,
+        alias=row.alias,
+        model=one_model(connection, row.model_name, row.version),
+        since_time=time_of(row.since_time_us),
+        etag=row.etag,
+        switch=row.switch,
+    )
 
 
 def needed_files(connection: Connection, digests: Sequence[str]) -> set[str]:
@@ -95,7 +89,7 @@ def needed_files(connection: Connection, digests: Sequence[str]) -> set[str]:
     return found
 
 
-def portions(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """The values in lists that one statement takes."""
     for start in range(0, len(values), _PORTION):
         yield values[start : start + _PORTION]

@@ -103,7 +103,7 @@ class RegistryApplication:
         return model, self._blobs.read(entry).decode()
 
     def list_models(self, model_name: str, size: int, before: int | None) -> tuple[list[Model], int | None]:
-        """A page of at most `size` versions, newest first, registered before the sequence number `before`, and
+        """A page of at most `size` versions, newest first, of a sequence number below `before`, and
         the one to go on with, None at the end. A page that would not fit a message is shorter."""
         if model_name:
             require_name("model_name", model_name)

@@ -24,7 +24,7 @@ from marketml.bundle.graph import Library, Trees
 from marketml.bundle.tensors import PATH, Arrays
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted
 
-MAX_TREES = 20_000
+MAX_TREES = 60_000  # 20,000 rounds of three classes
 MAX_DEPTH = 4_096  # nodes from the root to the deepest leaf
 MAX_MAGNITUDE = 1e30  # of a leaf: so many of them still add up to a finite float32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import lightgbm
 import numpy as np
@@ -15,6 +15,7 @@ import xgboost
 from marketml.bundle.files import LIGHTGBM_TEXT, MANIFEST, TENSORS, XGBOOST_UBJ
 from marketml.bundle.manifest import read_manifest
 from marketml.bundle.tensors import unpack_tensors
+from marketml.bundle.trees import MAX_TREES
 from services.registry.inspection import inspect_bundle
 from services.training import learners
 from services.training.export import export_bundle, tree_arrays
@@ -188,6 +189,13 @@ def test_missing_values_that_a_split_sends_away_from_all_others_are_exported():
         tree_arrays(trained(samples, parameters).fitted).threshold for parameters in (EVERY[0], EVERY[2])
     ]
     assert all(np.isposinf(each).any() for each in thresholds)
+
+
+@pytest.mark.parametrize("parameters", EVERY, ids=learners.kind_of)
+def test_no_model_that_may_be_trained_has_more_trees_than_a_bundle_may_hold(parameters):
+    rounds = next(field for field in fields(parameters) if field.name in ("rounds", "trees"))
+    trees_a_round = 1 if isinstance(parameters, ForestParameters) else len(THREE_WAY)
+    assert rounds.metadata["high"] * trees_a_round <= MAX_TREES
 
 
 def test_nodes_are_numbered_level_by_level_from_the_root_and_places_left_empty_are_skipped():

@@ -130,12 +130,15 @@ def test_an_early_stopping_slice_takes_only_training_rows_and_touches_none_it_le
         assert fit.size + validation.size + dropped.purged_count + dropped.embargoed_count == fold.train.size
 
 
-@settings(deadline=None, max_examples=150)
-@given(times=intervals(), seed=st.integers(0, 1_000))
-def test_the_proof_agrees_with_every_pair_of_intervals(times, seed):
+@settings(deadline=None, max_examples=400)
+@given(times=intervals(), seed=st.integers(0, 1_000), few=st.integers(1, 5))
+def test_the_proof_agrees_with_every_pair_of_intervals(times, seed, few):
     t0, t1 = times
     order = np.random.default_rng(seed).permutation(t0.size)
-    train, held_out = np.sort(order[: t0.size // 2]), np.sort(order[t0.size // 2 + 3 :])
+    train, held_out = (
+        np.sort(order[:few]),
+        np.sort(order[few : 2 * few]),
+    )  # few: any overlap may be the only one
     if touches(t0, t1, train, held_out):
         with pytest.raises(FailedPrecondition) as refused:
             verify_no_overlap(t0, t1, train, held_out)
@@ -143,6 +146,13 @@ def test_the_proof_agrees_with_every_pair_of_intervals(times, seed):
     else:
         gap = min(max(t0[b] - t1[a], t0[a] - t1[b]) for a in train for b in held_out)
         assert verify_no_overlap(t0, t1, train, held_out) == gap
+
+
+def test_the_proof_sees_a_long_held_out_label_behind_a_short_one_that_began_later():
+    t0, t1 = np.array([0, 10, 50], dtype=np.int64), np.array([100, 11, 51], dtype=np.int64)
+    with pytest.raises(FailedPrecondition, match="1 of 1 training rows overlap"):
+        verify_no_overlap(t0, t1, np.array([2]), np.array([0, 1]))
+    assert verify_no_overlap(t0, t1, np.array([2]), np.array([1])) == 39
 
 
 def test_the_purge_is_the_label_length_on_both_sides_and_the_embargo_follows():

@@ -37,6 +37,7 @@ def build(
         attempts_count=settings.attempts_count,
         lease_seconds=settings.lease_seconds,
         neighbours={**asdict(endpoints(settings)), "retry_seconds": settings.neighbour_retry_seconds},
+        retention_seconds=settings.request_retention_seconds,
     )
     supervisor = Supervisor(store, crew, feeds.publish)
     application = TrainingApplication(store, supervisor, feeds, rooms, settings.queued_jobs_count)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from marketml.clients.data import DataClient
 
 from marketml.bundle import Bundle
+from marketml.clients.data import DataClient
 from marketml.clients.features import FeaturesClient
 from marketml.clients.registry import RegistryClient
 from marketml.features.v1 import features_pb2
@@ -22,7 +22,12 @@ from services.training.jobs import Tree
 from services.training.rooms import Features, Registered, Snapshot
 from services.training.wire_trees import read_tree, write_tree
 
-_PATHS = {"features": "config.features", "data": "config.dataset.series"}
+# Where a field of a neighbour's request stands in ours, longest first; the registry's have no place there.
+_PATHS = {
+    "features": (("config.", "config.features."), ("", "config.features.")),
+    "data": (("frame.", "config.dataset.series."), ("", "config.dataset.series.series.")),
+    "registry": (("", ""),),
+}
 
 
 @dataclass(frozen=True)
@@ -177,10 +182,8 @@ def _asking(room: str) -> Iterator[None]:
 
 def _path(room: str, theirs: str) -> str:
     """A field of a neighbour's request as it is called in ours."""
-    if room not in _PATHS:
-        return theirs
-    head, _, rest = theirs.partition(".")
-    return f"{_PATHS[room]}.{rest if head in ('config', 'frame') else theirs}"
+    head, ours = next((head, ours) for head, ours in _PATHS[room] if theirs.startswith(head))
+    return ours + theirs.removeprefix(head)
 
 
 def _feature_config(config: Tree) -> features_pb2.FeatureConfig:

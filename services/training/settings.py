@@ -26,6 +26,7 @@ class TrainingSettings(ServerSettings):
     job_threads_count: int | None = None
     lease_seconds: float = 15.0  # on PostgreSQL, how long the jobs of a server that vanished wait for another
     heartbeat_seconds: float = 5.0  # of a watch in which nothing happens
+    request_retention_seconds: float = 7 * 86_400.0  # how long a repeated request finds its first answer
     neighbour_retry_seconds: float = 60.0  # how long a job waits for a room that does not answer
 
     data_target: str = "127.0.0.1:50051"

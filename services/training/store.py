@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, func, or_, select, update
 
 from marketml.rpc.refusals import Aborted, NotFound, Reason, ResourceExhausted
 from services.host.database import Database, compare_and_set, database_now
-from services.host.mutations import once
+from services.host.mutations import once, sweep_mutations
 from services.training.jobs import (
     FINAL_STATES,
     HELD_STATES,
@@ -264,6 +264,11 @@ class Store:
                 connection, mine.values(lease_until_us=until), what="job", reason=Reason.LOST_RACE
             )
             return _get(connection, job_id).stop_mode
+
+    def sweep(self, retention_seconds: float) -> int:
+        """Forget the answers of requests older than this; a request repeated after that is a new one."""
+        with self._database.write() as connection:
+            return sweep_mutations(connection, retention_seconds)
 
     def abandoned(self, *, all_held: bool) -> list[Job]:
         """Jobs that no worker has any more: their lease ran out, or (`all_held`, at the start of the only

@@ -16,13 +16,14 @@ from services.training.worker_lines import Assignment
 
 TICK_SECONDS = 0.25
 POLL_SECONDS = 2.0  # for jobs that another server of the same database queued or stopped
+SWEEP_SECONDS = 3600.0
 JOIN_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Crew:
-    """How workers are run: their command, how many at once, threads of each, tries a job has, the lease, and
-    what a worker is told of the neighbours."""
+    """How workers are run: their command, how many at once, threads of each, tries a job has, the lease, what
+    a worker is told of the neighbours, and how long an answered request is remembered."""
 
     command: tuple[str, ...]
     jobs_count: int
@@ -30,6 +31,7 @@ class Crew:
     attempts_count: int
     lease_seconds: float
     neighbours: Tree
+    retention_seconds: float = 7 * 86_400.0
 
 
 class Supervisor:
@@ -51,6 +53,7 @@ class Supervisor:
         self._is_closing = False
         self._next_poll = 0.0
         self._next_renewal = 0.0
+        self._next_sweep = 0.0
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +108,9 @@ class Supervisor:
             self._next_renewal = now + self._crew.lease_seconds / 3
             self._renew(attendants)
             self._give_back_abandoned(all_held=False)
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_SECONDS
+            self._store.sweep(self._crew.retention_seconds)
         if now >= self._next_poll:
             self._next_poll = now + POLL_SECONDS
             self._claim()

@@ -131,6 +131,14 @@ def test_one_request_from_many_callers_at_once_starts_one_job(store: Store) -> N
     assert len(store.page(None, "", None, 100)) == 1
 
 
+def test_an_answer_is_forgotten_after_its_retention(store: Store) -> None:
+    job = queue(store, "old")
+    assert store.sweep(3600) == 0
+    assert store.recall("old", b"body") == job
+    assert store.sweep(-1) == 1
+    assert store.recall("old", b"body") is None
+
+
 def test_a_full_queue_refuses_and_forgets(store: Store) -> None:
     queue(store, "first")
     with pytest.raises(ResourceExhausted) as refused:

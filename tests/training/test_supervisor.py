@@ -271,6 +271,20 @@ def test_a_stopped_worker_that_died_is_not_tried_again(store: Store) -> None:
         assert store.get(job_id).attempt == 1
 
 
+def test_jobs_leave_no_descriptor_thread_or_process_behind(store: Store) -> None:
+    with crewed(store) as jobs:
+        process = psutil.Process()
+        for script in ("succeeds", "dies", "fails"):  # so that everything lazy is there
+            jobs.until(jobs.queue(script), *FINAL_STATES)
+        eventually(lambda: not process.children())
+        descriptors, threads = process.num_fds(), process.num_threads()
+        for script in ("succeeds", "dies", "fails", "babbles", "exits"):
+            jobs.until(jobs.queue(script), *FINAL_STATES)
+        eventually(lambda: not process.children())
+        eventually(lambda: process.num_fds() <= descriptors, 10, "the descriptors' end")
+        eventually(lambda: process.num_threads() <= threads, 10, "the threads' end")
+
+
 def test_the_worker_does_not_see_the_settings_of_its_server(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,9 @@ def test_a_killed_server_leaves_no_orphan_and_its_job_runs_again_after_the_resta
         assert [event.sequence for event in events] == list(range(1, job.last_sequence + 1))
 
 
-@pytest.mark.parametrize("stage", [pb.JOB_STAGE_SNAPSHOT, pb.JOB_STAGE_CROSS_VALIDATION])
+@pytest.mark.parametrize(
+    "stage", [pb.JOB_STAGE_SNAPSHOT, pb.JOB_STAGE_FEATURES, pb.JOB_STAGE_CROSS_VALIDATION]
+)
 def test_a_discarded_job_leaves_no_process_and_no_model(
     shared_room: RoomProcess, training: TrainingClient, registry: RegistryClient, stage: pb.JobStage
 ) -> None:
@@ -171,6 +173,20 @@ def test_a_discarded_job_leaves_no_process_and_no_model(
     assert not registry.list_models("discarded")
 
 
+@pytest.mark.parametrize("stage", [pb.JOB_STAGE_FINAL_FIT, pb.JOB_STAGE_REGISTER])
+def test_a_job_discarded_near_its_end_has_a_model_if_it_was_done_and_none_if_it_was_not(
+    shared_room: RoomProcess, training: TrainingClient, registry: RegistryClient, stage: pb.JobStage
+) -> None:
+    name = f"late-{stage}"
+    handle = training.start_training(name, quick_config())
+    wait_for_stage(handle, stage)
+    handle.stop(pb.STOP_MODE_DISCARD)
+    eventually(lambda: not workers(shared_room), 5.0, "the worker's end")
+    state = list(handle.watch(timeout=WAIT_SECONDS))[-1].state_changed.state
+    assert state in (pb.JOB_STATE_STOPPED, pb.JOB_STATE_SUCCEEDED)
+    assert len(registry.list_models(name)) == (1 if state == pb.JOB_STATE_SUCCEEDED else 0)
+
+
 def test_a_job_told_to_keep_its_best_registers_what_it_has(
     training: TrainingClient, registry: RegistryClient
 ) -> None:
@@ -181,6 +197,25 @@ def test_a_job_told_to_keep_its_best_registers_what_it_has(
     assert job.result.stopped_early
     assert job.result.rounds < 20_000
     assert len(registry.list_models("kept")) == 1
+
+
+def test_a_job_waits_for_a_room_that_comes_back(
+    start_training_room: Callable[..., RoomProcess], neighbourhood: Neighbourhood
+) -> None:
+    folder = neighbourhood.registry.folder / "away"
+    folder.mkdir()
+    with RoomProcess("registry", folder) as registry:
+        target = registry.target
+        room = start_training_room(registry_target=target)
+        with TrainingClient(room.target) as training:
+            handle = training.start_training("patient", quick_config())
+            wait_for_stage(handle, pb.JOB_STAGE_SNAPSHOT)
+            registry.kill()
+            wait_for_stage(handle, pb.JOB_STAGE_REGISTER)
+            with RoomProcess("registry", folder, address=target):
+                job = handle.result(WAIT_SECONDS)
+            assert job.attempt == 1
+            assert job.result.model_version == 1
 
 
 def test_too_little_data_fails_with_need_and_have(training: TrainingClient) -> None:

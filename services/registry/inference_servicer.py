@@ -6,7 +6,7 @@ from inference import open_inference_pb2 as pb
 from marketml.rpc.refusals import DataLoss, NotFound
 from services.host import Call
 from services.registry import inference_wire as wire
-from services.registry.models import CHAMPION
+from services.registry.models import CHAMPION, require_name
 from services.registry.serving import Serving
 from services.registry.tensors import InferQuery, row_count_of
 
@@ -24,6 +24,7 @@ class InferenceServicer:
         return pb.ServerReadyResponse(ready=True)  # the port opens when the aliased models are loaded
 
     def ModelReady(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+        require_name("name", request.name)
         try:
             self._serving.find(request.name, wire.read_version("version", request.version), CHAMPION)
         except (NotFound, DataLoss):
@@ -36,6 +37,7 @@ class InferenceServicer:
         return wire.write_server()
 
     def ModelMetadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
+        require_name("name", request.name)
         version = wire.read_version("version", request.version)
         return wire.write_metadata(self._serving.find(request.name, version, CHAMPION))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 
 from marketml.bundle import MANIFEST, TENSORS
@@ -100,7 +101,8 @@ class RegistryApplication:
         """A version (0: the newest) and its manifest."""
         model = self._find(model_name, version)
         entry = next(file for file in model.files if file.name == MANIFEST)
-        return model, self._blobs.read(entry).decode()
+        with self._models.unless_deleted(model):
+            return model, self._blobs.read(entry).decode()
 
     def list_models(self, model_name: str, size: int, before: int | None) -> tuple[list[Model], int | None]:
         """A page of at most `size` versions, newest first, of a sequence number below `before`, and
@@ -131,13 +133,16 @@ class RegistryApplication:
                     "unknown",
                     f"must be one of {', '.join(known)}, is {shown(name)}.",
                 )
-        for file in model.files:  # all are sound before the first byte goes out
-            if not wanted or file.name in wanted:
-                self._blobs.open(file).close()
-        yield model
-        for name in wanted or known:
-            with self._blobs.open(known[name]) as opened:
-                while data := opened.read(PIECE_BYTES):
+        with ExitStack() as opened:
+            with self._models.unless_deleted(
+                model
+            ):  # all are sound, and held, before the first byte goes out
+                files = [
+                    (name, opened.enter_context(self._blobs.open(known[name]))) for name in wanted or known
+                ]
+            yield model
+            for name, file in files:
+                while data := file.read(PIECE_BYTES):
                     yield name, data
 
     def delete_model(self, model_name: str, version: int, request_id: str, request_bytes: bytes) -> Deleted:

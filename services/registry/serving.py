@@ -98,7 +98,8 @@ class Serving:
 
     def load(self, model: Model) -> LoadedModel:
         """A version in memory, verified and warm."""
-        return self._memory.obtain(model, self._read)
+        with self._models.unless_deleted(model):
+            return self._memory.obtain(model, self._read)
 
     def answers_at_once(self, loaded: LoadedModel, row_count: int) -> bool:
         """Whether so many rows may be answered on the server's loop: that is cheaper than a thread's turn."""

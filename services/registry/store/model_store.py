@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from marketml.rpc.refusals import Aborted, AlreadyExists, FailedPrecondition, NotFound, Reason
+from marketml.rpc.refusals import Aborted, AlreadyExists, DataLoss, FailedPrecondition, NotFound, Reason
 from services.host.database import Database, compare_and_set, database_now
 from services.host.mutations import check_request_id, once, sweep_mutations
 from services.registry.models import Alias, Deleted, Model, NewModel, Switched
@@ -98,6 +99,15 @@ class ModelStore:
         """
         with self._database.read() as connection:
             return one_model(connection, model_name, version)
+
+    @contextmanager
+    def unless_deleted(self, model: Model) -> Iterator[None]:
+        """Around reading a version's files: what is lost because the version was deleted is NotFound."""
+        try:
+            yield
+        except DataLoss:
+            self.find(model.model_name, model.version)
+            raise
 
     def page(self, model_name: str, size: int, before: int | None) -> list[tuple[int, Model]]:
         """At most `size` versions, newest first, registered before the sequence number `before`; each with

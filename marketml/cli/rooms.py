@@ -122,19 +122,17 @@ class Rooms:
             One ended or did not become ready.
         """
         require_servers()
+        expected = {name: self._address(name) for name in NEIGHBOURS}
+        known = {name for name, address in expected.items() if not address.endswith(":0")}
+        self._addresses = {name: expected[name] for name in known}
         waiting = list(NEIGHBOURS)
         while waiting:
-            ready = set(self._addresses)
-            batch = [name for name in waiting if set(NEIGHBOURS[name]) <= ready]
+            batch = [name for name in waiting if set(NEIGHBOURS[name]) <= set(self._addresses)]
             for name in batch:
                 self._launch(name)
             for name in batch:
                 self._await(name)
             waiting = [name for name in waiting if name not in batch]
-        return dict(self._addresses)
-
-    @property
-    def addresses(self) -> dict[str, str]:
         return dict(self._addresses)
 
     def watch(self) -> None:
@@ -195,7 +193,7 @@ class Rooms:
     def _environment(self, name: str) -> dict[str, str]:
         prefix = f"MARKETML_{name.upper()}_"
         folder = self._folder / name
-        defaults = {"ADDRESS": self._addresses.get(name) or f"127.0.0.1:{self._ports[name]}"}
+        defaults = {"ADDRESS": self._address(name)}
         if name in _KEEPS_FILES:
             defaults["FOLDER"] = str(folder)
         if name != "features":
@@ -204,7 +202,14 @@ class Rooms:
         # One spinning thread a core beside a busy neighbour made a fit forty times slower.
         shared = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
         given = {prefix + key: value for key, value in defaults.items()}
-        return shared | given | dict(os.environ) | self._settings
+        # A room that served keeps its port: the others know it by that.
+        kept = {f"{prefix}ADDRESS": self._addresses[name]} if name in self._addresses else {}
+        return shared | given | dict(os.environ) | self._settings | kept
+
+    def _address(self, name: str) -> str:
+        """Where a room will serve; port 0 is found out once it does."""
+        setting = f"MARKETML_{name.upper()}_ADDRESS"
+        return self._settings.get(setting) or os.environ.get(setting) or f"127.0.0.1:{self._ports[name]}"
 
     def _await(self, name: str) -> None:
         room = self._rooms[name]
@@ -229,8 +234,6 @@ class Rooms:
                 self._launch(name)
             return
         if room.is_alive():
-            if room.address is not None and room.address != self._addresses[name]:
-                self._addresses[name] = room.address
             if now - room.started > _STEADY_SECONDS:
                 self._restarts.pop(name, None)
             return

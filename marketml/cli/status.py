@@ -57,7 +57,7 @@ def _show(context: Context, room: str, answer: dict[str, Any]) -> None:
         context.output.show(f"{room:<9} {answer['endpoint']}  does not answer: {answer['says']}")
         return
     facts = ", ".join(
-        f"{cell(value)} {name.replace('_', ' ')}"
+        f"{name.replace('_', ' ')} {cell(value)}"
         for name, value in answer.items()
         if name not in ("answers", "endpoint", "seconds")
     )

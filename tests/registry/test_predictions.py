@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inference import open_inference_pb2 as v2
 from marketml.registry.v1 import registry_pb2 as pb
@@ -372,3 +374,28 @@ def test_no_question_breaks_the_server(served):
         with pytest.raises(Refusal):
             predict(served, content)
     assert len(served.client.predict("btc", frame_of(ROWS)).frame) == len(ROWS)
+
+
+_GOOD = (
+    ipc({**columns_of(random_rows(3)), "open_time": pa.array([1, 2, 3], pa.timestamp("us", "UTC"))}),
+    request(random_rows(3)).SerializeToString(),
+    request(random_rows(3), raw=False).SerializeToString(),
+)
+_CHANGES = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("question", [0, 1, 2], ids=["arrow", "raw tensors", "typed tensors"])
+@given(changes=_CHANGES, cut=st.integers(0, 10**6))
+def test_damaged_questions_are_answered_or_refused_never_a_bug(served, question, changes, cut):
+    content = bytearray(_GOOD[question])
+    for position, value in changes:
+        content[position % len(content)] = value
+    content = content[: max(1, len(content) - cut % 200)]
+    try:
+        if question == 0:
+            predict(served, bytes(content))
+        else:
+            ask = served.channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            v2.ModelInferResponse.FromString(ask(bytes(content)))
+    except (InvalidArgument, NotFound, ResourceExhausted):
+        pass

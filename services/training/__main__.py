@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 from marketml.training.v1 import training_pb2
-from services.host import Metrics, Room, explained_start, read_settings, serve
+from services.host import Metrics, Room, SettingsError, explained_start, read_settings, serve
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
 from services.training.feeds import Feeds
+from services.training.job_metrics import JobMetrics
+from services.training.jobs import Event
 from services.training.neighbours import Endpoints, Neighbours
 from services.training.servicer import TrainingServicer
 from services.training.settings import TrainingSettings
@@ -39,7 +42,15 @@ def build(
         neighbours={**asdict(endpoints(settings)), "retry_seconds": settings.neighbour_retry_seconds},
         retention_seconds=settings.request_retention_seconds,
     )
-    supervisor = Supervisor(store, crew, feeds.publish)
+    metrics = Metrics()
+    counted = JobMetrics(metrics.registry)
+
+    def publish(events: Sequence[Event]) -> None:
+        counted.count(events)
+        feeds.publish(events)
+
+    supervisor = Supervisor(store, crew, publish)
+    counted.watch_workers(supervisor.workers_count)
     application = TrainingApplication(store, supervisor, feeds, rooms, settings.queued_jobs_count)
     service = training_pb2.DESCRIPTOR.services_by_name["TrainingService"]
     return Room(
@@ -47,7 +58,7 @@ def build(
         ((service, TrainingServicer(application)),),
         lifespan=application.background,
         endless=frozenset({"WatchTraining"}),
-        metrics=Metrics(),
+        metrics=metrics,
     )
 
 
@@ -81,8 +92,14 @@ def main() -> int:
     """Serve until SIGTERM; the exit status."""
     with explained_start("training"):
         settings = read_settings(TrainingSettings, "training")
+        try:
+            rooms = Neighbours(endpoints(settings))
+        except OSError as error:
+            raise SettingsError(
+                f"neighbour_tls names a file that cannot be read: {error.strerror}."
+            ) from None
         database = open_database(settings.database_url, migrations=MIGRATIONS)
-    with database, closing(Neighbours(endpoints(settings))) as rooms:
+    with database, closing(rooms):
         return serve(build(settings, database, rooms), settings)
 
 

@@ -31,7 +31,7 @@ class Crew:
     attempts_count: int
     lease_seconds: float
     neighbours: Tree
-    retention_seconds: float = 7 * 86_400.0
+    retention_seconds: float
 
 
 class Supervisor:
@@ -72,6 +72,11 @@ class Supervisor:
             attendants = [each for each in self._attendants if each.job_id == job_id]
         for attendant in attendants:
             attendant.stop(mode)
+
+    def workers_count(self) -> int:
+        """Workers that have a job."""
+        with self._lock:
+            return sum(not each.is_over for each in self._attendants)
 
     def close(self) -> None:
         """End the workers; their jobs wait for the next server."""

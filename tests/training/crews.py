@@ -38,6 +38,7 @@ def crew(**changes: Any) -> Crew:
         "attempts_count": 3,
         "lease_seconds": 15.0,
         "neighbours": {},
+        "retention_seconds": 86_400.0,
     }
     return Crew(**values | changes)
 

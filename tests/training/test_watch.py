@@ -13,7 +13,14 @@ import pytest
 
 from marketml.clients.training import JobFailed, JobStopped, TrainingClient
 from marketml.rpc.channels import open_channel
-from marketml.rpc.refusals import DeadlineExceeded, InvalidArgument, NotFound, OutOfRange, Refusal
+from marketml.rpc.refusals import (
+    Cancelled,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    Unavailable,
+)
 from marketml.training.v1 import training_pb2 as pb
 from marketml.training.v1.training_pb2_grpc import TrainingServiceStub
 from services.host.database import open_database
@@ -190,7 +197,7 @@ def test_a_drained_server_ends_its_watches_and_leaves_the_job_waiting(tmp_path: 
             next(watch)
             stopped = room.served.begin_stop(600)
             stopped.result(60)  # an endless stream does not use up the grace
-            with pytest.raises(Refusal, match="stopping"):
+            with pytest.raises((Unavailable, Cancelled)):
                 list(watch)
         assert room.store.get(job_id).state is JobState.QUEUED
 
@@ -208,6 +215,16 @@ def test_a_handle_gives_the_result_or_says_why_there_is_none(room: Watched) -> N
     with pytest.raises(JobStopped) as stopped:
         waiting.result(60)
     assert stopped.value.job.state == pb.JOB_STATE_STOPPED
+
+
+def test_the_room_counts_its_jobs_and_workers(room: Watched) -> None:
+    moves = "marketml_training_job_moves_total"
+    job_id = room.queue("waits")
+    eventually(lambda: room.served.metric("marketml_training_workers") == 1)
+    assert room.served.metric(moves, state="RUNNING") == 1
+    room.client.stop_training(job_id)
+    eventually(lambda: room.served.metric(moves, state="STOPPED") == 1)
+    eventually(lambda: room.served.metric("marketml_training_workers") == 0)
 
 
 def test_jobs_are_listed_newest_first_in_pages_that_hold_together(room: Watched) -> None:

@@ -91,6 +91,31 @@ def test_a_kill_while_rows_come_in_leaves_all_of_a_call_or_nothing(tmp_path, mom
         same(client.query_candles(VENUE, SYMBOL, "1m"), pd.concat(calls))
 
 
+@pytest.mark.parametrize("suffix", [".draft", ".arrow"])
+def test_a_kill_while_a_snapshot_is_made_leaves_no_snapshot_without_its_file(tmp_path, suffix):
+    folder = tmp_path / ".run/data/snapshots"
+    frame = candles(200_000, LONG_AGO, step=MINUTE)
+    with RoomProcess("data", tmp_path) as room:
+
+        def make() -> None:
+            with DataClient(room.target) as client:
+                client.ingest_candles(frame, VENUE, SYMBOL, "1m")
+                client.create_snapshot(VENUE, SYMBOL, "1m", request_id="job-1")
+
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(make)
+            eventually(lambda: making.done() or any(each.suffix == suffix for each in folder.iterdir()), 60)
+            room.kill()
+            assert making.exception(60) is None or isinstance(making.exception(), Refusal)
+
+    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+        for snapshot in client.list_snapshots():
+            assert len(client.read_snapshot(snapshot.snapshot_id)) == len(frame)
+        again = client.create_snapshot(VENUE, SYMBOL, "1m", request_id="job-1")
+        assert len(client.read_snapshot(again.snapshot_id)) == len(frame)
+        assert client.list_snapshots() == [again]
+
+
 def test_fifty_callers_at_once_lose_no_row(room):
     frame = candles(2_000, LONG_AGO)
     start = threading.Barrier(50)

@@ -134,9 +134,8 @@ class RegistryApplication:
                     f"must be one of {', '.join(known)}, is {shown(name)}.",
                 )
         with ExitStack() as opened:
-            with self._models.unless_deleted(
-                model
-            ):  # all are sound, and held, before the first byte goes out
+            # All are sound, and held, before the first byte goes out.
+            with self._models.unless_deleted(model):
                 files = [
                     (name, opened.enter_context(self._blobs.open(known[name]))) for name in wanted or known
                 ]

@@ -9,9 +9,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from marketml.rpc.frames import read_chunks
-from marketml.rpc.refusals import Aborted, AlreadyExists, Cancelled, FailedPrecondition, NotFound, Unavailable
+from marketml.rpc.refusals import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    DataLoss,
+    FailedPrecondition,
+    NotFound,
+    Unavailable,
+)
 from services.data.__main__ import MIGRATIONS
 from services.data.alignment import FrameSpec
 from services.data.checks import Checked
@@ -140,6 +149,24 @@ def test_blocks_in_memory_are_never_stale(database_url):
             told(store, bars(value * 100, 6_000, float(value)))
             found = dict(read(store))
             assert [found[minute] for minute in (value * 100, value * 100 + 5_999)] == [value, value]
+
+
+def test_a_flipped_bit_in_the_database_is_data_loss_and_not_an_answer(database_url):
+    with stores(database_url) as (store, _):
+        told(store, bars(0, 9_000))
+    with open_database(database_url, migrations=MIGRATIONS) as database, database.write() as connection:
+        query = text("SELECT id, batch FROM blocks ORDER BY first_time_us LIMIT 1")
+        block_id, batch = connection.execute(query).one()
+        batch = bytes(batch[:-100]) + bytes([batch[-100] ^ 1]) + bytes(batch[-99:])
+        connection.execute(
+            text("UPDATE blocks SET batch = :batch WHERE id = :id"), {"batch": batch, "id": block_id}
+        )
+    with stores(database_url) as (store, _):
+        with pytest.raises(DataLoss, match="damaged"):
+            read(store)
+        with pytest.raises(DataLoss, match="damaged"):
+            told(store, bars(0, 1, 2.0))
+        assert read(store, Selection(start_us=5_000 * MINUTE_US))[0] == (5_000, 1.0)
 
 
 def test_the_newest_rows_are_found_without_reading_the_others(database_url):

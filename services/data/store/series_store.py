@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from marketml.rpc.refusals import Aborted, AlreadyExists, FailedPrecondition, Reason
+from marketml.rpc.refusals import Aborted, AlreadyExists, DataLoss, FailedPrecondition, Reason
 from services.data.blocks import Block, Head, decode, encode
 from services.data.checks import Checked
 from services.data.records import Coverage, SeriesState, no_series
@@ -133,9 +133,13 @@ class SeriesStore:
         blocks = {block_id: block for block_id in known if (block := self._cache.get(block_id))}
         missing = [block_id for block_id in known if block_id not in blocks]
         if missing:
-            bodies = select(BLOCKS.c.id, BLOCKS.c.batch, BLOCKS.c.captured, BLOCKS.c.history)
+            bodies = select(
+                BLOCKS.c.id, BLOCKS.c.batch, BLOCKS.c.captured, BLOCKS.c.history, BLOCKS.c.checksum
+            )
             for row in connection.execute(bodies.where(BLOCKS.c.id.in_(missing))):
-                read = Block(known[row.id], bytes(row.batch), row.captured, row.history)
+                read = Block(known[row.id], bytes(row.batch), row.captured, row.history, row.checksum)
+                if not read.is_intact:
+                    raise DataLoss("Stored rows of the series are damaged; restore a backup of the database.")
                 blocks[row.id] = read
                 self._cache.put(row.id, read)
         return [blocks[block_id] for block_id in known if block_id in blocks]
@@ -282,7 +286,7 @@ def _write_blocks(
 ) -> None:
     made = []
     for block in encode(series, stored, is_append=is_append):
-        body = {"batch": block.batch, "captured": block.captured, "history": block.history}
+        body = {name: getattr(block, name) for name in ("batch", "captured", "history", "checksum")}
         made.append({"series_id": series_id} | dataclasses.asdict(block.head) | body)
         if len(made) == 16:
             connection.execute(insert(BLOCKS), made)

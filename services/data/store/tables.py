@@ -32,6 +32,7 @@ BLOCKS = Table(
     Column("batch", LargeBinary),
     Column("captured", LargeBinary),
     Column("history", LargeBinary),
+    Column("checksum", BigInteger),
 )
 HEAD_COLUMNS = [BLOCKS.c[name] for name in HEAD]
 FRAME = ["start_us", "end_us", "funding_max_age_us", "open_interest_max_age_us", "as_of_us"]

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("history_count", sa.Integer, nullable=False),
         sa.Column("forming_count", sa.Integer, nullable=False),
         sa.Column("newest_capture_us", sa.BigInteger, nullable=False),
+        sa.Column("checksum", sa.BigInteger, nullable=False),
         sa.Column("batch", sa.LargeBinary, nullable=False),
         sa.Column("captured", sa.LargeBinary),
         sa.Column("history", sa.LargeBinary),

@@ -29,7 +29,7 @@ from marketml.data.v1.data_pb2_grpc import DataServiceStub
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls, open_channel
 from marketml.rpc.frames import cut, read_chunks, stream_bytes, to_frame, to_table
-from marketml.rpc.refusals import Unavailable
+from marketml.rpc.refusals import ResourceExhausted, Unavailable
 
 INGEST_ATTEMPTS = 4
 
@@ -323,8 +323,8 @@ class DataClient:
             try:
                 report: pb.IngestReport = method(_upload(message, header, table)).report
                 return report
-            except Unavailable as refusal:
-                if not attempts_left:
+            except (Unavailable, ResourceExhausted) as refusal:
+                if not attempts_left or refusal.retry_after_seconds is None:
                     raise
                 time.sleep(refusal.retry_after_seconds)
         raise AssertionError("unreachable")

@@ -354,8 +354,8 @@ def test_calls_that_are_too_large_are_refused_by_the_limit_that_broke(tmp_path):
 def test_calls_together_hold_no_more_than_the_operator_allows_and_give_it_back(tmp_path):
     with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path, ingest_bytes=72 * 100) as room:
         for _ in range(3):
-            room.client.ingest_candles(candles(100), *SERIES)
+            ingest(room, candle_rows(candles(100)))
             with pytest.raises(ResourceExhausted) as refused:
-                room.client.ingest_candles(candles(101), *SERIES)
+                ingest(room, candle_rows(candles(101)))
             assert refused.value.subject == "ingest_bytes"
             assert refused.value.retry_after_seconds == 1.0

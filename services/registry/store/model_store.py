@@ -7,20 +7,24 @@ deleted before they go: a row means READY.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from marketml.rpc.refusals import Aborted, AlreadyExists, DataLoss, FailedPrecondition, NotFound, Reason
-from services.host.database import Database, compare_and_set, database_now
+from marketml.rpc.refusals import Aborted, DataLoss, FailedPrecondition, NotFound, Reason
+from services.host.database import Database
 from services.host.mutations import check_request_id, once, sweep_mutations
 from services.registry.models import Alias, Deleted, Model, NewModel, Switched
 from services.registry.store.answers import pack_model, pack_switched, unpack_model, unpack_switched
+from services.registry.store.changes import (
+    insert_name,
+    insert_version,
+    point,
+    require_free_job,
+    take_turn,
+)
 from services.registry.store.rows import (
     needed_files,
     one_alias,
@@ -28,7 +32,7 @@ from services.registry.store.rows import (
     portions,
     whole_models,
 )
-from services.registry.store.tables import alias_switches, aliases, model_files, model_names, models
+from services.registry.store.tables import aliases, model_files, models
 
 
 class _NotAnsweredError(Exception):
@@ -71,20 +75,23 @@ class ModelStore:
         """
 
         def effect(connection: Connection) -> bytes:
-            _insert_name(connection, new.model_name)
-            newest = _take_turn(connection, new.model_name)
+            insert_name(connection, new.model_name)
+            newest = take_turn(connection, new.model_name)
             same = (models.c.model_name == new.model_name) & (models.c.digest == new.digest)
             version = connection.execute(select(models.c.version).where(same)).scalar_one_or_none()
-            _require_free_job(connection, new, version)
+            require_free_job(connection, new, version)
             if version is None:
                 version = newest + 1
-                _insert_version(connection, new, version)
+                insert_version(connection, new, version)
             return pack_model(one_model(connection, new.model_name, version))
 
         try:
             with self._database.write() as connection:
                 return unpack_model(once(connection, request_id, "UploadModel", request_bytes, effect))
-        except IntegrityError:  # two names at once: only the constraint on the job sees both
+        except IntegrityError:
+            if not new.job_id:
+                raise
+            # Under two names at once: only the constraint on the job sees both.
             raise Aborted(
                 f"Another bundle of job {new.job_id} was being registered; send the same request again.",
                 Reason.LOST_RACE,
@@ -134,7 +141,7 @@ class ModelStore:
         unneeded: list[str] = []
 
         def effect(connection: Connection) -> bytes:
-            _take_turn(connection, model_name, version)
+            take_turn(connection, model_name, version)
             model = one_model(connection, model_name, version)
             if model.aliases:
                 raise FailedPrecondition(
@@ -166,11 +173,11 @@ class ModelStore:
         """
 
         def effect(connection: Connection) -> bytes:
-            _take_turn(connection, model.model_name, model.version)
+            take_turn(connection, model.model_name, model.version)
             now = one_model(connection, model.model_name, model.version)
             if now.digest != model.digest:
                 raise NotFound("model", f"{model.model_name}/{model.version}")
-            return pack_switched(_point(connection, now, alias, etag))
+            return pack_switched(point(connection, now, alias, etag))
 
         with self._database.write() as connection:
             return unpack_switched(once(connection, request_id, "LoadModel", request_bytes, effect))
@@ -233,79 +240,3 @@ class ModelStore:
                 return once(connection, request_id, method, request_bytes, refuse)
         except _NotAnsweredError:
             return None
-
-
-def _insert_name(connection: Connection, model_name: str) -> None:
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    row = {"model_name": model_name, "newest_version": 0, "changes": 0}
-    connection.execute(make(model_names).on_conflict_do_nothing(), row)
-
-
-def _take_turn(connection: Connection, model_name: str, version: int = 0) -> int:
-    """Wait for the turn to change what is under a name, and keep it; returns the newest version."""
-    mine = model_names.c.model_name == model_name
-    if (
-        connection.execute(update(model_names).where(mine).values(changes=model_names.c.changes + 1)).rowcount
-        == 0
-    ):
-        raise NotFound("model", f"{model_name}/{version}" if version else model_name)
-    return int(connection.execute(select(model_names.c.newest_version).where(mine)).scalar_one())
-
-
-def _require_free_job(connection: Connection, new: NewModel, version: int | None) -> None:
-    if not new.job_id:
-        return
-    row = connection.execute(select(models).where(models.c.job_id == new.job_id)).one_or_none()
-    if row is not None and (row.model_name, row.version) != (new.model_name, version):
-        raise AlreadyExists(
-            "model",
-            f"{row.model_name}/{row.version}",
-            f"Job {new.job_id} has registered version {row.version} of {row.model_name}, "
-            "and a job registers one version.",
-        )
-
-
-def _insert_version(connection: Connection, new: NewModel, version: int) -> None:
-    key = {"model_name": new.model_name, "version": version}
-    row: dict[str, Any] = {
-        **key,
-        "digest": new.digest,
-        "create_time_us": database_now(connection),
-        "class_names": json.dumps(new.class_names),
-        "feature_count": new.feature_count,
-        "job_id": new.job_id or None,
-        "snapshot_id": new.snapshot_id,
-    }
-    mine = model_names.c.model_name == new.model_name
-    connection.execute(update(model_names).where(mine).values(newest_version=version))
-    connection.execute(insert(models), row)
-    connection.execute(
-        insert(model_files),
-        [
-            {**key, "name": file.name, "size_bytes": file.size_bytes, "sha256": file.sha256}
-            for file in new.files
-        ],
-    )
-
-
-def _point(connection: Connection, model: Model, alias: str, etag: str) -> Switched:
-    key = {"model_name": model.model_name, "alias": alias}
-    mine = (aliases.c.model_name == model.model_name) & (aliases.c.alias == alias)
-    before = connection.execute(select(aliases).where(mine)).one_or_none()
-    if etag and (before is None or before.etag != etag):
-        raise Aborted(f"The alias {alias!r} of {model.model_name} has moved; read it again and decide again.")
-    row: dict[str, Any] = {
-        "version": model.version,
-        "since_time_us": database_now(connection),
-        "etag": secrets.token_hex(8),
-        "switch": 1 if before is None else before.switch + 1,
-    }
-    if before is None:
-        connection.execute(insert(aliases), {**key, **row})
-    else:
-        seen = mine & (aliases.c.etag == before.etag)
-        compare_and_set(connection, update(aliases).where(seen).values(row), what="alias")
-    history = {"switch": row["switch"], "version": model.version, "digest": model.digest}
-    connection.execute(insert(alias_switches), {**key, **history, "since_time_us": row["since_time_us"]})
-    now = one_alias(connection, model.model_name, alias)
-    return Switched(now, 0 if before is None else before.version)

@@ -103,8 +103,12 @@ def test_the_newest_rows_are_those_of_the_whole():
     assert newest.digest == whole.digest
 
 
-def test_more_newest_rows_than_there_are_is_all_of_them():
-    assert header_of(random_walk(1, 50), newest_count=51).row_count == 50
+@pytest.mark.parametrize(
+    ("newest_count", "rows"), [(0, 50), (1, 1), (49, 49), (50, 50), (51, 50), (2**63 - 1, 50)]
+)
+def test_as_many_rows_come_as_were_asked_for_and_are_there(newest_count: int, rows: int):
+    assert header_of(random_walk(1, 50), newest_count=newest_count).row_count == rows
+    assert len(values_of(random_walk(1, 50), newest_count=newest_count)) == rows
 
 
 def test_a_broken_config_is_refused_before_anything_is_read():

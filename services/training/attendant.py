@@ -22,7 +22,7 @@ import psutil
 from marketml.rpc.refusals import Aborted, Reason, Refusal
 from services.host.logs import problems
 from services.training.job_plan import read_plan
-from services.training.jobs import Ending, Event, Job, StopMode, failed
+from services.training.jobs import Ending, Event, Job, JobStage, StopMode, failed
 from services.training.store import Store
 from services.training.worker_lines import (
     Assignment,
@@ -35,8 +35,10 @@ from services.training.worker_lines import (
 
 T = TypeVar("T")
 
-TERMINATE_AFTER_SECONDS = 1.5  # a worker told to discard leaves by itself, then by SIGTERM, then by SIGKILL
-KILL_AFTER_SECONDS = 3.0
+# A worker told to discard leaves by itself, then by SIGTERM, then by SIGKILL. One whose bundle is on its way
+# to the registry gets longer: it may still learn whether it is done.
+TERMINATE_AFTER_SECONDS, REGISTER_SECONDS = 1.5, 4.0
+KILL_AFTER_SECONDS = 1.5  # since SIGTERM; at once for one that registers
 LEAVE_SECONDS = 5.0  # between a worker's last word and its end
 STORE_RETRY_SECONDS = 0.5
 
@@ -83,6 +85,7 @@ class Attendant:
         self._discard_since: float | None = None
         self._verdict: Ending | None = None
         self._is_drained = False
+        self._stage: JobStage | None = None
         self.is_over = False
         self._thread = threading.Thread(target=self._run, name=f"job-{job.job_id[:8]}", daemon=True)
 
@@ -122,9 +125,10 @@ class Attendant:
             return
         if since is not None:
             waited = time.monotonic() - since
-            if waited > KILL_AFTER_SECONDS:
+            registers = self._stage is JobStage.REGISTER
+            if waited > (REGISTER_SECONDS if registers else TERMINATE_AFTER_SECONDS + KILL_AFTER_SECONDS):
                 self._kill()
-            elif waited > TERMINATE_AFTER_SECONDS:
+            elif waited > TERMINATE_AFTER_SECONDS and not registers:
                 _signal(process, signal.SIGTERM)
             return
         elapsed = time.monotonic() - self._begun
@@ -187,6 +191,7 @@ class Attendant:
         return process
 
     def _record(self, report: Report) -> None:
+        self._stage = report.changes.stage or self._stage
         details = [json.dumps(detail, separators=(",", ":")) for detail in report.details]
         self._publish(
             self._patiently(lambda: self._store.record(self.job_id, self.attempt, details, report.changes))

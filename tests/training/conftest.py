@@ -42,13 +42,11 @@ class Neighbourhood:
 def neighbourhood(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbourhood]:
     """Data, features and registry, with bars in which the last move tells a little of the next one."""
     with ExitStack() as rooms:
-
-        def start(name: str, **more: object) -> RoomProcess:
-            return rooms.enter_context(RoomProcess(name, tmp_path_factory.mktemp(name), **more))
-
-        data = start("data")
-        features = start("features", data_target=data.target)
-        registry = start("registry")
+        data, registry = (RoomProcess(name, tmp_path_factory.mktemp(name)) for name in ("data", "registry"))
+        for room in (data, registry):  # which start side by side
+            rooms.enter_context(room)
+        folder = tmp_path_factory.mktemp("features")
+        features = rooms.enter_context(RoomProcess("features", folder, data_target=data.target))
         with DataClient(data.target) as client:
             client.ingest_candles(candles(BARS), *SERIES)
         yield Neighbourhood(data, features, registry)

@@ -152,3 +152,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(blobs, tmp_path):
         incoming.close()
     assert refused.value.reason is Reason.DISK_FULL
     assert list((tmp_path / "registry" / "incoming").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_one_is_said_without_its_path(tmp_path):
+    (tmp_path / "registry").write_text("a file")
+    with pytest.raises(Unavailable) as refused:
+        Blobs(tmp_path / "registry")
+    assert str(tmp_path) not in refused.value.message

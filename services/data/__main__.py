@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from marketml.data.v1 import data_pb2
-from marketml.rpc.refusals import Refusal
 from services.data.application import DataApplication, Limits
 from services.data.servicer import DataServicer
 from services.data.settings import DataSettings
 from services.data.snapshot_files import SnapshotFiles
 from services.data.store import SeriesStore, SnapshotStore
-from services.host import Room, SettingsError, read_settings, serve
+from services.host import Room, explained_start, read_settings, serve
 from services.host.database import Database, open_database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -41,12 +40,9 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
 
 def main() -> int:
     """Serve until SIGTERM; the exit status."""
-    try:
+    with explained_start("data"):
         settings = read_settings(DataSettings, "data")
         database = open_database(settings.database_url, migrations=MIGRATIONS)
-    except (SettingsError, ValueError, Refusal) as error:
-        print(f"The data room cannot start: {error}", file=sys.stderr)
-        return 1
     with database:
         return serve(build(settings, database, lambda: time.time_ns() // 1000), settings)
 

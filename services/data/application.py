@@ -62,7 +62,7 @@ class DataApplication:
         self._clock = clock
         self._limits = limits
         self._budget = Budget(limits.ingest_bytes_max)
-        self._reader = Reader(series, clock, limits.open_interest_lag_us)
+        self._reader = Reader(series, limits.open_interest_lag_us)
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:

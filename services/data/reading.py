@@ -7,7 +7,7 @@ captured after the stream began is left out by its capture time: the pages toget
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,9 +54,8 @@ class Shelf(Protocol):
 class Reader:
     """Reads what a store holds. `open_interest_lag_us` is how long after its observation it is known."""
 
-    def __init__(self, store: Shelf, clock: Callable[[], int], open_interest_lag_us: int = 0) -> None:
+    def __init__(self, store: Shelf, open_interest_lag_us: int = 0) -> None:
         self._store = store
-        self._clock = clock
         self._lag_us = open_interest_lag_us
 
     def streams(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
@@ -130,10 +129,9 @@ class Reader:
         return state
 
     def _as_of(self, asked_us: int | None, *states: SeriesState) -> int:
-        """As asked, else now, and not before anything stored, whatever the clock says."""
-        if asked_us is not None:
-            return asked_us
-        return max(self._clock(), *(state.newest_capture_us for state in states))
+        """As asked, else the newest capture: all that is known now. Not the clock's now, which a call that is
+        being committed may have read already: the same question would have another answer later."""
+        return max(state.newest_capture_us for state in states) if asked_us is None else asked_us
 
     def _blocks(self, state: SeriesState, start_us: int, end_us: int) -> Iterator[Block]:
         while start_us < end_us:

@@ -60,7 +60,7 @@ class Sink(Protocol):
         *,
         source: str,
         captured_us: int | None,
-        now_us: int,
+        clock: Callable[[], int],
         on_conflict: OnConflict,
         check: Callable[[], None],
     ) -> Counts: ...
@@ -144,8 +144,7 @@ class Upload:
         header, pieces, self._pieces = self._header, self._pieces, []
         if not self._rows:
             return Report(0, Counts(), 0, (), None, None)
-        now_us = self._clock()
-        latest_us = now_us if header.captured_us is None else header.captured_us
+        latest_us = self._clock() if header.captured_us is None else header.captured_us
         times = np.concatenate([piece.times for piece in pieces])
         columns = tuple(
             np.concatenate(parts) for parts in zip(*(piece.columns for piece in pieces), strict=True)
@@ -161,7 +160,7 @@ class Upload:
                 rows,
                 source=header.source,
                 captured_us=header.captured_us,
-                now_us=now_us,
+                clock=self._clock,
                 on_conflict=header.on_conflict,
                 check=check,
             )

@@ -50,7 +50,7 @@ def bars(first: int, count: int, value: float = 1.0) -> Checked:
 
 
 def told(store: SeriesStore, rows: Checked, series: Series = BARS, **more: object) -> Counts:
-    given = {"source": "test", "captured_us": None, "now_us": NOW, "check": lambda: None}
+    given = {"source": "test", "captured_us": None, "clock": lambda: NOW, "check": lambda: None}
     return store.ingest(series, rows, **(given | {"on_conflict": OnConflict.REVISE} | more))
 
 
@@ -63,7 +63,7 @@ def patiently(store: SeriesStore, rows: Checked) -> Counts | None:
 
 
 def read(store: SeriesStore, selection: Selection = Selection()) -> list[tuple[int, float]]:  # noqa: B008
-    table = read_chunks(written_chunks(Reader(store, lambda: NOW).streams(BARS, selection)))
+    table = read_chunks(written_chunks(Reader(store).streams(BARS, selection)))
     times = table.column("open_time").cast("int64").to_numpy() // MINUTE_US
     return list(zip(times.tolist(), table.column("close").to_pylist(), strict=True))
 
@@ -123,10 +123,10 @@ def test_a_reader_sees_one_state_of_the_series_while_it_is_revised(database_url)
     count = 80_000  # 17 blocks: more than a page of them
     with stores(database_url, cache_bytes=1) as (store, _):
         told(store, bars(0, count))
-        streams = Reader(store, lambda: NOW).streams(BARS, Selection())
+        streams = Reader(store).streams(BARS, Selection())
         parts = [next(streams)]
-        told(store, bars(0, count, 2.0), now_us=NOW + 1)
-        told(store, bars(count, 10, 2.0), now_us=NOW + 2)
+        told(store, bars(0, count, 2.0))
+        told(store, bars(count, 10, 2.0))
         parts += streams
         table = read_chunks(written_chunks(parts))
         assert table.num_rows == count
@@ -136,7 +136,7 @@ def test_a_reader_sees_one_state_of_the_series_while_it_is_revised(database_url)
 def test_a_reader_of_a_series_that_is_deleted_meanwhile_is_told_and_not_given_less(database_url):
     with stores(database_url, cache_bytes=1) as (store, _):
         told(store, bars(0, 80_000))
-        streams = Reader(store, lambda: NOW).streams(BARS, Selection())
+        streams = Reader(store).streams(BARS, Selection())
         next(streams)
         store.delete_series(BARS, dry_run=False, force=False, request_id="", body=b"")
         with pytest.raises(Aborted, match="deleted"):

@@ -42,7 +42,7 @@ class SeriesStore:
         *,
         source: str,
         captured_us: int | None,
-        now_us: int,
+        clock: Callable[[], int],
         on_conflict: OnConflict,
         check: Callable[[], None],
     ) -> Counts:
@@ -54,14 +54,14 @@ class SeriesStore:
             At least one.
         captured_us
             When the rows became known; None is now, and later than everything captured before, whatever the
-            clock says.
+            clock says. It is read when the series is locked: captures follow each other as commits do.
         check
             Called before the commit; raises when nobody waits for it any more.
         """
         with self._database.write() as connection:
             state = _locked(connection, series)
             if captured_us is None:
-                captured_us = max(now_us, state.newest_capture_us + 1)
+                captured_us = max(clock(), state.newest_capture_us + 1)
             captured = np.full(len(rows.times), captured_us, np.int64)
             try:
                 new = Rows(rows.times, rows.columns, captured)

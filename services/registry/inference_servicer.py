@@ -8,7 +8,9 @@ from services.host import Call
 from services.registry import inference_wire as wire
 from services.registry.models import CHAMPION, require_name
 from services.registry.serving import Serving
-from services.registry.tensors import InferQuery, row_count_of
+from services.registry.tensors import row_count_of
+
+FEW_INPUTS = 16  # tensors that are read on the loop
 
 
 class InferenceServicer:
@@ -43,12 +45,14 @@ class InferenceServicer:
 
     async def ModelInfer(self, request: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         """A few rows of a model in memory are answered on the loop, in microseconds; all else on the pool."""
-        query = wire.read_infer(request)
-        loaded = self._serving.at_hand(query.model_name, query.version, CHAMPION)
-        if loaded is not None and self._serving.answers_at_once(loaded, row_count_of(query.inputs)):
-            return wire.write_infer(query, self._serving.infer(query, loaded))
-        return await call.run(self._find_and_infer, query)
+        if len(request.inputs) <= FEW_INPUTS:
+            query = wire.read_infer(request)
+            loaded = self._serving.at_hand(query.model_name, query.version, CHAMPION)
+            if loaded is not None and self._serving.answers_at_once(loaded, row_count_of(query.inputs)):
+                return wire.write_infer(query, self._serving.infer(query, loaded))
+        return await call.run(self._find_and_infer, request)
 
-    def _find_and_infer(self, query: InferQuery) -> pb.ModelInferResponse:
+    def _find_and_infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        query = wire.read_infer(request)
         loaded = self._serving.find(query.model_name, query.version, CHAMPION)
         return wire.write_infer(query, self._serving.infer(query, loaded))

@@ -237,6 +237,21 @@ def test_a_tensor_per_feature_is_the_same_question(served):
         assert answer.raw_output_contents == whole.raw_output_contents
 
 
+def test_a_model_of_many_features_takes_a_tensor_for_each(registry):
+    names = tuple(f"feature_{position}" for position in range(300))
+    model = Stumps(3, tree_count=90, feature_names=names)
+    registry.client.upload_model("wide", model.bundle)
+    registry.client.load_model("wide")
+    rows = np.random.default_rng(0).normal(size=(2, len(names)))
+    made = v2.ModelInferRequest(model_name="wide")
+    for position in range(len(names)):
+        made.inputs.add(name=names[position], datatype="FP64", shape=[2])
+        made.raw_input_contents.append(rows[:, position].tobytes())
+    answer = registry.inference.ModelInfer(made)
+    found = np.frombuffer(answer.raw_output_contents[0], "<f8").reshape(2, -1)
+    np.testing.assert_allclose(found, model.probabilities(rows), rtol=1e-14)
+
+
 def test_only_the_outputs_asked_for_come_in_their_order(served):
     outputs = [{"name": "predicted_class"}, {"name": "probabilities"}]
     answer = served.inference.ModelInfer(request(ROWS, outputs=outputs))

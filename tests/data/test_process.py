@@ -46,7 +46,7 @@ def test_the_room_starts_from_nothing_serves_and_stops_cleanly(tmp_path):
 def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path):
     room = RoomProcess("data", tmp_path, database_url="mysql://x")
     assert room.wait() == 1
-    assert "database_url" in room.log()
+    assert "MARKETML_DATA_DATABASE_URL must start with" in room.log()
     assert "Traceback" not in room.log()
 
 

@@ -24,20 +24,15 @@ from services.training.worker_lines import Assignment
 
 T = TypeVar("T")
 
-# Where in the whole job a stage begins and ends: features and fits are nearly all of the work. The pipeline
-# counts its three stages as one.
-SPANS = {
-    JobStage.SNAPSHOT: (0.0, 0.02),
-    JobStage.FEATURES: (0.02, 0.25),
-    JobStage.LABELS: (0.25, 0.27),
-    JobStage.CROSS_VALIDATION: (0.27, 0.98),
-    JobStage.REGISTER: (0.98, 1.0),
-}
+# Share of the work that the features are: with the default families (a hundredth beside the default model,
+# more beside smaller ones), and with tsfresh's rolling windows.
+_FEATURES_SHARE, _TSFRESH_SHARE = 0.06, 0.5
 _STAGES = {
     events.Stage.CROSS_VALIDATION: JobStage.CROSS_VALIDATION,
     events.Stage.FINAL_FIT: JobStage.FINAL_FIT,
     events.Stage.FINAL_TEST: JobStage.FINAL_TEST,
 }
+_NOTHING_TO_KEEP = frozenset({JobStage.SNAPSHOT, JobStage.FEATURES, JobStage.LABELS})
 _STOPS = {StopMode.KEEP_BEST: events.Stop.KEEP_BEST, StopMode.DISCARD: events.Stop.DISCARD}
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 5.0
 
@@ -61,6 +56,18 @@ class NothingToKeep(Exception):
     """The job was told to keep its best before there was any."""
 
 
+def spans(features: Tree) -> dict[JobStage, tuple[float, float]]:
+    """Where in the whole job a stage begins and ends. The pipeline counts its three stages as one."""
+    share = _TSFRESH_SHARE if features["tsfresh"]["enabled"] else _FEATURES_SHARE
+    return {
+        JobStage.SNAPSHOT: (0.0, 0.01),
+        JobStage.FEATURES: (0.01, 0.01 + share),
+        JobStage.LABELS: (0.01 + share, 0.02 + share),
+        JobStage.CROSS_VALIDATION: (0.02 + share, 0.98),
+        JobStage.REGISTER: (0.98, 1.0),
+    }
+
+
 class Runner:
     """One run of one job.
 
@@ -80,6 +87,7 @@ class Runner:
         self._told = told
         self._asked = asked
         self._retry_seconds = retry_seconds
+        self._spans = spans(assignment.config["features"])
 
     def run(self) -> Ending:
         """Run to the end.
@@ -202,21 +210,21 @@ class Runner:
         }
 
     def _begin(self, stage: JobStage) -> None:
-        if stage is not JobStage.REGISTER:
+        if stage in _NOTHING_TO_KEEP:
             self._look()
-        self._told.tell({"stage_started": {"stage": stage}}, Changes(stage=stage))
-        if stage in SPANS:
+        if stage in self._spans:
             self._advance(stage, 0.0)
+        self._told.tell({"stage_started": {"stage": stage}}, Changes(stage=stage))
 
     def _advance(self, stage: JobStage, share: float, **more: int | float | None) -> None:
-        begin, end = SPANS[stage]
+        begin, end = self._spans[stage]
         self._told.progress(begin + (end - begin) * share, **more)
 
     def _pass_on(self, event: events.Event) -> None:
         """An event of the pipeline in the words of the job."""
         match event:
             case events.StageStarted(stage):
-                self._told.tell({"stage_started": {"stage": _STAGES[stage]}}, Changes(stage=_STAGES[stage]))
+                self._begin(_STAGES[stage])
             case events.Progress(fraction):
                 self._advance(JobStage.CROSS_VALIDATION, fraction)
             case events.RoundFinished(fold, number, loss):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from services.training.worker_lines import Assignment
 
 TICK_SECONDS = 0.1  # at most one progress event so often
-FORECAST_FROM_FRACTION = 0.03
+FORECAST_FROM_FRACTION = 0.01
+_SAME_PACE = frozenset({"JOB_STAGE_FINAL_FIT", "JOB_STAGE_FINAL_TEST", "JOB_STAGE_REGISTER"})  # as the folds
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,7 +52,7 @@ class Outbox:
         self._lines = lines
         self._writing = threading.Lock()
         self._merging = threading.Lock()
-        self._begun: float | None = None
+        self._pace_from = (time.monotonic(), 0.0)
         self._fraction = 0.0
         self._newest: Tree | None = None
 
@@ -60,9 +61,11 @@ class Outbox:
         from services.training.jobs import NO_CHANGES
 
         with self._merging:
-            self._begun = self._begun or time.monotonic()
-            if self._newest is not None and "stage_started" in detail:
-                self._newest = {"fraction": self._fraction}  # fold and round were the last stage's
+            if "stage_started" in detail:
+                if self._newest is not None:
+                    self._newest = {"fraction": self._fraction}  # fold and round were the last stage's
+                if detail["stage_started"]["stage"] not in _SAME_PACE:
+                    self._pace_from = (time.monotonic(), self._fraction)
         self._write([detail], changes or NO_CHANGES)
 
     def progress(self, fraction: float, **more: int | float | None) -> None:
@@ -117,9 +120,12 @@ class Outbox:
                 os._exit(1)  # nobody listens: this attempt is over
 
     def _remaining_seconds(self, fraction: float) -> float | None:
-        if fraction < FORECAST_FROM_FRACTION or self._begun is None:
+        """Seconds to the end at the pace of the stage under way, once it has one."""
+        begun, before = self._pace_from
+        done = fraction - before
+        if done < FORECAST_FROM_FRACTION:
             return None
-        return round((time.monotonic() - self._begun) * (1.0 - fraction) / fraction, 3)
+        return round((time.monotonic() - begun) * (1.0 - fraction) / done, 3)
 
 
 class Orders:

@@ -1,0 +1,132 @@
+"""What a worker writes: events at once and in order, progress merged, every line whole and readable."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, failed
+from services.training.worker import Outbox
+from services.training.worker_lines import (
+    Assignment,
+    Report,
+    UnreadableLineError,
+    read_assignment,
+    read_stop,
+    read_worker_line,
+    write_assignment,
+    write_ending,
+    write_report,
+    write_stop,
+)
+
+METRIC = {"metric": {"name": "n", "value": 1.0}}
+STAGE = {"stage_started": {"stage": JobStage.FINAL_FIT}}
+
+
+class Kept(io.BytesIO):
+    """A stream whose content outlives it."""
+
+    content = b""
+
+    def close(self) -> None:
+        self.content = self.getvalue()
+        super().close()
+
+    def reports(self) -> list[Report | Ending]:
+        lines = (self.content if self.closed else self.getvalue()).splitlines(keepends=True)
+        return [read_worker_line(line) for line in lines]
+
+
+def test_only_the_newest_progress_of_a_tick_is_written_and_it_never_falls() -> None:
+    lines = Kept()
+    outbox = Outbox(lines)
+    for fraction in (0.1, 0.3, 0.2):
+        outbox.progress(fraction, fold=1, round=int(fraction * 10), validation_loss=None)
+    outbox.flush()
+    outbox.flush()
+    outbox.progress(0.0)
+    outbox.flush()
+    first, second = lines.reports()
+    assert isinstance(first, Report)
+    assert isinstance(second, Report)
+    (progress,) = first.details
+    assert {**progress["progress"], "remaining": 0} == {
+        "fraction": 0.3,
+        "fold": 1,
+        "round": 2,
+        "remaining": 0,
+    }
+    assert second.changes.fraction == 0.3
+
+
+def test_a_new_stage_forgets_the_fold_of_the_last_one() -> None:
+    lines = Kept()
+    outbox = Outbox(lines)
+    outbox.progress(0.5, fold=5, round=9)
+    outbox.tell(STAGE, Changes(stage=JobStage.FINAL_FIT))
+    outbox.flush()
+    told, progress = lines.reports()
+    assert isinstance(told, Report)
+    assert told.changes.stage is JobStage.FINAL_FIT
+    assert isinstance(progress, Report)
+    assert "fold" not in progress.details[0]["progress"]
+
+
+def test_the_last_word_is_the_last_line() -> None:
+    lines = Kept()
+    outbox = Outbox(lines)
+    outbox.progress(0.5)
+    outbox.end(Ending(JobState.SUCCEEDED, "Done.", result={"rounds": 1}))
+    outbox.progress(0.9)
+    outbox.flush()
+    assert lines.reports() == [Ending(JobState.SUCCEEDED, "Done.", result={"rounds": 1})]
+
+
+def test_lines_of_many_threads_stay_whole() -> None:
+    lines = Kept()
+    outbox = Outbox(lines)
+
+    def tell() -> None:
+        for _ in range(100):
+            outbox.tell(METRIC)
+            outbox.progress(0.5)
+            outbox.flush()
+
+    threads = [threading.Thread(target=tell) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    metrics = [
+        report for report in lines.reports() if isinstance(report, Report) and METRIC in report.details
+    ]
+    assert len(metrics) == 800
+
+
+def test_lines_come_back_as_they_went() -> None:
+    assignment = Assignment("a" * 32, 2, "m", {"seed": 2**63 - 1}, None, 3, {"data_target": "x"})
+    assert read_assignment(write_assignment(assignment)) == assignment
+    for mode in StopMode:
+        assert read_stop(write_stop(mode)) is mode
+    changes = Changes(JobStage.LABELS, 0.5, 1.5, "5" * 64)
+    assert read_worker_line(write_report([METRIC, STAGE], changes)) == Report((METRIC, STAGE), changes)
+    assert read_worker_line(write_report([], NO_CHANGES)) == Report((), NO_CHANGES)
+    ending = failed("INTERNAL", "BUG", "A line\nin two parts.")
+    assert read_worker_line(write_ending(ending)) == ending
+
+
+_ALMOST = st.from_regex(r'\{"(ending|details|changes)": [\[\]\{\}0-9a-z":, ]{0,40}\}', fullmatch=True)
+
+
+@given(st.binary(max_size=80) | _ALMOST.map(str.encode))
+def test_nonsense_is_no_line(line: bytes) -> None:
+    try:
+        read_worker_line(line)
+    except UnreadableLineError:
+        return
+    pytest.fail(f"{line!r} was read")

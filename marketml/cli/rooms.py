@@ -243,12 +243,15 @@ class Rooms:
 
 @contextlib.contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP what Ctrl-C is: a KeyboardInterrupt on the main thread."""
+    """Make SIGTERM and SIGHUP what Ctrl-C is: a KeyboardInterrupt on the main thread. So is SIGINT where a
+    script started us in its background, and Python had left it ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from marketml.imports import names, times
 from marketml.imports.names import CANDLES, FUNDING, OPEN_INTEREST, PRICES, REQUIRED, ROLES
-from marketml.imports.numbers import is_numeric, to_floats
+from marketml.imports.numbers import holds_numbers, is_numeric, to_floats
 from marketml.imports.positions import candle_positions
 from marketml.imports.refused import ImportRefused
 from marketml.imports.table import RawTable, is_text
@@ -164,7 +164,9 @@ def _by_position(table: RawTable, kind: str | None) -> Layout:
     else:
         raise ImportRefused(f"Without a header the first column must be the time. {_listed(table)}")
     rest = numbers[len(time) :]
-    values = {name: to_floats(table.column(name), name)[0] for name in rest if is_numeric(table.column(name))}
+    values = {
+        name: to_floats(table.column(name), name)[0] for name in rest if holds_numbers(table.column(name))
+    }
     if len(rest) == 1 and rest[0] in values:
         if kind in (FUNDING, OPEN_INTEREST):
             role = REQUIRED[kind][0]
@@ -186,10 +188,10 @@ def _by_position(table: RawTable, kind: str | None) -> Layout:
             raise ImportRefused(f"The file looks like candles, not {kind}. {_listed(table)}")
         roles, notes = candle_positions(rest, values)
         return Layout(CANDLES, time, roles, notes=notes)
-    if len(rest) in (2, 3) or len(values) < len(rest):
+    if len(rest) in (2, 3):
         raise ImportRefused(
-            f"The file looks like trades (time, price, amount), not candles: build candles from it first. "
-            f"{_listed(table)}"
+            "The file looks like trades or quotes (time, price, amount), not candles: build candles from it "
+            f"first. {_listed(table)}"
         )
     raise ImportRefused(
         f"No header, and {len(numbers)} columns fit no known layout: name them. {_listed(table)}"

@@ -207,3 +207,11 @@ def test_values_that_no_series_has_are_refused(tmp_path):
     )
     interest = "time,open_interest\n2024-01-01 00:00,5\n2024-01-01 01:00,-5\n"
     assert "not negative: -5" in refusal(write(tmp_path, interest))
+
+
+def test_a_bad_cell_without_a_header_is_named_with_its_row(tmp_path):
+    rows = lines(candles(30), [str(1_704_067_200 + 3600 * i) for i in range(30)], OHLCV).splitlines()
+    rows[12] = rows[12].replace(rows[12].split(",")[2], "n.a.")
+    assert "Column '3' is no number in row 13: 'n.a.'" in refusal(write(tmp_path, "\n".join(rows)))
+    named = [f"{row.partition(',')[0]},ABC,{row.partition(',')[2]}" for row in rows[:10]]
+    assert "fit no known layout" in refusal(write(tmp_path, "\n".join(named)))

@@ -32,7 +32,6 @@ def market() -> Market:
     if folder.exists():
         files = tuple(sorted(folder.glob("*.csv.gz")))
         return Market("binance", "BTC/USDT:USDT", files, "2024-06-01T00:00Z", "2024-10-01T00:00Z", True)
-    print("the market-data folder is absent: the journey has candles only")
     demo = marketml.demo
     return Market(demo.VENUE, demo.SYMBOL, (demo.FILE,), "2019-05-01T00:00Z", "2019-09-01T00:00Z", False)
 

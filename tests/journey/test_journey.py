@@ -122,7 +122,7 @@ def test_the_snapshot_holds_the_bars_with_what_was_known_at_their_close(clients,
     assert frame["open_interest_missing"].all() == (not market.has_all)
     if not market.has_all:
         assert frame["funding_rate"].isna().all()
-        return
+        pytest.skip("the journey had candles only: set MARKETML_TEST_DATA to the market-data folder")
     closes = frame.index + pd.Timedelta(hours=1)
     assert (frame["open_interest_time"].dropna() <= closes[~frame["open_interest_time"].isna()]).all()
     known = read_market_file(next(path for path in market.files if "open_interest" in path.name)).frame

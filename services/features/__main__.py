@@ -12,7 +12,7 @@ from services.features.budget import MemoryBudget
 from services.features.neighbours import DataRoom
 from services.features.servicer import FeaturesServicer
 from services.features.settings import FeaturesSettings
-from services.host import Metrics, Room, SettingsError, read_settings, serve
+from services.host import Metrics, Room, SettingsError, explained_start, read_settings, serve
 
 
 def build(settings: FeaturesSettings) -> Room:
@@ -31,7 +31,9 @@ def build(settings: FeaturesSettings) -> Room:
     try:
         data = DataRoom(settings.data_target, tls)
     except OSError as error:
-        raise SettingsError(f"A file of neighbour_tls cannot be read: {error.strerror}.") from None
+        raise SettingsError(
+            f"neighbour_tls_authority, …_certificate or …_key cannot be read: {error.strerror}."
+        ) from None
     application = FeaturesApplication(data, MemoryBudget(settings.work_memory_bytes), time.monotonic)
     service = features_pb2.DESCRIPTOR.services_by_name["FeatureService"]
     return Room("features", ((service, FeaturesServicer(application)),), metrics=Metrics())
@@ -39,12 +41,9 @@ def build(settings: FeaturesSettings) -> Room:
 
 def main() -> int:
     """Serve until SIGTERM; the exit status."""
-    try:
+    with explained_start("features"):
         settings = read_settings(FeaturesSettings, "features")
         room = build(settings)
-    except SettingsError as error:
-        print(f"The features room cannot start: {error}", file=sys.stderr)
-        return 1
     return serve(room, settings)
 
 

@@ -20,7 +20,7 @@ def explained_start(room: str) -> Iterator[None]:
         yield
     except (SettingsError, Refusal) as error:
         sentence = str(error)
-        if isinstance(error, SettingsError) and not sentence.startswith("MARKETML_"):
+        if isinstance(error, SettingsError) and sentence[0].islower():
             name, _, rest = sentence.partition(" ")
             sentence = f"MARKETML_{room.upper()}_{name.upper()} {rest}"
         logs.problems.error("The %s room cannot start: %s", room, sentence)

@@ -2,7 +2,8 @@
 
 The room is a process on SQLite, the peers stand beside it in the same run, and their runs alternate: Arrow
 Flight in another process with the same table in memory, `executemany` in one transaction on the same SQLite
-settings, `pandas.read_sql`, `pandas.read_parquet`, `pandas.merge_asof`. Medians of wall time.
+settings, `pandas.read_sql`, `pandas.read_parquet`, `pandas.merge_asof`. Medians of wall time, and of the CPU
+time of all processes together.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.flight
 
@@ -34,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MINUTE = pd.Timedelta(minutes=1)
 SERIES = ("binance", "BTC/USDT:USDT", "1m")
 FLIGHT_BATCH_ROWS = 65_536
+RUNNING: list[psutil.Process] = []  # the processes of the room and of Flight
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 
 
@@ -54,7 +57,8 @@ def main() -> None:
         + ", ".join(f"{name} {version(name)}" for name in names)
         + "\n"
     )
-    print(f"{'what':44} {'room s':>9} {'peer s':>9} {'ratio':>7}  peer")
+    print(f"{'':44} {'seconds of wall time':^25} {'seconds of CPU':^25}")
+    print(f"{'what':44} {'room':>8} {'peer':>8} {'ratio':>7} {'room':>8} {'peer':>8} {'ratio':>7}  peer")
     with tempfile.TemporaryDirectory() as folder, room(Path(folder)) as client:
         ingest(client, frame, Path(folder), given.repeats)
         query(client, frame, Path(folder), given.repeats)
@@ -173,12 +177,25 @@ def compare(
     what: str, ours: Callable[[int], None], peer: Callable[[int], object], repeats: int, name: str
 ) -> None:
     """Alternate both and print the medians; a ratio above 1 is faster than the peer."""
-    seconds: tuple[list[float], list[float]] = ([], [])
+    wall: tuple[list[float], list[float]] = ([], [])
+    cpu: tuple[list[float], list[float]] = ([], [])
     for run in range(repeats):
-        for taken, function in zip(seconds, (ours, peer), strict=True):
-            taken.append(timed(lambda function=function, run=run: function(run)))
-    mine, others = map(statistics.median, seconds)
-    print(f"{what:44} {mine:9.3f} {others:9.3f} {others / mine:7.2f}  {name}", flush=True)
+        for side, function in enumerate((ours, peer)):
+            before = cpu_seconds()
+            wall[side].append(timed(lambda function=function, run=run: function(run)))
+            cpu[side].append(cpu_seconds() - before)
+    (mine, others), (my_cpu, other_cpu) = map(statistics.median, wall), map(statistics.median, cpu)
+    print(
+        f"{what:44} {mine:8.3f} {others:8.3f} {others / mine:7.2f} "
+        f"{my_cpu:8.3f} {other_cpu:8.3f} {other_cpu / my_cpu:7.2f}  {name}",
+        flush=True,
+    )
+
+
+def cpu_seconds() -> float:
+    """What this process and those it started have used; only one of them works at a time."""
+    used = [process.cpu_times() for process in RUNNING]
+    return time.process_time() + sum(times.user + times.system for times in used)
 
 
 def timed(function: Callable[[], object]) -> float:
@@ -262,10 +279,13 @@ def started(arguments: list[str], folder: Path, variables: dict[str, str]) -> It
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    watched = psutil.Process(process.pid)
+    RUNNING.append(watched)
     try:
         assert process.stdout is not None
         yield process.stdout.readline()
     finally:
+        RUNNING.remove(watched)
         process.terminate()
         process.wait(30)
         process.stdout.close()

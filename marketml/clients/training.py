@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from marketml.rpc.channels import STREAM_DEADLINE_SECONDS, Tls, open_channel
-from marketml.rpc.refusals import Cancelled, DeadlineExceeded, Reason, Refusal, ResourceExhausted, Unavailable
+from marketml.rpc.refusals import DeadlineExceeded, Reason, Refusal, ResourceExhausted, Unavailable
 from marketml.training.v1 import training_pb2 as pb
 from marketml.training.v1.training_pb2_grpc import TrainingServiceStub
 
@@ -218,6 +218,6 @@ class JobHandle:
 
 
 def _passes(refusal: Refusal) -> bool:
-    """Whether the room will answer later. Who leaves a watch sees no `Cancelled`: it is the server's end."""
+    """Whether the room will answer later."""
     overloaded = isinstance(refusal, ResourceExhausted) and refusal.reason is Reason.OVERLOADED
-    return isinstance(refusal, Unavailable | Cancelled) or overloaded
+    return isinstance(refusal, Unavailable) or overloaded

@@ -130,27 +130,31 @@ def test_a_job_whose_worker_was_killed_gives_the_model_it_would_have_given(
         assert sequences == list(range(1, job.last_sequence + 1))
 
 
-def test_a_killed_server_leaves_no_orphan_and_its_job_runs_again_after_the_restart(
-    start_training_room: Callable[..., RoomProcess], registry: RegistryClient, calm_job: pb.Job
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_server_that_ends_leaves_no_orphan_and_its_job_runs_again_after_the_restart(
+    start_training_room: Callable[..., RoomProcess], registry: RegistryClient, calm_job: pb.Job, end: str
 ) -> None:
     room = start_training_room()
     with TrainingClient(room.target) as training:
-        handle = training.start_training("orphaned", quick_config())
+        handle = training.start_training(f"orphaned-{end}", quick_config())
         seen = []
         for event in handle.watch(timeout=WAIT_SECONDS):
             seen.append(event)
             if event.HasField("stage_started") and event.stage_started.stage == pb.JOB_STAGE_FEATURES:
                 break
         assert workers(room)
-        room.kill()
-        room.assert_nothing_left(10)
+        if end == "kill":
+            room.kill()
+            room.assert_nothing_left(10)
+        else:
+            assert room.stop() == 0  # which sees that nothing is left
 
     restarted = start_training_room()
     with TrainingClient(restarted.target) as training:
         job = training.handle(handle.job_id).result(WAIT_SECONDS)
         assert job.attempt == 2
         assert job.result.model_digest == calm_job.result.model_digest
-        assert len(registry.list_models("orphaned")) == 1
+        assert len(registry.list_models(f"orphaned-{end}")) == 1
         events = list(training.watch_training(handle.job_id))
         assert events[: len(seen)] == seen
         assert [event.sequence for event in events] == list(range(1, job.last_sequence + 1))

@@ -249,3 +249,22 @@ def test_a_job_fails_with_the_neighbours_code_when_a_room_stays_away(
             assert (failed.value.code, failed.value.reason) == ("UNAVAILABLE", "NEIGHBOUR_DOWN")
             with pytest.raises(Unavailable, match="registry"):
                 training.start_training("lonely", quick_config())
+
+
+def test_the_room_does_the_same_on_postgresql(
+    start_training_room: Callable[..., RoomProcess], postgresql_url: str, calm_job: pb.Job
+) -> None:
+    room = start_training_room(database_url=postgresql_url)
+    with TrainingClient(room.target) as training:
+        handle = training.start_training("postgresql", quick_config(), "once")
+        assert training.start_training("postgresql", quick_config(), "once").job_id == handle.job_id
+        job = handle.result(WAIT_SECONDS)
+        assert job.result.model_digest == calm_job.result.model_digest
+        assert [event.sequence for event in handle.watch()] == list(range(1, job.last_sequence + 1))
+        stopped = training.start_training("postgresql", slow_config())
+        wait_for_stage(stopped, pb.JOB_STAGE_FEATURES)
+        (worker,) = workers(room)
+        stopped.stop()
+        eventually(lambda: not worker.is_running(), 5.0, "the worker's end")
+        with pytest.raises(JobStopped):
+            stopped.result(WAIT_SECONDS)

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from marketml import timeframes
 from marketml.imports.refused import ImportRefused
 from marketml.imports.table import row_list
 
 TIMEFRAMES: Mapping[str, int] = {
-    **{f"{n}m": n * 60 for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": n * 3600 for n in (1, 2, 4, 6, 8, 12)},
-    **{"1d": 86_400, "1w": 7 * 86_400},
+    name: int(length.total_seconds()) for name, length in timeframes.TIMEFRAMES.items()
 }
 _SECOND, _DAY, _WEEK = 1_000_000, 86_400_000_000, 604_800_000_000
 _HOUR = 3600 * _SECOND

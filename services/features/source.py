@@ -7,12 +7,7 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-TIMEFRAMES = {
-    **{f"{count}m": timedelta(minutes=count) for count in (1, 3, 5, 15, 30)},
-    **{f"{count}h": timedelta(hours=count) for count in (1, 2, 4, 6, 8, 12)},
-    "1d": timedelta(days=1),
-    "1w": timedelta(weeks=1),
-}
+from marketml.timeframes import TIMEFRAMES
 
 
 @dataclass(frozen=True)

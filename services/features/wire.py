@@ -14,6 +14,7 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import TIME_TYPE, pack_table
 from marketml.rpc.refusals import InvalidArgument, Violation
+from marketml.timeframes import TIMEFRAMES
 from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.catalogue import Entry
 from services.features.config import (
@@ -24,7 +25,7 @@ from services.features.config import (
     TsfreshChoice,
 )
 from services.features.feature import Family
-from services.features.source import TIMEFRAMES, SeriesKey, SeriesSource, SnapshotSource, Source
+from services.features.source import SeriesKey, SeriesSource, SnapshotSource, Source
 
 FRAME_FIELD = pb.GenerateFeaturesResponse.FRAME_FIELD_NUMBER
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")

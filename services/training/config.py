@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from marketml.rpc.refusals import Violation
+from marketml.timeframes import TIMEFRAMES
 from services.training import labels, splits
 from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
 from services.training.jobs import Tree
@@ -16,12 +17,6 @@ from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 
-TIMEFRAMES = {
-    **{f"{count}m": timedelta(minutes=count) for count in (1, 3, 5, 15, 30)},
-    **{f"{count}h": timedelta(hours=count) for count in (1, 2, 4, 6, 8, 12)},
-    "1d": timedelta(days=1),
-    "1w": timedelta(weeks=1),
-}
 MAX_SEED = 2**63 - 1
 _INFINITY = float("inf")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")

@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 
 from marketml.bundle import Bundle
 from marketml.rpc.refusals import Refusal
+from marketml.timeframes import TIMEFRAMES
 from services.training import events, reports
-from services.training.config import TIMEFRAMES
 from services.training.export import export_bundle
 from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree

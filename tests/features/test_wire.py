@@ -15,13 +15,14 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import read_chunks, to_frame
 from marketml.rpc.refusals import InvalidArgument, Violation
+from marketml.timeframes import TIMEFRAMES
 from services.features import wire
 from services.features.answer import Header, Progress, Review, Summary, Values
 from services.features.catalogue import entries
 from services.features.config import FeatureConfig
 from services.features.engine import Omission
 from services.features.feature import Family
-from services.features.source import TIMEFRAMES, SeriesKey, SeriesSource, SnapshotSource
+from services.features.source import SeriesKey, SeriesSource, SnapshotSource
 from tests.features.frames import START
 
 KEY = SeriesKey("binance", "BTC/USDT:USDT", "1h")

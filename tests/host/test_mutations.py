@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from marketml.rpc.refusals import AlreadyExists, FailedPrecondition, InvalidArgument, Reason, Unavailable
 from services.host.database import Database, open_database
 from services.host.mutations import check_request_id, mutations_table, once, sweep_mutations
-from tests.host.test_database import MIGRATIONS, accounts
+from tests.host.accounts import MIGRATIONS, accounts
 
 mutations = mutations_table(accounts.metadata)
 

@@ -92,7 +92,12 @@ def crewed(store: Store, **changes: Any) -> Iterator[Crewed]:
         yield Crewed(store, supervisor, published)
     finally:
         supervisor.close()
-        assert not [child for child in psutil.Process().children() if "scripted_worker" in _words(child)]
+        assert not workers()
+
+
+def workers() -> list[psutil.Process]:
+    """The scripted workers of this process that are there."""
+    return [child for child in psutil.Process().children() if "scripted_worker" in _words(child)]
 
 
 def _words(process: psutil.Process) -> str:

@@ -16,7 +16,7 @@ from services.host.database import open_database
 from services.training.jobs import FINAL_STATES, JobState, StopMode
 from services.training.store import Store
 from tests.support.waiting import eventually
-from tests.training.crews import MIGRATIONS, Crewed, crewed, sqlite_store
+from tests.training.crews import MIGRATIONS, Crewed, crewed, sqlite_store, workers
 from tests.training.test_store import assert_sound
 
 GONE_SECONDS = 5.0
@@ -276,11 +276,11 @@ def test_jobs_leave_no_descriptor_thread_or_process_behind(store: Store) -> None
         process = psutil.Process()
         for script in ("succeeds", "dies", "fails"):  # so that everything lazy is there
             jobs.until(jobs.queue(script), *FINAL_STATES)
-        eventually(lambda: not process.children())
+        eventually(lambda: not workers())
         descriptors, threads = process.num_fds(), process.num_threads()
         for script in ("succeeds", "dies", "fails", "babbles", "exits"):
             jobs.until(jobs.queue(script), *FINAL_STATES)
-        eventually(lambda: not process.children())
+        eventually(lambda: not workers())
         eventually(lambda: process.num_fds() <= descriptors, 10, "the descriptors' end")
         eventually(lambda: process.num_threads() <= threads, 10, "the threads' end")
 

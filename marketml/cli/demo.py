@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def demo(
     def say(event: str, room: str, text: str) -> None:
         output.say(f"  {room:<8} {'serves on' if event == 'ready' else event} {text}")
 
-    with ending_on_signals(), contextlib.ExitStack() as opened:
+    with _told_interrupt(output), ending_on_signals(), contextlib.ExitStack() as opened:
         step = _Steps(output)
         step("Read market data")
         read = read_market(output, data_folder)
@@ -106,7 +107,17 @@ def demo(
         _say_next(output, folder, job, seconds)
         output.say("Stopping the rooms.")
     if output.is_json:
-        output.document({"job": job, "model": model, "snapshot": snapshot, "seconds": seconds})
+        output.line({"job": job, "model": model, "snapshot": snapshot, "seconds": seconds})
+
+
+@contextlib.contextmanager
+def _told_interrupt(output: Output) -> Iterator[None]:
+    """Say, once all that was opened is closed, that nothing is left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.say("\nInterrupted: the rooms are stopped, nothing is left running.")
+        raise
 
 
 def model_name(market: Market) -> str:

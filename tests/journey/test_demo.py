@@ -32,7 +32,7 @@ def test_the_demo_goes_all_the_way_twice_and_leaves_nothing_running(tmp_path):
     again = run(*SMALL, "--json", cwd=tmp_path, seconds=280, **{MARK: mark})
     assert again.returncode == 0, again.stderr
     assert marked(mark) == []
-    *events, result = parse(again.stdout)
+    *events, result = [json.loads(line) for line in again.stdout.splitlines()]
     assert events
     assert result["model"]["version"] == 1  # the same bytes
     assert result["job"]["state"] == "succeeded"
@@ -55,6 +55,7 @@ def test_interrupted_at_any_stage_it_leaves_nothing_running(tmp_path, heard, num
         demo.send_signal(number)
         _, said = demo.communicate(timeout=60)
     assert demo.returncode == 130, said
+    assert said.splitlines()[-1] == "Interrupted: the rooms are stopped, nothing is left running."
     assert marked(mark) == []
 
 
@@ -69,14 +70,3 @@ def test_a_folder_without_candles_is_refused(tmp_path):
     assert "trades.csv is left out: The file looks like trades" in done.stderr
     assert done.stderr.splitlines()[-1] == "Failed: found holds candles of 1h, 5m: keep one timeframe."
     assert marked(mark) == []
-
-
-def parse(text: str) -> list[dict]:
-    """JSON documents one after the other."""
-    decoder, found, position = json.JSONDecoder(), [], 0
-    while position < len(text):
-        document, position = decoder.raw_decode(text, position)
-        found.append(document)
-        while position < len(text) and text[position].isspace():
-            position += 1
-    return found

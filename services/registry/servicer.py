@@ -50,7 +50,8 @@ class RegistryServicer:
     def ListModels(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         models, following = self._application.list_models(request.model_name, *wire.read_page(request))
         return pb.ListModelsResponse(
-            models=[wire.write_model(model) for model in models], next_page_token=wire.write_token(following)
+            models=[wire.write_model(model) for model in models],
+            next_page_token=wire.write_token(following, request.model_name),
         )
 
     def DeleteModel(self, request: pb.DeleteModelRequest, call: Call) -> pb.DeleteModelResponse:

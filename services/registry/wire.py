@@ -20,7 +20,6 @@ from services.registry.questions import PredictAnswer, PredictQuery, Status
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000
-_TOKEN_PREFIX = b"models:"
 
 
 def canonical(request: Message) -> bytes:
@@ -98,14 +97,15 @@ def read_page(request: pb.ListModelsRequest) -> tuple[int, int | None]:
     size = request.page_size
     if not 0 <= size <= PAGE_SIZE_MAX:
         raise InvalidArgument.of("page_size", "range", f"must be from 0 to {PAGE_SIZE_MAX}, is {size}.")
-    return size or PAGE_SIZE_DEFAULT, _read_token(request.page_token) if request.page_token else None
+    before = _read_token(request.page_token, request.model_name) if request.page_token else None
+    return size or PAGE_SIZE_DEFAULT, before
 
 
-def write_token(before: int | None) -> str:
-    """The token of the next page; empty without one."""
+def write_token(before: int | None, model_name: str) -> str:
+    """The token of the next page of the versions of a name (empty: of all); empty without one."""
     if before is None:
         return ""
-    return base64.urlsafe_b64encode(_TOKEN_PREFIX + str(before).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_listing(model_name) + str(before).encode()).decode().rstrip("=")
 
 
 def write_status(status: Status) -> pb.GetStatusResponse:
@@ -139,8 +139,8 @@ def write_predict(answer: PredictAnswer) -> pb.PredictResponse:
 def _write_loaded(model: Model, aliases: tuple[str, ...], usage: Usage) -> pb.LoadedModel:
     some: dict[str, Any] = {}
     if usage.median_seconds is not None:
-        some["median_duration"] = Duration(nanos=round(usage.median_seconds % 1 * 1e9))
-        some["median_duration"].seconds = int(usage.median_seconds)
+        some["median_duration"] = Duration()
+        some["median_duration"].FromNanoseconds(round(usage.median_seconds * 1e9))
     if usage.last_time is not None:
         some["last_time"] = _timestamp(usage.last_time)
     return pb.LoadedModel(
@@ -154,16 +154,24 @@ def _write_loaded(model: Model, aliases: tuple[str, ...], usage: Usage) -> pb.Lo
     )
 
 
-def _read_token(token: str) -> int:
+def _listing(model_name: str) -> bytes:
+    """What a token begins with: the list that it goes on with, and no other."""
+    return f"models:{model_name}:".encode()
+
+
+def _read_token(token: str, model_name: str) -> int:
+    listing = _listing(model_name)
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        if raw.startswith(_TOKEN_PREFIX):
-            digits = raw.removeprefix(_TOKEN_PREFIX).decode("ascii")
+        if raw.startswith(listing):
+            digits = raw.removeprefix(listing).decode("ascii")
             if digits.isdecimal() and len(digits) < 20 and 0 < int(digits) <= VERSION_MAX:
                 return int(digits)
     except (binascii.Error, ValueError):
         pass
-    raise InvalidArgument.of("page_token", "token", f"must be one of a previous answer, is {shown(token)}.")
+    raise InvalidArgument.of(
+        "page_token", "token", f"must be the next_page_token of the same listing, is {shown(token)}."
+    )
 
 
 def _timestamp(time: datetime) -> Timestamp:

@@ -145,9 +145,9 @@ def test_a_bad_page_size_is_refused(filled, size):
         "%",
         "ä",
         "\0",
-        "models:1",
-        base64.urlsafe_b64encode(b"models:-1").decode(),
-        "bW9kZWxzOng",
+        "models::1",
+        base64.urlsafe_b64encode(b"models::-1").decode(),
+        "bW9kZWxzOjp4",
         "=" * 9,
     ],
 )
@@ -238,6 +238,17 @@ def test_pages_follow_each_other_newest_first(registry):
     assert seen == expected
     assert [model.version for model in registry.client.list_models("btc")] == [3, 2, 1]
     assert [model.version for model in registry.client.list_models(limit=2)] == [4, 3]
+
+
+def test_a_page_token_goes_on_with_its_own_listing_only(filled):
+    page = filled.stub.ListModels(pb.ListModelsRequest(model_name="btc", page_size=1))
+    for other in ("", "eth"):
+        request = pb.ListModelsRequest(model_name=other, page_token=page.next_page_token)
+        with pytest.raises(InvalidArgument) as refused:
+            filled.stub.ListModels(request)
+        assert refused.value.violations[0].field == "page_token"
+    request = pb.ListModelsRequest(model_name="btc", page_token=page.next_page_token)
+    assert [model.version for model in filled.stub.ListModels(request).models] == [1]
 
 
 def test_a_page_is_shorter_where_it_would_not_fit_a_message(registry):

@@ -95,17 +95,19 @@ class Memory:
             if found is not None:
                 return found
             turn = self._loading.setdefault(key, threading.Lock())
-        with turn:
-            with self._lock:
-                found = self._touched(key)
-            if found is None:
-                found = load(model)
+        try:
+            with turn:
                 with self._lock:
-                    self._loaded[key] = found
-                    self._make_room()
+                    found = self._touched(key)
+                if found is None:
+                    found = load(model)
+                    with self._lock:
+                        self._loaded[key] = found
+                        self._make_room()
+                return found
+        finally:
             with self._lock:
                 self._loading.pop(key, None)
-            return found
 
     def point(self, alias: Alias, loaded: LoadedModel) -> None:
         """An alias has switched. Switches that arrive late, after a newer one, change nothing."""

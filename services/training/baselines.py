@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from services.training.scores import Classes, Scores, score
+from services.training.learners.fitting import Classes
+from services.training.scores import Scores, score
 from services.training.splits import Microseconds, Rows
 
 

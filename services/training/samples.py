@@ -10,8 +10,7 @@ import pandas as pd
 
 from marketml.rpc.refusals import InvalidArgument
 from services.training.labels import Labels, close_times
-from services.training.learners.fitting import Matrix, Weights
-from services.training.scores import Classes
+from services.training.learners.fitting import Classes, Matrix, Weights
 from services.training.splits import Microseconds
 
 

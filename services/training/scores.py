@@ -11,9 +11,9 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from marketml.rpc.refusals import InvalidArgument
+from services.training.learners.fitting import SMALLEST_PROBABILITY, Classes
 from services.training.splits import Microseconds
 
-Classes: TypeAlias = npt.NDArray[np.int8]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 METRICS = (
@@ -31,7 +31,6 @@ METRICS = (
 )
 LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
 
-SMALLEST_PROBABILITY = 1e-15  # keeps the log loss of a confident mistake finite
 MOST_UNDEFINED_DRAWS = 0.05  # share of bootstrap draws without the metric above which there is no interval
 
 

@@ -148,7 +148,7 @@ def lookback_bars(config: FeatureConfig) -> int:
 
 def _family_violations(choice: FamilyChoice, family: Family, path: str) -> Iterator[Violation]:
     known = [feature.name for feature in features_of(family)]
-    yield from _names(choice.features, known, path, f"a {family.value} feature", _elsewhere)
+    yield from _names(choice.features, known, len(known), path, f"a {family.value} feature", _elsewhere)
 
 
 def _elsewhere(name: str) -> str:
@@ -159,17 +159,22 @@ def _elsewhere(name: str) -> str:
 
 
 def _tsfresh_violations(choice: TsfreshChoice, path: str) -> Iterator[Violation]:
-    low, high = WINDOW_BARS
-    for position, window in enumerate(choice.windows):
-        if not low <= window <= high:
-            yield _range(f"{path}.windows[{position}]", f"{low} to {high} bars", window)
-    yield from _repeated(choice.windows, f"{path}.windows")
     if len(choice.windows) > WINDOWS_MAX:
         yield _count(f"{path}.windows", WINDOWS_MAX, len(choice.windows))
-    if len(choice.columns) > COLUMNS_MAX:
-        yield _count(f"{path}.columns", COLUMNS_MAX, len(choice.columns))
-    yield from _names(choice.columns, ROLLING_COLUMNS, f"{path}.columns", "a frame column")
-    yield from _names(choice.calculators, CALCULATORS, f"{path}.calculators", "a tsfresh calculator here")
+    else:
+        low, high = WINDOW_BARS
+        for position, window in enumerate(choice.windows):
+            if not low <= window <= high:
+                yield _range(f"{path}.windows[{position}]", f"{low} to {high} bars", window)
+        yield from _repeated(choice.windows, f"{path}.windows")
+    yield from _names(choice.columns, ROLLING_COLUMNS, COLUMNS_MAX, f"{path}.columns", "a frame column")
+    yield from _names(
+        choice.calculators,
+        CALCULATORS,
+        len(CALCULATORS),
+        f"{path}.calculators",
+        "a tsfresh calculator here",
+    )
 
 
 def _limits_violations(limits: Limits, path: str) -> Iterator[Violation]:
@@ -189,10 +194,14 @@ def _limits_violations(limits: Limits, path: str) -> Iterator[Violation]:
 def _names(
     given: Sequence[str],
     known: Iterable[str],
+    count_max: int,
     path: str,
     what: str,
     elsewhere: Callable[[str], str] = lambda _: "",
 ) -> Iterator[Violation]:
+    if len(given) > count_max:  # not looked into: a message holds enough names for minutes of work
+        yield _count(path, count_max, len(given))
+        return
     listed = list(known)
     for position, name in enumerate(given):
         if name in listed:

@@ -97,6 +97,22 @@ def test_a_broken_rule_is_named_with_its_path_and_value(
     assert len(violation.description) < 300
 
 
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (technical(*(f"rsi_{number}" for number in range(300_000))), "config.technical.features"),
+        (rolling(windows=tuple(range(300_000))), "config.tsfresh.windows"),
+        (rolling(columns=("closed",) * 300_000), "config.tsfresh.columns"),
+        (rolling(calculators=("means",) * 300_000), "config.tsfresh.calculators"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_list_that_is_too_long_is_one_broken_rule_whatever_it_holds(config: FeatureConfig, field: str):
+    (violation,) = violations(config)
+    assert (violation.field, violation.rule) == (field, "count")
+    assert "300000" in violation.description
+
+
 def test_every_broken_rule_is_named_at_once():
     config = FeatureConfig(
         technical=FamilyChoice(features=("rsi", "x")),

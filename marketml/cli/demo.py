@@ -11,7 +11,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, timedelta
 from pathlib import Path
 
 import click
@@ -28,7 +27,6 @@ from marketml.clients.features import FeaturesClient
 from marketml.clients.registry import RegistryClient
 from marketml.clients.training import TrainingClient
 from marketml.data.v1 import data_pb2
-from marketml.imports.series import TIMEFRAMES
 from marketml.registry.v1 import registry_pb2
 from marketml.rpc.refusals import Refusal
 from marketml.training.v1 import training_pb2 as pb
@@ -151,9 +149,10 @@ def _own_addresses() -> dict[str, str]:
 def _freeze(output: Output, data: DataClient, market: Market, bars: int | None) -> data_pb2.Snapshot:
     start = None
     if bars is not None:
-        series = data.list_series(venue=market.venue, symbol=market.symbol)
-        end = max(one.last_time.ToDatetime(UTC) for one in series if one.key.timeframe == market.timeframe)
-        start = end - timedelta(seconds=TIMEFRAMES[market.timeframe]) * (bars - 1)
+        newest = data.query_candles(
+            market.venue, market.symbol, market.timeframe, limit=bars, newest_first=True
+        )
+        start = newest.index[0].to_pydatetime()
     snapshot = data.create_snapshot(market.venue, market.symbol, market.timeframe, start=start)
     output.say(
         f"  {snapshot.row_count:,} bars, {cell(snapshot.first_time)} to {cell(snapshot.last_time)} UTC, "

@@ -14,6 +14,7 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import TIME_TYPE, pack_table
 from marketml.rpc.refusals import InvalidArgument, Violation
+from marketml.rpc.unknown_fields import unknown_fields
 from marketml.timeframes import TIMEFRAMES
 from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.catalogue import Entry
@@ -35,7 +36,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_config(message: pb.FeatureConfig) -> FeatureConfig:
-    """A config with every default filled in."""
+    """A config with every default filled in.
+
+    Raises
+    ------
+    InvalidArgument
+        Fields that this contract has not: what is not computed is not passed over in silence.
+    """
+    unknown = list(unknown_fields(message, "config"))
+    if unknown:
+        raise InvalidArgument(unknown)
     families = {
         family.value: _read_family(getattr(message, family.value), message.HasField(family.value))
         for family in CATALOGUE_FAMILIES

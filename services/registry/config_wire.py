@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from marketml.registry.v1 import registry_pb2 as pb
-from marketml.rpc.refusals import InvalidArgument, Violation
+from marketml.rpc.refusals import InvalidArgument
+from marketml.rpc.unknown_fields import unknown_fields
 from services.registry.config import PATH, ConfigVersion, Tree
 
 _NANOS = 1_000_000_000
@@ -25,7 +24,7 @@ def read_config(message: pb.PlatformConfig) -> Tree:
     InvalidArgument
         Fields that this contract does not have, or lengths of time that are none.
     """
-    broken = list(_unknown(message, PATH))
+    broken = list(unknown_fields(message, PATH))
     if broken:
         raise InvalidArgument(broken)
     return _tree(message, PATH)
@@ -89,13 +88,3 @@ def _seconds(duration: Duration, path: str) -> float:
             path, "duration", f"must be a length of time, is {seconds} seconds and {nanos} nanoseconds."
         )
     return seconds + nanos / _NANOS
-
-
-def _unknown(message: Message, path: str) -> Iterator[Violation]:
-    unknown_fields: Any = UnknownFieldSet(message)
-    for unknown in unknown_fields:
-        number = unknown.field_number
-        yield Violation(f"{path}.{number}", "unknown", f"field number {number} is not in this contract.")
-    for field, value in message.ListFields():
-        if field.message_type is not None and not field.is_repeated:
-            yield from _unknown(value, f"{path}.{field.name}")

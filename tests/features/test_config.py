@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketml.features.v1 import features_pb2 as pb
+from marketml.rpc.refusals import InvalidArgument
 from services.features import wire
 from services.features.calculators import features_of
 from services.features.calculators.tsfresh import CALCULATORS
@@ -180,6 +181,14 @@ def test_a_family_that_is_given_is_enabled_unless_it_says_otherwise():
     assert not config.tsfresh.enabled
     assert config.tsfresh.windows == (48,)
     assert config.tsfresh.columns == ("close", "volume")
+
+
+def test_a_field_of_another_contract_is_refused_and_not_passed_over():
+    message = pb.FeatureConfig(tsfresh=pb.TsfreshConfig(enabled=True))
+    message.tsfresh.MergeFromString(b"\xf8\x06\x01")  # field 111, a varint
+    with pytest.raises(InvalidArgument) as refused:
+        wire.read_config(message)
+    assert [(each.field, each.rule) for each in refused.value.violations] == [("config.tsfresh", "unknown")]
 
 
 def test_a_limit_of_zero_is_a_zero_and_not_a_default():

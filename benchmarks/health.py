@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -43,7 +45,11 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="of each row")
     parser.add_argument("--watchers", type=int, default=100)
+    parser.add_argument("--watch", nargs=3, metavar=("TARGET", "JOB", "COUNT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.watch:
+        watch(given.watch[0], given.watch[1], int(given.watch[2]))
+        return
     with tempfile.TemporaryDirectory() as folder, four_rooms(Path(folder)) as rooms:
         _ingest(rooms)
         print(f"{'health checks of the training room, ms':<58}{'p50':>8}{'p99':>8}{'max':>8}{'calls':>8}")
@@ -105,30 +111,35 @@ def start_long_job(client: TrainingClient) -> JobHandle:
 
 @contextmanager
 def watching(rooms: Rooms, job_id: str, count: int) -> Iterator[None]:
-    """`count` callers that watch a job, each over a connection of its own, reading what comes."""
-    clients = [TrainingClient(rooms.training.target) for _ in range(count)]
+    """`count` callers that watch a job, each over a connection of its own. They are another process: their
+    threads would take turns with the checker's."""
+    command = [sys.executable, __file__, "--watch", rooms.training.target, job_id, str(count)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "connected\n", "a watcher got no event"
+            yield
+        finally:
+            process.kill()
+
+
+def watch(target: str, job_id: str, count: int) -> None:
+    """Watch until killed; says when every watcher has got its first event."""
     connected = threading.Semaphore(0)
 
-    def watch(client: TrainingClient) -> None:
-        try:
+    def follow() -> None:
+        with TrainingClient(target) as client:
             for number, _ in enumerate(client.watch_training(job_id)):
                 if number == 0:
                     connected.release()
-        except Exception:
-            return  # its connection was closed below
 
-    threads = [threading.Thread(target=watch, args=(client,), daemon=True) for client in clients]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        assert connected.acquire(timeout=60), "a watcher got no event"
-    try:
-        yield
-    finally:
-        for client in clients:
-            client.close()
-        for thread in threads:
-            thread.join(30)
+    for _ in range(count):
+        threading.Thread(target=follow, daemon=True).start()
+    for _ in range(count):
+        if not connected.acquire(timeout=60):
+            return
+    print("connected", flush=True)
+    threading.Event().wait()
 
 
 def _ingest(rooms: Rooms) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import platform
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -109,7 +111,11 @@ def test_the_manifest_carries_scores_proofs_importances_seed_and_what_the_caller
     found = json.loads(bundle.contents[MANIFEST])
     assert {name: found[name] for name in sections} == sections
     assert found["seeds"] == {"run": 7}
-    assert found["libraries"].keys() == {"python", "numpy", "lightgbm"}
+    decisive = {"marketml", "numba", "numpy", "pandas", "scikit-learn", "lightgbm"}
+    assert found["libraries"] == {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in decisive},
+    }
     assert sum(found["importances"]["values"].values()) == pytest.approx(1)
     assert list(found["importances"]["values"]) == sorted(samples.feature_names)
     proofs = found["proof"]["splits"]

@@ -36,13 +36,10 @@ def filled_sections(result: TrainedResult, seed: int) -> dict[str, JsonObject]:
 
 
 def libraries_of(kind: str) -> dict[str, str]:
-    """Versions of what decides a model's bytes: Python, NumPy and the library of `kind`."""
-    package = _LIBRARY_PACKAGES[kind]
-    return {
-        "python": platform.python_version(),
-        "numpy": importlib.metadata.version("numpy"),
-        package: importlib.metadata.version(package),
-    }
+    """Versions of what decides a bundle's bytes: Python, this package, what labels and scores are computed
+    with, and the library of `kind`."""
+    names = ("marketml", "numba", "numpy", "pandas", "scikit-learn", _LIBRARY_PACKAGES[kind])
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
 
 
 def _scores_section(result: TrainedResult) -> dict[str, Any]:

@@ -45,3 +45,5 @@ class TrainingSettings(ServerSettings):
             )
         if (self.neighbour_tls_certificate is None) != (self.neighbour_tls_key is None):
             raise SettingsError("neighbour_tls_certificate and neighbour_tls_key must be given together.")
+        if not self.neighbour_tls and (self.neighbour_tls_authority or self.neighbour_tls_certificate):
+            raise SettingsError("neighbour_tls must be true when files for it are given.")

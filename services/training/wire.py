@@ -14,12 +14,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
+from marketml.rpc.unknown_fields import unknown_fields
 from marketml.training.v1 import training_pb2 as pb
 from services.training.jobs import Event, Job, JobState, Page, Start, StopMode, Tree, Validated
 from services.training.wire_trees import read_tree, write_tree
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1000
 MAX_SEQUENCE = 2**63 - 1
+PAGE_BYTES_MAX = 3 * 1024 * 1024  # a message has 4 MiB
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -44,7 +46,7 @@ def read_start(request: pb.StartTrainingRequest) -> Start:
     ]
     if not request.HasField("config"):
         raise InvalidArgument([*found, Violation("config", "required", "must be set.")])
-    config, broken = read_tree(request.config, "config")
+    config, broken = _read_config(request.config)
     body = pb.StartTrainingRequest(model_name=request.model_name, config=request.config)
     return Start(
         request_id=request.request_id,
@@ -59,7 +61,7 @@ def read_config(request: pb.ValidateTrainingConfigRequest) -> tuple[Tree, list[V
     """The config, and what of it means nothing."""
     if not request.HasField("config"):
         raise InvalidArgument.of("config", "required", "must be set.")
-    return read_tree(request.config, "config")
+    return _read_config(request.config)
 
 
 def read_job_id(job_id: str) -> str:
@@ -142,11 +144,19 @@ def write_job(job: Job, *, is_brief: bool = False) -> pb.Job:
 
 
 def write_page(page: Page, asked: PageRequest) -> pb.ListTrainingsResponse:
-    token = ""
-    if page.next_before is not None:
-        token = _write_token(page.next_before, _listing(asked.state, asked.model_name))
-    jobs = [write_job(job, is_brief=True) for job in page.jobs]
-    return pb.ListTrainingsResponse(jobs=jobs, next_page_token=token)
+    """A page; one that would not fit a message is shorter."""
+    following, response, size = page.next_before, pb.ListTrainingsResponse(), 0
+    for position, job in enumerate(page.jobs):
+        message = write_job(job, is_brief=True)
+        size += message.ByteSize()
+        if position and size > PAGE_BYTES_MAX:
+            last = page.jobs[position - 1]
+            following = (last.create_time_us, last.job_id)
+            break
+        response.jobs.append(message)
+    if following is not None:
+        response.next_page_token = _write_token(following, _listing(asked.state, asked.model_name))
+    return response
 
 
 @lru_cache(maxsize=1024)
@@ -184,6 +194,12 @@ def write_defaults(config: Tree, version: int) -> pb.GetDefaultTrainingConfigRes
     response = pb.GetDefaultTrainingConfigResponse(config_version=version)
     write_tree(config, response.config)
     return response
+
+
+def _read_config(config: pb.TrainingConfig) -> tuple[Tree, list[Violation]]:
+    """The config, and what of it means nothing or is none of this contract's."""
+    tree, broken = read_tree(config, "config")
+    return tree, [*unknown_fields(config, "config"), *broken]
 
 
 def _broken(field: str, value: str, pattern: re.Pattern[str], words: str) -> list[Violation]:

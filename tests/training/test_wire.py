@@ -131,6 +131,33 @@ def test_no_text_is_a_page_token_by_chance(token: str) -> None:
         assert wire.read_list(request).before is None
 
 
+def test_a_page_is_shorter_where_it_would_not_fit_a_message() -> None:
+    asked = wire.read_list(pb.ListTrainingsRequest(page_size=1000))
+    many = {"class_names": [f"{number}-{'é' * 90}" for number in range(99)]}
+    jobs = tuple(job(job_id=f"{number:032x}", result=RESULT | many) for number in range(300))
+    seen = []
+    left = jobs
+    while left:
+        page = wire.write_page(Page(left, None), asked)
+        assert page.ByteSize() < 4 * 2**20
+        seen += [each.job_id for each in page.jobs]
+        left = left[len(page.jobs) :]
+        assert bool(page.next_page_token) == bool(left)
+        if left:
+            again = pb.ListTrainingsRequest(page_size=1000, page_token=page.next_page_token)
+            assert wire.read_list(again).before == (jobs[0].create_time_us, seen[-1])
+    assert seen == [each.job_id for each in jobs]
+
+
+def test_a_field_of_another_contract_is_refused_and_not_passed_over() -> None:
+    config = pb.TrainingConfig(seed=7)
+    config.model.lightgbm.MergeFromString(b"\xf8\x06\x01")  # field 111, a varint
+    _, broken = wire.read_config(pb.ValidateTrainingConfigRequest(config=config))
+    start = wire.read_start(pb.StartTrainingRequest(request_id="r", model_name="m", config=config))
+    for found in (broken, start.broken):
+        assert [(each.field, each.rule) for each in found] == [("config.model.lightgbm", "unknown")]
+
+
 def test_a_stop_names_its_mode() -> None:
     for mode in StopMode:
         request = pb.StopTrainingRequest(job_id="a" * 32, mode=pb.StopMode.Value(mode))

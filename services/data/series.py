@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -11,25 +12,12 @@ import pyarrow as pa
 
 from marketml.rpc.frames import TIME_TYPE
 from marketml.rpc.refusals import Violation
+from marketml.timeframes import TIMEFRAMES
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-TIMEFRAMES_US = {
-    "1m": MINUTE_US,
-    "3m": 3 * MINUTE_US,
-    "5m": 5 * MINUTE_US,
-    "15m": 15 * MINUTE_US,
-    "30m": 30 * MINUTE_US,
-    "1h": HOUR_US,
-    "2h": 2 * HOUR_US,
-    "4h": 4 * HOUR_US,
-    "6h": 6 * HOUR_US,
-    "8h": 8 * HOUR_US,
-    "12h": 12 * HOUR_US,
-    "1d": DAY_US,
-    "1w": 7 * DAY_US,
-}
+TIMEFRAMES_US = {name: length // timedelta(microseconds=1) for name, length in TIMEFRAMES.items()}
 # Days count from 1970-01-01, a Thursday; weeks from the Monday after it.
 _WEEK_OFFSET_US = 4 * DAY_US
 

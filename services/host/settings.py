@@ -73,7 +73,7 @@ class ServerSettings:
     keepalive_timeout_seconds: float = 10.0
     ping_interval_floor_seconds: float = 20.0
     connection_age_seconds: float = 1800.0
-    connection_grace_seconds: float = 60.0
+    connection_grace_seconds: float = 3600.0  # as long as a stream may last: less would cut it off
     connection_streams_count: int = 256
 
     def __post_init__(self) -> None:

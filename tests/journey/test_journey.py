@@ -36,6 +36,7 @@ SERVICES = {
         {"model_name": MODEL},
         '"digest"',
     ),
+    "inference": ("inference.GRPCInferenceService", "ServerLive", {}, '"live": true'),  # the registry's too
 }
 
 
@@ -200,7 +201,7 @@ def test_a_stock_triton_client_gets_the_same_answers(platform, travelled):
 @pytest.mark.usefixtures("travelled")
 @pytest.mark.parametrize("room", SERVICES)
 def test_grpcurl_lists_describes_and_calls_by_reflection(platform, room):
-    grpcurl, target = need_program("grpcurl"), platform.endpoints[room]
+    grpcurl, target = need_program("grpcurl"), platform.endpoints.get(room, platform.endpoints["registry"])
     service, method, request, expected = SERVICES[room]
 
     def ask(*arguments: str) -> str:

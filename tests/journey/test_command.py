@@ -82,7 +82,8 @@ def test_training_loading_and_predicting_by_the_command(platform, snapshot):
         for line in ok(platform.run("train", "start", config, "--watch", "--json")).splitlines()
     ]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    (job,) = [json.loads(line) for line in ok(platform.run("train", "list", "--json")).splitlines()]
+    listed = ok(platform.run("train", "list", "--name", "command-1h", "--json"))
+    (job,) = [json.loads(line) for line in listed.splitlines()]
     assert job["state"] == "succeeded"
     replayed = ok(platform.run("train", "watch", job["job_id"], "--after", "3", "--json")).splitlines()
     assert [json.loads(line) for line in replayed] == events[3:]

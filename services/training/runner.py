@@ -187,8 +187,9 @@ class Runner:
         self, snapshot: Snapshot, features: Features, labels: Labels, samples: Samples
     ) -> dict[str, Tree]:
         """What the manifest says of the inputs. The config stands without what does not decide the model: the
-        budget, and the dataset, which the snapshot's rows are."""
+        budget, the limits of the features, and the dataset, which the snapshot's rows are."""
         decides = {name: value for name, value in self._config.items() if name not in ("dataset", "budget")}
+        decides["features"] = _without_limits(decides["features"])
         return {
             "config": decides,
             "data": {
@@ -202,7 +203,7 @@ class Runner:
             },
             "features": {
                 "digest": features.digest,
-                "config": features.config,
+                "config": _without_limits(features.config),
                 "warm_up_bars": features.warm_up_bars,
                 "omitted": dict(features.omitted),
             },
@@ -261,3 +262,7 @@ class Runner:
             waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if not keeps_best_here or self._asked.mode is StopMode.DISCARD:
                 self._look()
+
+
+def _without_limits(features: Tree) -> Tree:
+    return {name: value for name, value in features.items() if name != "limits"}

@@ -83,20 +83,26 @@ def test_a_job_trains_tells_and_registers(training: TrainingClient, registry: Re
     assert manifest["data"]["rows"] == 1500
 
 
-def test_the_same_seed_and_snapshot_give_the_same_model_and_another_seed_another(
-    training: TrainingClient,
+def test_the_same_seed_and_snapshot_give_the_same_model_whatever_the_limits_and_another_seed_another(
+    training: TrainingClient, registry: RegistryClient
 ) -> None:
     first = training.start_training("first", quick_config(model__lightgbm__subsample=0.5)).result(
         WAIT_SECONDS
     )
     again = quick_config(model__lightgbm__subsample=0.5)
     again.dataset.snapshot_id = first.snapshot_id  # the same rows, named otherwise
+    again.features.limits.timeout_seconds = 77
+    again.features.limits.max_rows = 5_000
+    again.budget.max_duration.seconds = 777
     second = training.start_training("second", again).result(WAIT_SECONDS)
     again.seed = 8
     third = training.start_training("third", again).result(WAIT_SECONDS)
     assert first.result.model_digest == second.result.model_digest
     assert first.result.fold_table == second.result.fold_table
     assert third.result.model_digest != first.result.model_digest
+    assert second.config.features.limits.timeout_seconds == 77
+    _, manifest = registry.get_model("second")
+    assert "limits" not in manifest["config"]["features"].keys() | manifest["features"]["config"].keys()
 
 
 @pytest.mark.parametrize("kind", ["xgboost", "random_forest"])

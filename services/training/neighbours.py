@@ -22,11 +22,17 @@ from services.training.jobs import Tree
 from services.training.rooms import Features, Registered, Snapshot
 from services.training.wire_trees import read_tree, write_tree
 
-# Where a field of a neighbour's request stands in ours, longest first; the registry's have no place there.
-_PATHS = {
-    "features": (("config.", "config.features."), ("", "config.features.")),
-    "data": (("frame.", "config.dataset.series."), ("", "config.dataset.series.series.")),
-    "registry": (("", ""),),
+# Where a field of a neighbour's request, with all that is below it, stands in ours. What is not here has no
+# place there and keeps its name.
+_PATHS: dict[str, dict[str, str]] = {
+    "features": {"config": "config.features", "snapshot_id": "config.dataset.snapshot_id"},
+    "data": {
+        "frame": "config.dataset.series",
+        "frame.funding_max_age": "config.dataset.funding_max_age",
+        "frame.open_interest_max_age": "config.dataset.open_interest_max_age",
+        "snapshot_id": "config.dataset.snapshot_id",
+    },
+    "registry": {},
 }
 
 
@@ -79,7 +85,7 @@ class Neighbours:
         with _asking("features"):
             answer = self._features.validate_feature_config(_feature_config(config))
         found = [
-            Violation(_path("features", each.field), each.rule, each.description)
+            Violation(our_path("features", each.field), each.rule, each.description)
             for each in answer.violations
         ]
         return found, list(answer.warnings)
@@ -167,7 +173,7 @@ def _asking(room: str) -> Iterator[None]:
         yield
     except InvalidArgument as refusal:
         renamed = [
-            Violation(_path(room, each.field), each.rule, each.description) for each in refusal.violations
+            Violation(our_path(room, each.field), each.rule, each.description) for each in refusal.violations
         ]
         raise InvalidArgument(renamed, refusal.reason) from refusal
     except Unavailable as refusal:
@@ -180,10 +186,13 @@ def _asking(room: str) -> Iterator[None]:
         raise Unavailable(f"The {room} room failed: {refusal.message}") from refusal
 
 
-def _path(room: str, theirs: str) -> str:
+def our_path(room: str, theirs: str) -> str:
     """A field of a neighbour's request as it is called in ours."""
-    head, ours = next((head, ours) for head, ours in _PATHS[room] if theirs.startswith(head))
-    return ours + theirs.removeprefix(head)
+    head, rest = theirs, ""
+    while head and head not in _PATHS[room]:
+        head, dot, last = head.rpartition(".")
+        rest = f"{dot}{last}{rest}"
+    return _PATHS[room][head] + rest if head else theirs
 
 
 def _feature_config(config: Tree) -> features_pb2.FeatureConfig:

@@ -48,6 +48,11 @@ def _unknown_snapshot(config: pb.TrainingConfig) -> None:
     config.dataset.snapshot_id = "0" * 64
 
 
+def _no_family(config: pb.TrainingConfig) -> None:
+    for family in ("technical", "statistical", "series", "market", "calendar"):
+        getattr(config.features, family).enabled = False
+
+
 WRONG: list[tuple[str, Message, type[Refusal], str]] = [
     ("StartTraining", pb.StartTrainingRequest(), InvalidArgument, "request_id model_name config"),
     ("StartTraining", start(request_id=""), InvalidArgument, "request_id"),
@@ -79,6 +84,7 @@ WRONG: list[tuple[str, Message, type[Refusal], str]] = [
         InvalidArgument,
         "config.features.technical.features[0]",
     ),
+    ("StartTraining", start(config=wrong_config(_no_family)), InvalidArgument, "config.features"),
     (
         "StartTraining",
         start(config=wrong_config(lambda config: setattr(config, "class_weight", 77))),

@@ -276,10 +276,18 @@ class Boundary:
     async def _write(self, call: Call, context: Any, message: bytes) -> None:
         seconds = self._settings.stream_write_seconds
         timer = asyncio.get_running_loop().call_later(seconds, call.end, _stalled_reader(seconds))
+        call.begin_write()
         try:
+            if not call.has_written:
+                # Not with the first message: were that one stalled, a status after them would be lost.
+                await context.send_initial_metadata(())
+                call.has_written = True
             await context.write(message)
         finally:
             timer.cancel()
+            call.end_write()
+        if call.ending is not None:
+            raise call.ending
 
     async def _with_first_message(self, method: Method, incoming: Any, call: Call) -> AsyncIterator[bytes]:
         """The incoming messages, the first of them already here: only who sent something is admitted."""

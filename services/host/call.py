@@ -18,6 +18,8 @@ from services.host.metrics import Metrics
 P = ParamSpec("P")
 T = TypeVar("T")
 
+WRITE_END_SECONDS = 0.2  # how long a message under way may still take when the server ends its call
+
 
 class Pool:
     """The threads on which blocking work runs. Streams together may hold half of them, so that a crowd of
@@ -83,9 +85,12 @@ class Call:
         self.ending: Refusal | None = None  # why the server ended the call, if it did
         self.work: set[asyncio.Future[Any]] = set()  # what still runs for it on the pool
         self.closer: Callable[[], object] | None = None  # to run on the pool after that
+        self.has_written = False  # whether the answer's stream is open
         self._pool = pool
         self._is_stream = is_stream
         self._task: asyncio.Task[Any] | None = None
+        self._is_writing = False
+        self._cut: asyncio.TimerHandle | None = None  # of a write that the server's end of the call met
 
     def remaining_seconds(self) -> float:
         """Seconds until the deadline, never below 0. Every call has one: the caller's or the server's."""
@@ -130,11 +135,29 @@ class Call:
         """The task has its outcome; `end` does nothing from here on. For the boundary."""
         self._task = None
 
+    def begin_write(self) -> None:
+        """A message goes out from here to `end_write`. For the boundary."""
+        self._is_writing = True
+
+    def end_write(self) -> None:
+        """The message is out; whoever wrote it looks at `ending`. For the boundary."""
+        self._is_writing = False
+        if self._cut is not None:
+            self._cut.cancel()
+
     def end(self, refusal: Refusal) -> None:
-        """Stop the call; the caller gets `refusal`. On the server's loop only. For the boundary."""
-        if self._task is not None and self.ending is None:
-            self.ending = refusal
-            self.cancelled.set()
+        """Stop the call; the caller gets `refusal`. On the server's loop only. For the boundary.
+
+        A status sent while gRPC opens the stream for a first message is lost: a write under way goes first.
+        """
+        if self._task is None or self.ending is not None:
+            return
+        self.ending = refusal
+        self.cancelled.set()
+        if self._is_writing:
+            loop = asyncio.get_running_loop()
+            self._cut = loop.call_later(WRITE_END_SECONDS, self._task.cancel)
+        else:
             self._task.cancel()
 
 

@@ -88,6 +88,36 @@ def test_calls_that_outlive_the_grace_are_told_so_and_stopped() -> None:
         assert served.server.is_clean
 
 
+@pytest.mark.parametrize("text", ["a word", "flood"])
+def test_every_stream_that_writes_during_a_drain_is_told_so(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        echo = Echo()
+        with serving(echo) as (served, channel):
+            watches = [call(channel, "WatchWords")(Word(text=text)) for _ in range(20)]
+            eventually(lambda: len(echo.entered) == 20)  # noqa: B023
+            stopped = served.begin_stop(60)
+            for watch in watches:
+                ended = refusal_of(lambda: list(watch))  # noqa: B023
+                assert isinstance(ended, refusals.Unavailable)
+                assert (ended.reason, ended.retry_after_seconds) == (Reason.DRAINING, 1.0)
+            stopped.result(60)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_messages_that_nobody_takes_leave_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    echo = Echo()
+    with serving(echo) as (served, channel):
+        sent = Word(text="flood", payload=b"x" * 1_000_000)
+        unread = [call(channel, "WatchWords")(sent) for _ in range(10)]
+        eventually(lambda: len(echo.entered) == 10)
+        served.begin_stop(0.2).result(60)
+        for stream in unread:
+            assert isinstance(refusal_of(lambda: list(stream)), refusals.Unavailable)  # noqa: B023
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_health_watchers_learn_of_the_drain() -> None:
     with serving(Echo()) as (served, _), grpc.insecure_channel(served.health_target) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))

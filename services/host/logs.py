@@ -38,7 +38,10 @@ class JsonLines(logging.Formatter):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """gRPC logs a traceback for every caller who left before the status reached them."""
+    """gRPC logs a traceback for every caller who left before the status reached them, and Alembic at every
+    start how it would migrate."""
+    if record.name == "alembic.runtime.migration" and record.levelno <= logging.INFO:
+        return record.getMessage().startswith("Running ")
     is_trace = record.name.startswith("grpc.") and record.exc_info is not None
     return not (is_trace and "SendStatusFromServerOperation" in str(record.exc_info[1]))  # type: ignore[index]
 

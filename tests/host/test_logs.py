@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,28 @@ def test_a_start_that_a_refusal_ends_is_one_line_of_the_log() -> None:
     assert ended.returncode == 1
     (line,) = [json.loads(line) for line in ended.stderr.splitlines()]
     assert line["message"] == "The echo room cannot start: The database is damaged."
+
+
+def test_a_start_logs_the_migrations_that_it_runs_and_nothing_else_of_them(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\n"
+        "from services.host import logs\n"
+        "from services.host.database import open_database\n"
+        "logs.write_json_lines('echo', 'INFO')\n"
+        "open_database('sqlite:///echo.sqlite', migrations=Path('MIGRATIONS')).close()\n"
+    ).replace("MIGRATIONS", str(ROOT / "tests/host/migrations"))
+    told = []
+    for _ in range(2):
+        started = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told.append([json.loads(line)["message"] for line in started.stderr.splitlines()])
+    first, second = told
+    assert first
+    assert all(message.startswith("Running upgrade ") for message in first)
+    assert second == []

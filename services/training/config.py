@@ -20,8 +20,8 @@ from services.training.learners.xgboost import XgboostParameters
 MAX_SEED = 2**63 - 1
 _INFINITY = float("inf")
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
-_VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_SYMBOL = re.compile(r"[!-~]{1,64}")
+_VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20}(-[0-9]{6})?)?")
 
 
 def _positive(default: float | None = None, high: float = _INFINITY, **more: Any) -> Number:
@@ -233,8 +233,9 @@ def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:
         key = source.get("series", {})
         venue, symbol, timeframe = (key.get(name, "") for name in ("venue", "symbol", "timeframe"))
         at = "series.series"
-        require(f"{at}.venue", venue, bool(_VENUE.fullmatch(venue)), "venue", "must be a lower-case id")
-        words = "must be at most 64 visible characters"
+        words = "must be 1 to 32 of a-z 0-9 _ -, a letter or digit first"
+        require(f"{at}.venue", venue, bool(_VENUE.fullmatch(venue)), "venue", words)
+        words = "must be the unified form BASE/QUOTE[:SETTLE[-YYMMDD]]"
         require(f"{at}.symbol", symbol, bool(_SYMBOL.fullmatch(symbol)), "symbol", words)
         words = f"must be one of {' '.join(TIMEFRAMES)}"
         require(f"{at}.timeframe", timeframe, timeframe in TIMEFRAMES, "unknown", words)

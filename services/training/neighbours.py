@@ -17,7 +17,7 @@ from marketml.clients.features import FeaturesClient
 from marketml.clients.registry import RegistryClient
 from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
-from marketml.rpc.refusals import Internal, InvalidArgument, NotFound, Unavailable, Violation
+from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
 from services.training.jobs import Tree
 from services.training.rooms import Features, Registered, Snapshot
 from services.training.wire_trees import read_tree, write_tree
@@ -91,38 +91,23 @@ class Neighbours:
         return found, list(answer.warnings)
 
     def require_dataset(self, dataset: Tree) -> None:
-        """See that what a job will learn from exists.
+        """See that what a job will learn from exists and that the data room would freeze it: ask for a row.
 
         Raises
         ------
         NotFound
+        InvalidArgument
         """
         with _asking("data"):
             if "snapshot_id" in dataset:
                 self._data.get_snapshot(dataset["snapshot_id"])
-                return
-            key = dataset["series"]["series"]
-            series = self._data.list_series(venue=key["venue"], symbol=key["symbol"])
-        if not any(each.key.timeframe == key["timeframe"] for each in series):
-            name = f"{key['venue']} {key['symbol']} {key['timeframe']}"
-            raise NotFound("series", name, f"There are no candles of {name}.")
+            else:
+                self._data.query_frame(**_frame(dataset), limit=1)
 
     def create_snapshot(self, dataset: Tree, request_id: str) -> Snapshot:
         """Freeze the aligned frame of `dataset.series`; once per `request_id`."""
-        source = dataset["series"]
-        span = source.get("range", {})
         with _asking("data"):
-            return _snapshot(
-                self._data.create_snapshot(
-                    **source["series"],
-                    start=_moment(span.get("start_time")),
-                    end=_moment(span.get("end_time")),
-                    as_of=_moment(source.get("as_of_time")),
-                    funding_max_age=timedelta(seconds=dataset["funding_max_age"]),
-                    open_interest_max_age=timedelta(seconds=dataset["open_interest_max_age"]),
-                    request_id=request_id,
-                )
-            )
+            return _snapshot(self._data.create_snapshot(**_frame(dataset), request_id=request_id))
 
     def get_snapshot(self, snapshot_id: str) -> Snapshot:
         """What is known of a snapshot."""
@@ -197,6 +182,20 @@ def our_path(room: str, theirs: str) -> str:
 
 def _feature_config(config: Tree) -> features_pb2.FeatureConfig:
     return write_tree(config, features_pb2.FeatureConfig())
+
+
+def _frame(dataset: Tree) -> dict[str, Any]:
+    """The frame of `dataset.series` in the words of the data room's client."""
+    source = dataset["series"]
+    span = source.get("range", {})
+    return {
+        **source["series"],
+        "start": _moment(span.get("start_time")),
+        "end": _moment(span.get("end_time")),
+        "as_of": _moment(source.get("as_of_time")),
+        "funding_max_age": timedelta(seconds=dataset["funding_max_age"]),
+        "open_interest_max_age": timedelta(seconds=dataset["open_interest_max_age"]),
+    }
 
 
 def _snapshot(snapshot: Any) -> Snapshot:

@@ -53,6 +53,10 @@ def _no_family(config: pb.TrainingConfig) -> None:
         getattr(config.features, family).enabled = False
 
 
+def _known_in_the_future(config: pb.TrainingConfig) -> None:
+    config.dataset.series.as_of_time.FromJsonString("9000-01-01T00:00:00Z")
+
+
 WRONG: list[tuple[str, Message, type[Refusal], str]] = [
     ("StartTraining", pb.StartTrainingRequest(), InvalidArgument, "request_id model_name config"),
     ("StartTraining", start(request_id=""), InvalidArgument, "request_id"),
@@ -97,6 +101,18 @@ WRONG: list[tuple[str, Message, type[Refusal], str]] = [
         start(config=wrong_config(lambda config: setattr(config.dataset.series.series, "venue", "nowhere"))),
         NotFound,
         "series",
+    ),
+    (
+        "StartTraining",
+        start(config=wrong_config(lambda config: setattr(config.dataset.series.series, "venue", "b" * 33))),
+        InvalidArgument,
+        "config.dataset.series.series.venue",
+    ),
+    (
+        "StartTraining",
+        start(config=wrong_config(_known_in_the_future)),
+        InvalidArgument,
+        "config.dataset.series.as_of_time",
     ),
     ("GetTraining", pb.GetTrainingRequest(), InvalidArgument, "job_id"),
     ("GetTraining", pb.GetTrainingRequest(job_id="'; DROP TABLE jobs"), InvalidArgument, "job_id"),

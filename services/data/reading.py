@@ -21,7 +21,7 @@ from services.data.records import SeriesState, no_series
 from services.data.revisions import Rows, Times, empty_rows, forming, joined, known_at
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
 
-PAGE_BLOCKS = 16
+PAGE_BLOCKS = 64  # 22 MB
 BEGINNING_US = -(2**62)
 END_US = 2**62
 

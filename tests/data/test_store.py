@@ -23,8 +23,9 @@ from marketml.rpc.refusals import (
 )
 from services.data.__main__ import MIGRATIONS
 from services.data.alignment import FrameSpec
+from services.data.blocks import BLOCK_ROWS
 from services.data.checks import Checked
-from services.data.reading import Reader, Selection
+from services.data.reading import PAGE_BLOCKS, Reader, Selection
 from services.data.records import Snapshot
 from services.data.revisions import Counts, OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, MINUTE_US, OPEN_INTEREST, Series
@@ -32,6 +33,8 @@ from services.data.store import SeriesStore, SnapshotStore
 from services.data.wire import written_chunks
 from services.host.database import open_database
 from tests.support.waiting import eventually
+
+MORE_THAN_A_PAGE = BLOCK_ROWS * (PAGE_BLOCKS + 1)
 
 BARS = Series(CANDLES, "binance", "BTC/USDT:USDT", "1m")
 RATES = BARS.sibling(FUNDING_RATES)
@@ -120,7 +123,7 @@ def test_writers_that_revise_the_same_rows_leave_every_revision(database_url):
 
 
 def test_a_reader_sees_one_state_of_the_series_while_it_is_revised(database_url):
-    count = 80_000  # 17 blocks: more than a page of them
+    count = MORE_THAN_A_PAGE
     with stores(database_url, cache_bytes=1) as (store, _):
         told(store, bars(0, count))
         streams = Reader(store).streams(BARS, Selection())
@@ -135,7 +138,7 @@ def test_a_reader_sees_one_state_of_the_series_while_it_is_revised(database_url)
 
 def test_a_reader_of_a_series_that_is_deleted_meanwhile_is_told_and_not_given_less(database_url):
     with stores(database_url, cache_bytes=1) as (store, _):
-        told(store, bars(0, 80_000))
+        told(store, bars(0, MORE_THAN_A_PAGE))
         streams = Reader(store).streams(BARS, Selection())
         next(streams)
         store.delete_series(BARS, dry_run=False, force=False, request_id="", body=b"")

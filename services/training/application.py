@@ -96,7 +96,7 @@ class TrainingApplication:
         ------
         NotFound
         OutOfRange
-            The number is beyond the newest event of a job that has ended, or that of a job that has not.
+            The number is beyond the newest event.
         """
         job: Job = await pool.run(self._store.get, job_id)
         if after_sequence > job.last_sequence:

@@ -100,7 +100,7 @@ class TrainingServiceServicer:
 
     def WatchTraining(self, request, context):
         """Replays the events after a sequence number, follows, and ends after the terminal one. OUT_OF_RANGE for a number
-        beyond the newest event of an ended job.
+        beyond the newest event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -20,7 +20,10 @@ PYTEST_FLAGS ?=
 # A file's tests stay together: what they share is started once.
 JOBS ?= auto
 DATA ?=
-AGAINST ?= $(shell git rev-parse --verify --quiet origin/main >/dev/null && echo origin/main || echo main)
+# What contracts must stay compatible with: the published main, or, on it, what stood before the last change of them.
+AGAINST ?= $(shell base=$$(git rev-parse --verify --quiet origin/main || git rev-parse --verify --quiet main); \
+    [ "$$base" != "$$(git rev-parse HEAD)" ] || base=$$(git log -1 --format=%H -- protos)^; \
+    git rev-parse --verify --quiet "$$base")
 
 ##@ Use
 .PHONY: run
@@ -80,9 +83,9 @@ types: .venv/.dev  ## Types (mypy, strict)
 contracts: .venv/.dev  ## Contract style, compatibility with AGAINST (the last main), fresh generated code
 	.venv/bin/buf lint
 	.venv/bin/buf format --diff --exit-code --path protos/marketml
-	@if git cat-file -e "$(AGAINST):buf.yaml" 2>/dev/null; then \
+	@if [ -n "$(AGAINST)" ] && git cat-file -e "$(AGAINST):buf.yaml" 2>/dev/null; then \
 	    echo "buf breaking against $(AGAINST)"; .venv/bin/buf breaking --against ".git#ref=$(AGAINST)"; \
-	else echo "$(AGAINST) has no contracts yet: nothing to be compatible with"; fi
+	else echo "No earlier contracts are here: nothing to be compatible with"; fi
 	$(PY) -m pytest -q tests/house -k "generated or contract"
 
 .PHONY: deploy

@@ -57,13 +57,15 @@ def require_servers() -> None:
 
 @dataclass
 class Room:
-    """One room's process. `address` is None until it is ready; `log` is where it writes what happens."""
+    """One room's process. `address` is None until it is ready, and `doors` (health, metrics) are known then;
+    `log` is where it writes what happens."""
 
     name: str
     log: Path
     process: subprocess.Popen[str]
     started: float = field(default_factory=time.monotonic)
     address: str | None = None
+    doors: dict[str, str] = field(default_factory=dict)
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -110,7 +112,8 @@ class Rooms:
         self._say = say
         self._settings = dict(settings or {})
         self._rooms: dict[str, Room] = {}
-        self._addresses: dict[str, str] = {}  # of the first start: a restarted room keeps its port
+        self._addresses: dict[str, str] = {}  # of the first start: a restarted room keeps its ports
+        self._doors: dict[str, dict[str, str]] = {}
         self._restarts: dict[str, tuple[float, float]] = {}  # backoff, and when to start again
 
     def start(self) -> dict[str, str]:
@@ -202,8 +205,10 @@ class Rooms:
         # One spinning thread a core beside a busy neighbour made a fit forty times slower.
         shared = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
         given = {prefix + key: value for key, value in defaults.items()}
-        # A room that served keeps its port: the others know it by that.
+        # A room that served keeps its ports: the others know it by one, and any free one may be a neighbour's
+        # plus 1000, where its health would go.
         kept = {f"{prefix}ADDRESS": self._addresses[name]} if name in self._addresses else {}
+        kept |= {prefix + door: address for door, address in self._doors.get(name, {}).items()}
         return shared | given | dict(os.environ) | self._settings | kept
 
     def _address(self, name: str) -> str:
@@ -223,6 +228,7 @@ class Rooms:
                 )
             time.sleep(_POLL_SECONDS)
         self._addresses[name] = room.address
+        self._doors[name] = room.doors
         self._say("ready", name, room.address)
 
     def _look_after(self, name: str, room: Room) -> None:
@@ -267,6 +273,10 @@ def _read_ready_line(room: Room) -> None:
             with contextlib.suppress(ValueError):
                 said = json.loads(line)
                 if isinstance(said, dict) and said.get("event") == "ready":
+                    room.doors = {
+                        "HEALTH_ADDRESS": str(said["health_address"]),
+                        "METRICS_ADDRESS": str(said["metrics_address"]),
+                    }
                     room.address = str(said["address"])
 
 

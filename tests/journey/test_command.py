@@ -140,9 +140,15 @@ def test_the_config_is_read_changed_and_reset(platform):
     assert ok(platform.run("config", "get", "training.split.folds")).strip() == before
 
 
-def test_a_room_that_dies_is_started_again_on_its_port(platform):
+def listening(room: psutil.Process) -> set[int]:
+    return {one.laddr.port for one in room.net_connections() if one.status == psutil.CONN_LISTEN}
+
+
+def test_a_room_that_dies_is_started_again_on_its_ports(platform):
     target = platform.endpoints["features"]
     (room,) = [one for one in marked(platform.mark) if one.cmdline()[-1] == "services.features"]
+    ports = listening(room)
+    assert len(ports) == 3  # calls, health, metrics
     room.kill()
     eventually(lambda: platform.events("died", "features"), 60, "the news of its death")
 
@@ -154,7 +160,9 @@ def test_a_room_that_dies_is_started_again_on_its_port(platform):
                 return False
 
     assert eventually(answers, 60, "its answer on the same port")
-    assert room.pid not in [one.pid for one in marked(platform.mark)]
+    (again,) = [one for one in marked(platform.mark) if one.cmdline()[-1] == "services.features"]
+    assert again.pid != room.pid
+    assert listening(again) == ports
 
 
 def test_terminated_it_stops_all_rooms(tmp_path):

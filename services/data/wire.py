@@ -239,7 +239,7 @@ def read_page_token(token: str, request: Sequence[Any], types: Sequence[type]) -
         if (
             asked == list(request)
             and [type(part) for part in key] == list(types)
-            and all("\0" not in part if isinstance(part, str) else abs(part) < END_US for part in key)
+            and all(_is_storable(part) for part in key)
         ):
             return list(key)
     except (binascii.Error, ValueError, TypeError, RecursionError):
@@ -247,6 +247,11 @@ def read_page_token(token: str, request: Sequence[Any], types: Sequence[type]) -
     raise InvalidArgument.of(
         "page_token", "token", f"must be one that this call gave for the same filters: {token[:80]!r}."
     )
+
+
+def _is_storable(part: str | int) -> bool:
+    """Whether a database takes it: no zero byte and no half of a character, which JSON can spell."""
+    return part.isascii() and part.isprintable() if isinstance(part, str) else abs(part) < END_US
 
 
 def written_page_token(request: Sequence[Any], key: Sequence[Any]) -> str:

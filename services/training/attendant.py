@@ -230,11 +230,12 @@ class Attendant:
 
     def _tell(self, line: bytes) -> None:
         """Write to the worker's stdin; under the lock. A worker that is gone hears nothing."""
-        if self._process is None or self._process.stdin is None:
+        stdin = None if self._process is None else self._process.stdin
+        if stdin is None or stdin.closed:
             return
         with suppress(OSError):
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
+            stdin.write(line)
+            stdin.flush()
 
     def _kill(self) -> None:
         with self._lock:

@@ -13,10 +13,20 @@ import psutil
 import pytest
 
 from services.host.database import open_database
-from services.training.jobs import FINAL_STATES, JobState, StopMode
+from services.training.attendant import Attendant
+from services.training.jobs import FINAL_STATES, Draft, JobState, StopMode
 from services.training.store import Store
+from services.training.worker_lines import Assignment
 from tests.support.waiting import eventually
-from tests.training.crews import MIGRATIONS, Crewed, crewed, sqlite_store, workers
+from tests.training.crews import (
+    COMMAND,
+    MIGRATIONS,
+    Crewed,
+    crewed,
+    filled_config,
+    sqlite_store,
+    workers,
+)
 from tests.training.test_store import assert_sound
 
 GONE_SECONDS = 5.0
@@ -200,6 +210,36 @@ def test_a_fenced_worker_is_ended_and_the_next_attempt_is_not_disturbed(store: S
             store.release(job_id, 2, "Gone.", 3)
         jobs.until(job_id, JobState.STOPPED)
         assert_sound(store, job_id)
+
+
+def test_a_stop_that_comes_when_the_worker_has_left_changes_nothing(store: Store) -> None:
+    draft = Draft("succeeds", filled_config(), 1)
+    job_id = store.start_job("", b"", draft, 1000)[0].job_id
+    job, _ = store.claim(60) or pytest.fail("no job waits")
+    said: list[BaseException | None] = []
+
+    def stop_it() -> None:  # told at the end, when the worker is gone and its pipes are closed
+        try:
+            attendant.stop(StopMode.DISCARD)
+            said.append(None)
+        except BaseException as error:
+            said.append(error)
+
+    attendant = Attendant(
+        store,
+        job,
+        Assignment(job_id, job.attempt, job.model_name, job.config, None, 1),
+        COMMAND,
+        publish=lambda _events: None,
+        on_end=stop_it,
+        attempts_count=3,
+        patience_seconds=15.0,
+    )
+    attendant.start()
+    eventually(lambda: said, 30, "the worker's end")
+    assert said == [None]
+    assert store.get(job_id).state is JobState.SUCCEEDED
+    assert_sound(store, job_id)
 
 
 def test_a_silent_fenced_worker_is_ended_by_its_lease(store: Store) -> None:

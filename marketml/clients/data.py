@@ -17,17 +17,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from marketml.clients.connection import Connection
 from marketml.clients.data_messages import enum_number, frame_spec, ingest_header, query_message
 from marketml.data.v1 import data_pb2 as pb
 from marketml.data.v1.data_pb2_grpc import DataServiceStub
 from marketml.market.v1 import market_pb2
-from marketml.rpc.channels import Tls, open_channel
+from marketml.rpc.channels import Tls
 from marketml.rpc.frames import cut, read_chunks, stream_bytes, to_frame, to_table
 from marketml.rpc.refusals import ResourceExhausted, Unavailable
 
@@ -42,7 +42,7 @@ _WINDOW = (("grpc.http2.lookahead_bytes", 16 * 1024 * 1024), ("grpc.http2.bdp_pr
 _READS = ("QueryCandles", "QueryFundingRates", "QueryOpenInterest", "QueryFrame", "ReadSnapshot")
 
 
-class DataClient:
+class DataClient(Connection):
     """A connection to the data room. Its methods raise the classes of `marketml.rpc.refusals`.
 
     Calls that change something carry a `request_id`, so that they can be sent again: give your own to be able
@@ -50,13 +50,7 @@ class DataClient:
     """
 
     def __init__(self, target: str = "127.0.0.1:50051", *, tls: Tls | None = None) -> None:
-        names = [method.name for method in _SERVICE.methods if method.name not in _UPLOADS]
-        self._channel = open_channel(
-            target,
-            tls=tls,
-            retryable=[f"{_SERVICE.full_name}/{name}" for name in names],
-            options=_WINDOW,
-        )
+        super().__init__(_SERVICE, target, tls, not_repeatable=_UPLOADS, options=_WINDOW)
         stub: Any = DataServiceStub
         self._stub = stub(self._channel)
         self._streams: dict[str, Callable[..., Any]] = {
@@ -303,18 +297,6 @@ class DataClient:
         )
         response: pb.DeleteSeriesResponse = self._stub.DeleteSeries(request)
         return response.deleted_count
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _ingest(
         self,

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
+from marketml.clients.connection import Connection
 from marketml.features.v1 import features_pb2 as pb
 from marketml.features.v1.features_pb2_grpc import FeatureServiceStub
 from marketml.market.v1 import market_pb2
-from marketml.rpc.channels import Tls, open_channel
+from marketml.rpc.channels import Tls
 from marketml.rpc.frames import Limits, read_chunks, stream_bytes, to_frame
 from marketml.rpc.refusals import DataLoss
 
@@ -53,15 +53,11 @@ class FeatureFrame:
     summary: pb.FeatureSummary
 
 
-class FeaturesClient:
+class FeaturesClient(Connection):
     """A connection to the features room. Its methods raise the classes of `marketml.rpc.refusals`."""
 
     def __init__(self, target: str = "127.0.0.1:50052", *, tls: Tls | None = None) -> None:
-        self._channel = open_channel(
-            target,
-            tls=tls,
-            retryable=[f"{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods],
-        )
+        super().__init__(_SERVICE, target, tls)
         stub: Any = FeatureServiceStub
         self._stub = stub(self._channel)
         self._generate = stream_bytes(self._channel, _SERVICE.methods_by_name["GenerateFeatures"])
@@ -138,18 +134,6 @@ class FeaturesClient:
             token = response.next_page_token
             if not token:
                 return found
-
-    def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Answer:

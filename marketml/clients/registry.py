@@ -16,17 +16,17 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from marketml.bundle import MANIFEST, Bundle
+from marketml.clients.connection import Connection
 from marketml.registry.v1 import registry_pb2 as pb
 from marketml.registry.v1.registry_pb2_grpc import RegistryServiceStub
-from marketml.rpc.channels import Tls, open_channel
+from marketml.rpc.channels import Tls
 from marketml.rpc.frames import cut, read_ipc, to_frame, to_table
 from marketml.rpc.refusals import DataLoss, InvalidArgument
 
@@ -57,14 +57,11 @@ class Prediction:
     watermark_time: datetime | None
 
 
-class RegistryClient:
+class RegistryClient(Connection):
     """A connection to the registry room. Its methods raise the classes of `marketml.rpc.refusals`."""
 
     def __init__(self, target: str = "127.0.0.1:50054", *, tls: Tls | None = None) -> None:
-        methods = [method.name for method in _SERVICE.methods if method.name not in _NOT_REPEATABLE]
-        self._channel = open_channel(
-            target, tls=tls, retryable=[f"{_SERVICE.full_name}/{name}" for name in methods]
-        )
+        super().__init__(_SERVICE, target, tls, not_repeatable=_NOT_REPEATABLE)
         stub: Any = RegistryServiceStub
         self._stub = stub(self._channel)
 
@@ -223,18 +220,6 @@ class RegistryClient:
         assert first is not None  # `cut` gives one stream at least
         joined = to_frame(pa.concat_tables(answers))
         return Prediction(joined, first.model_name, first.version, first.digest, watermark)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _new_request_id() -> str:

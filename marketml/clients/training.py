@@ -15,10 +15,10 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from marketml.rpc.channels import STREAM_DEADLINE_SECONDS, Tls, open_channel
+from marketml.clients.connection import Connection
+from marketml.rpc.channels import STREAM_DEADLINE_SECONDS, Tls
 from marketml.rpc.refusals import DeadlineExceeded, Reason, Refusal, ResourceExhausted, Unavailable
 from marketml.training.v1 import training_pb2 as pb
 from marketml.training.v1.training_pb2_grpc import TrainingServiceStub
@@ -58,14 +58,11 @@ class JobStopped(JobNotDone):
         super().__init__(job, f"Job {job.job_id} was stopped.")
 
 
-class TrainingClient:
+class TrainingClient(Connection):
     """A connection to the training room. Its methods raise the classes of `marketml.rpc.refusals`."""
 
     def __init__(self, target: str = "127.0.0.1:50053", *, tls: Tls | None = None) -> None:
-        methods = [method.name for method in _SERVICE.methods if method.name not in _NOT_REPEATABLE]
-        self._channel = open_channel(
-            target, tls=tls, retryable=[f"{_SERVICE.full_name}/{name}" for name in methods]
-        )
+        super().__init__(_SERVICE, target, tls, not_repeatable=_NOT_REPEATABLE)
         stub: Any = TrainingServiceStub
         self._stub = stub(self._channel)
 
@@ -162,18 +159,6 @@ class TrainingClient:
     def handle(self, job_id: str) -> JobHandle:
         """The handle of a job that was started before."""
         return JobHandle(self, job_id)
-
-    def close(self) -> None:
-        """Close the connection. Jobs go on."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class JobHandle:

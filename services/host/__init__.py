@@ -23,12 +23,13 @@ the thread pool and returns the response; a generator, or an `async def` one, st
 from services.host.call import Call, invoke
 from services.host.metrics import Metrics
 from services.host.server import Room, Server, serve
-from services.host.settings import ServerSettings, SettingsError, read_settings
+from services.host.settings import NeighbourSettings, ServerSettings, SettingsError, read_settings
 from services.host.start import explained_start
 
 __all__ = [
     "Call",
     "Metrics",
+    "NeighbourSettings",
     "Room",
     "Server",
     "ServerSettings",

@@ -108,6 +108,27 @@ class ServerSettings:
         return self.metrics_address or _shifted(self.address, METRICS_PORT_OFFSET)
 
 
+@dataclass(frozen=True, kw_only=True)
+class NeighbourSettings(ServerSettings):
+    """Those of a room that calls others. Each field `<room>_target` is the `host:port` of one;
+    `neighbour_tls*` say how all of them are reached."""
+
+    neighbour_tls: bool = False
+    neighbour_tls_authority: Path | None = None  # PEM; None trusts the system's authorities
+    neighbour_tls_certificate: Path | None = None
+    neighbour_tls_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in dataclasses.fields(self):
+            if field.name.endswith("_target"):
+                _split(field.name, getattr(self, field.name), lowest_port=1)
+        if (self.neighbour_tls_certificate is None) != (self.neighbour_tls_key is None):
+            raise SettingsError("neighbour_tls_certificate and neighbour_tls_key must be given together.")
+        if not self.neighbour_tls and (self.neighbour_tls_authority or self.neighbour_tls_certificate):
+            raise SettingsError("neighbour_tls must be true when files for it are given.")
+
+
 def read_settings(kind: type[T], room: str, environment: Mapping[str, str] | None = None) -> T:
     """Read a frozen dataclass of settings from `MARKETML_<ROOM>_<FIELD>`; absent variables keep defaults.
 
@@ -166,13 +187,13 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def _split(name: str, value: str) -> tuple[str, int]:
+def _split(name: str, value: str, lowest_port: int = 0) -> tuple[str, int]:
     try:
         host, port = split_address(value)
     except ValueError:
         host, port = "", -1
-    if not host or not 0 <= port <= 65535:
-        raise SettingsError(f"{name} must be host:port with a port from 0 to 65535: {value!r}.")
+    if not host or not lowest_port <= port <= 65535:
+        raise SettingsError(f"{name} must be host:port with a port from {lowest_port} to 65535: {value!r}.")
     return host, port
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from services.host import ServerSettings, SettingsError
+from services.host import NeighbourSettings, SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(ServerSettings):
+class TrainingSettings(NeighbourSettings):
     """Jobs and neighbours.
 
     `jobs_count` jobs run at once, `queued_jobs_count` may wait, and one that `attempts_count` workers died
@@ -32,10 +31,6 @@ class TrainingSettings(ServerSettings):
     data_target: str = "127.0.0.1:50051"
     features_target: str = "127.0.0.1:50052"
     registry_target: str = "127.0.0.1:50054"
-    neighbour_tls: bool = False
-    neighbour_tls_authority: Path | None = None  # PEM; None trusts the system's authorities
-    neighbour_tls_certificate: Path | None = None
-    neighbour_tls_key: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +38,3 @@ class TrainingSettings(ServerSettings):
             raise SettingsError(
                 f"heartbeat_seconds must be below stream_deadline_seconds: {self.heartbeat_seconds!r}."
             )
-        if (self.neighbour_tls_certificate is None) != (self.neighbour_tls_key is None):
-            raise SettingsError("neighbour_tls_certificate and neighbour_tls_key must be given together.")
-        if not self.neighbour_tls and (self.neighbour_tls_authority or self.neighbour_tls_certificate):
-            raise SettingsError("neighbour_tls must be true when files for it are given.")

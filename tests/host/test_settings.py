@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.host import ServerSettings, SettingsError, read_settings
+from services.host import NeighbourSettings, ServerSettings, SettingsError, read_settings
 from services.host.settings import is_loopback, split_address
 from tests.support.servers import RoomProcess
 
@@ -149,3 +149,14 @@ def test_a_process_with_a_setting_it_cannot_use_ends_with_one_sentence(
     assert room.wait() == 1
     (line,) = room.log().splitlines()
     assert sentence in line
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallingSettings(NeighbourSettings):
+    echo_target: str = "127.0.0.1:50051"
+
+
+@pytest.mark.parametrize("value", ["", "localhost", "somewhere:0", "somewhere:65536"])
+def test_a_neighbour_that_is_no_address_is_named(value: str):
+    with pytest.raises(SettingsError, match="MARKETML_ECHO_ECHO_TARGET"):
+        read_settings(CallingSettings, "echo", {"MARKETML_ECHO_ECHO_TARGET": value})

@@ -120,12 +120,12 @@ async def _ingest(
     if first is None:
         raise wire_rows.no_header()
     upload = begin(wire_rows.read_header(kind, first))
-    try:
-        async for request in requests:
-            upload.add(await call.run(wire_rows.read_piece, kind, request))
-        return wire.written_report(await call.run(upload.finish, call.check))
-    finally:
-        upload.close()
+    call.closer = upload.close  # however the call ends, and after the work it has left on the pool
+    async for request in requests:
+        upload.add(await call.run(wire_rows.read_piece, kind, request))
+    report = await call.run(upload.finish, call.check)
+    upload.close()  # before the answer: the caller's next call finds the room
+    return wire.written_report(report)
 
 
 def _body(request: Any) -> bytes:

@@ -29,7 +29,6 @@ METRICS = (
     "roc_auc",
     "pr_auc",
 )
-LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
 
 MOST_UNDEFINED_DRAWS = 0.05  # share of bootstrap draws without the metric above which there is no interval
 

@@ -20,7 +20,6 @@ from services.training.jobs import Event, Job, JobState, Page, Start, StopMode, 
 from services.training.wire_trees import read_tree, write_tree
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1000
-MAX_SEQUENCE = 2**63 - 1
 PAGE_BYTES_MAX = 3 * 1024 * 1024  # a message has 4 MiB
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -51,6 +51,36 @@ class DataServiceStub:
                 request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.IngestOpenInterestRequest.SerializeToString,
                 response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.IngestOpenInterestResponse.FromString,
                 _registered_method=True)
+        self.CollectSeries = channel.unary_stream(
+                '/marketml.data.v1.DataService/CollectSeries',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CollectSeriesRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.CollectSeriesResponse.FromString,
+                _registered_method=True)
+        self.CreateCollectionPolicy = channel.unary_unary(
+                '/marketml.data.v1.DataService/CreateCollectionPolicy',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CreateCollectionPolicyRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.CreateCollectionPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetCollectionPolicy = channel.unary_unary(
+                '/marketml.data.v1.DataService/GetCollectionPolicy',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.GetCollectionPolicyRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.GetCollectionPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListCollectionPolicies = channel.unary_unary(
+                '/marketml.data.v1.DataService/ListCollectionPolicies',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.ListCollectionPoliciesRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.ListCollectionPoliciesResponse.FromString,
+                _registered_method=True)
+        self.UpdateCollectionPolicy = channel.unary_unary(
+                '/marketml.data.v1.DataService/UpdateCollectionPolicy',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.UpdateCollectionPolicyRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.UpdateCollectionPolicyResponse.FromString,
+                _registered_method=True)
+        self.DeleteCollectionPolicy = channel.unary_unary(
+                '/marketml.data.v1.DataService/DeleteCollectionPolicy',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.DeleteCollectionPolicyRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.DeleteCollectionPolicyResponse.FromString,
+                _registered_method=True)
         self.QueryCandles = channel.unary_stream(
                 '/marketml.data.v1.DataService/QueryCandles',
                 request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.QueryCandlesRequest.SerializeToString,
@@ -101,6 +131,21 @@ class DataServiceStub:
                 request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.ListSeriesRequest.SerializeToString,
                 response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.ListSeriesResponse.FromString,
                 _registered_method=True)
+        self.CheckQuality = channel.unary_unary(
+                '/marketml.data.v1.DataService/CheckQuality',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CheckQualityRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.CheckQualityResponse.FromString,
+                _registered_method=True)
+        self.RepairSeries = channel.unary_unary(
+                '/marketml.data.v1.DataService/RepairSeries',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.RepairSeriesRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.RepairSeriesResponse.FromString,
+                _registered_method=True)
+        self.InferSeries = channel.unary_unary(
+                '/marketml.data.v1.DataService/InferSeries',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.InferSeriesRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.InferSeriesResponse.FromString,
+                _registered_method=True)
         self.NormalizeSymbol = channel.unary_unary(
                 '/marketml.data.v1.DataService/NormalizeSymbol',
                 request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.NormalizeSymbolRequest.SerializeToString,
@@ -135,6 +180,52 @@ class DataServiceServicer:
 
     def IngestOpenInterest(self, request_iterator, context):
         """Stores open interest, keyed by (venue, symbol, observation time). All or nothing per call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectSeries(self, request, context):
+        """Pulls series from an exchange through its public interface, or from dump files in the room's import folder, and
+        streams how far it is. An exchange is resumed after the newest stored row; the bar that is still open is never
+        stored. Every page is stored whole before the next is asked for: a call that ends early has stored what it told
+        of, and the same call again goes on there. A series that fails does not stop the others; when one did, the call
+        ends with its refusal after the outcomes of all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCollectionPolicy(self, request, context):
+        """Has the room collect a series by itself, again and again. One policy a series: ALREADY_EXISTS otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCollectionPolicy(self, request, context):
+        """Reads a policy and how its last run went.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollectionPolicies(self, request, context):
+        """Lists policies, ordered by venue, symbol, kind, timeframe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCollectionPolicy(self, request, context):
+        """Changes the interval of a policy, or pauses and resumes it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollectionPolicy(self, request, context):
+        """Deletes a policy; the rows stay. A run under way stops after its page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,6 +301,28 @@ class DataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckQuality(self, request, context):
+        """Looks for what is wrong or doubtful in a series, and says what would repair it. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepairSeries(self, request, context):
+        """Applies actions of a repair plan: asks the exchange again, or marks rows as missing. Old values stay readable by
+        `as_of_time`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def InferSeries(self, request, context):
+        """Suggests what a frame is: symbol, kind and timeframe, with confidence and reasons. Nothing is stored or applied.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def NormalizeSymbol(self, request, context):
         """Turns a venue's spelling into the unified symbol; INVALID_ARGUMENT with the nearest known symbols otherwise.
         """
@@ -241,6 +354,36 @@ def add_DataServiceServicer_to_server(servicer, server):
                     servicer.IngestOpenInterest,
                     request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.IngestOpenInterestRequest.FromString,
                     response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.IngestOpenInterestResponse.SerializeToString,
+            ),
+            'CollectSeries': grpc.unary_stream_rpc_method_handler(
+                    servicer.CollectSeries,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.CollectSeriesRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CollectSeriesResponse.SerializeToString,
+            ),
+            'CreateCollectionPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCollectionPolicy,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.CreateCollectionPolicyRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CreateCollectionPolicyResponse.SerializeToString,
+            ),
+            'GetCollectionPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCollectionPolicy,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.GetCollectionPolicyRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.GetCollectionPolicyResponse.SerializeToString,
+            ),
+            'ListCollectionPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollectionPolicies,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.ListCollectionPoliciesRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.ListCollectionPoliciesResponse.SerializeToString,
+            ),
+            'UpdateCollectionPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCollectionPolicy,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.UpdateCollectionPolicyRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.UpdateCollectionPolicyResponse.SerializeToString,
+            ),
+            'DeleteCollectionPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollectionPolicy,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.DeleteCollectionPolicyRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.DeleteCollectionPolicyResponse.SerializeToString,
             ),
             'QueryCandles': grpc.unary_stream_rpc_method_handler(
                     servicer.QueryCandles,
@@ -291,6 +434,21 @@ def add_DataServiceServicer_to_server(servicer, server):
                     servicer.ListSeries,
                     request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.ListSeriesRequest.FromString,
                     response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.ListSeriesResponse.SerializeToString,
+            ),
+            'CheckQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckQuality,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.CheckQualityRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CheckQualityResponse.SerializeToString,
+            ),
+            'RepairSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepairSeries,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.RepairSeriesRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.RepairSeriesResponse.SerializeToString,
+            ),
+            'InferSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.InferSeries,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.InferSeriesRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.InferSeriesResponse.SerializeToString,
             ),
             'NormalizeSymbol': grpc.unary_unary_rpc_method_handler(
                     servicer.NormalizeSymbol,
@@ -386,6 +544,168 @@ class DataService:
             '/marketml.data.v1.DataService/IngestOpenInterest',
             marketml_dot_data_dot_v1_dot_data__pb2.IngestOpenInterestRequest.SerializeToString,
             marketml_dot_data_dot_v1_dot_data__pb2.IngestOpenInterestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/marketml.data.v1.DataService/CollectSeries',
+            marketml_dot_data_dot_v1_dot_data__pb2.CollectSeriesRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.CollectSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCollectionPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/CreateCollectionPolicy',
+            marketml_dot_data_dot_v1_dot_data__pb2.CreateCollectionPolicyRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.CreateCollectionPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCollectionPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/GetCollectionPolicy',
+            marketml_dot_data_dot_v1_dot_data__pb2.GetCollectionPolicyRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.GetCollectionPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollectionPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/ListCollectionPolicies',
+            marketml_dot_data_dot_v1_dot_data__pb2.ListCollectionPoliciesRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.ListCollectionPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCollectionPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/UpdateCollectionPolicy',
+            marketml_dot_data_dot_v1_dot_data__pb2.UpdateCollectionPolicyRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.UpdateCollectionPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollectionPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/DeleteCollectionPolicy',
+            marketml_dot_data_dot_v1_dot_data__pb2.DeleteCollectionPolicyRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.DeleteCollectionPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -656,6 +976,87 @@ class DataService:
             '/marketml.data.v1.DataService/ListSeries',
             marketml_dot_data_dot_v1_dot_data__pb2.ListSeriesRequest.SerializeToString,
             marketml_dot_data_dot_v1_dot_data__pb2.ListSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/CheckQuality',
+            marketml_dot_data_dot_v1_dot_data__pb2.CheckQualityRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.CheckQualityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepairSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/RepairSeries',
+            marketml_dot_data_dot_v1_dot_data__pb2.RepairSeriesRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.RepairSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InferSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/InferSeries',
+            marketml_dot_data_dot_v1_dot_data__pb2.InferSeriesRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.InferSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,3 +73,8 @@ def upgrade() -> None:
     op.create_index("snapshots_by_age", "snapshots", ["create_time_us", "snapshot_id"])
     op.create_index("snapshots_by_symbol", "snapshots", ["venue", "symbol"])
     op.create_table("mutations", *mutations_columns())
+
+
+def downgrade() -> None:
+    for table in ("mutations", "snapshots", "blocks", "series"):
+        op.drop_table(table)

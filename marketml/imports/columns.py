@@ -20,7 +20,8 @@ from marketml.imports.volumes import add_volumes
 
 @dataclass(frozen=True)
 class Layout:
-    """The kind, the column of each role, the column or two that hold the time, and how it was decided."""
+    """The kind, the column of each role, the column or two that hold the time, the column of the bar's end
+    if there is one, and how it was decided."""
 
     kind: str
     time: tuple[str, ...]
@@ -28,6 +29,7 @@ class Layout:
     symbol: str | None = None
     other_times: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    close_time: str | None = None
 
 
 def find_layout(table: RawTable, kind: str | None, columns: Mapping[str, str]) -> Layout:
@@ -77,7 +79,10 @@ def find_layout(table: RawTable, kind: str | None, columns: Mapping[str, str]) -
         and name not in (*time, *roles.values())
         and times.looks_like_time(table.column(name))
     )
-    return Layout(decided, time, roles, names.find_symbol(table), others, tuple(notes))
+    ends = by_word.get(names.CLOSE_TIME) if decided == CANDLES else None
+    if ends in time or (ends is not None and not times.looks_like_time(table.column(ends))):
+        ends = None
+    return Layout(decided, time, roles, names.find_symbol(table), others, tuple(notes), ends)
 
 
 def is_readable(table: RawTable, name: str) -> bool:
@@ -187,7 +192,8 @@ def _by_position(table: RawTable, kind: str | None) -> Layout:
         if kind in (FUNDING, OPEN_INTEREST):
             raise ImportRefused(f"The file looks like candles, not {kind}. {_listed(table)}")
         roles, notes = candle_positions(rest, values)
-        return Layout(CANDLES, time, roles, notes=notes)
+        ends = rest[5] if "taker_buy_volume" in roles else None
+        return Layout(CANDLES, time, roles, notes=notes, close_time=ends)
     if len(rest) in (2, 3):
         raise ImportRefused(
             "The file looks like trades or quotes (time, price, amount), not candles: build candles from it "

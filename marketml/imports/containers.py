@@ -10,8 +10,8 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
 import pyarrow as pa
@@ -22,39 +22,74 @@ from marketml.imports.delimited import read_delimited
 from marketml.imports.refused import ImportRefused
 from marketml.imports.table import RawTable, numbered
 
-BYTES_MAX = 4 * 1024**3  # decompressed; a bomb is refused instead of filling the memory
-ROWS_MAX = 50_000_000
+_PIECE_BYTES = 4 * 1024**2
 
 
-def read_table(path: Path) -> RawTable:
-    """Open `path` and find the one table in it.
+@dataclass(frozen=True)
+class Bounds:
+    """How much one file may be.
+
+    Attributes
+    ----------
+    bytes_max
+        Decompressed; a bomb is refused instead of filling the memory.
+    hold
+        Told of every piece before it is kept: bytes, as read or decompressed. May refuse by raising.
+    """
+
+    bytes_max: int = 4 * 1024**3
+    rows_max: int = 50_000_000
+    hold: Callable[[int], None] = lambda size_bytes: None
+
+
+UNBOUNDED = Bounds()
+
+
+def read_table(content: bytes, bounds: Bounds) -> RawTable:
+    """Find the one table in a file's bytes.
 
     Raises
     ------
     ImportRefused
-        The file cannot be opened, is none of the known containers, or holds no table or more than one.
+        They are none of the known containers, or hold no table or more than one.
     """
-    try:
-        with path.open("rb") as file:
-            content = _bounded(file)
-    except OSError as error:
-        raise ImportRefused(f"{path} cannot be read: {error.strerror}.") from None
-    table = _from_bytes(content, depth=0)
+    table = _from_bytes(content, bounds, depth=0)
     if table.row_count == 0:
         raise ImportRefused("The file has no rows.")
-    if table.row_count > ROWS_MAX:
-        raise ImportRefused(f"The file has {table.row_count:,} rows; the most is {ROWS_MAX:,}: split it.")
+    if table.row_count > bounds.rows_max:
+        raise ImportRefused(
+            f"The file has {table.row_count:,} rows; the most is {bounds.rows_max:,}: split it."
+        )
     return table
 
 
-def _from_bytes(content: bytes, depth: int) -> RawTable:
+def read_bounded(file: IO[bytes] | gzip.GzipFile, bounds: Bounds) -> bytes:
+    """All bytes of an open file.
+
+    Raises
+    ------
+    ImportRefused
+        There are more than `bounds` allows.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while piece := file.read(_PIECE_BYTES):
+        size += len(piece)
+        if size > bounds.bytes_max:
+            raise ImportRefused(f"The file holds more than {bounds.bytes_max // 1024**2:,} MiB: split it.")
+        bounds.hold(len(piece))
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _from_bytes(content: bytes, bounds: Bounds, depth: int) -> RawTable:
     head = content[:8]
     if depth > 2:
         raise ImportRefused("The file is compressed more than twice: unpack it first.")
     if head.startswith(b"\x1f\x8b"):
-        return _from_bytes(_unzipped(content), depth + 1)
+        return _from_bytes(_unzipped(content, bounds), bounds, depth + 1)
     if head.startswith(b"PK\x03\x04"):
-        return _from_bytes(_archived(content), depth + 1)
+        return _from_bytes(_archived(content, bounds), bounds, depth + 1)
     if head.startswith(b"PAR1"):
         return _from_arrow(content, "Parquet")
     if head.startswith(b"ARROW1"):
@@ -88,22 +123,15 @@ _FOREIGN = {
 }
 
 
-def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    content = file.read(BYTES_MAX + 1)
-    if len(content) > BYTES_MAX:
-        raise ImportRefused(f"The file holds more than {BYTES_MAX // 1024**3} GiB: split it.")
-    return content
-
-
-def _unzipped(content: bytes) -> bytes:
+def _unzipped(content: bytes, bounds: Bounds) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-            return _bounded(file)
+            return read_bounded(file, bounds)
     except (OSError, EOFError, zlib.error) as error:
         raise ImportRefused(f"The gzip file is damaged or cut off: {error}.") from None
 
 
-def _archived(content: bytes) -> bytes:
+def _archived(content: bytes, bounds: Bounds) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
@@ -115,7 +143,7 @@ def _archived(content: bytes) -> bytes:
                 listed = ", ".join(names[:8]) or "none"
                 raise ImportRefused(f"The archive holds {len(tables)} files, and one is expected: {listed}.")
             with archive.open(tables[0]) as file:
-                return _bounded(file)
+                return read_bounded(file, bounds)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ImportRefused(f"The ZIP file is damaged or cut off: {error}.") from None
     except (RuntimeError, NotImplementedError):

@@ -108,7 +108,12 @@ SYMBOL = [
 ]
 TRADE_PRICES = {"price", "p"}
 TRADE_SIZES = {"amount", "qty", "quantity", "size", "volume", "q", "vol"}
-TRADE_MARKS = ["side", "isbuyermaker", "tradeid", "id", "aggtradeid", "bidprice", "askprice", "bid", "ask"]
+TRADE_MARKS = [
+    *("side", "isbuyermaker", "tradeid", "id", "aggtradeid", "bidprice", "askprice", "bid", "ask"),
+    *("bestbidprice", "bestaskprice", "updateid", "percentage", "depth", "orderstatus", "averageprice"),
+]
+CLOSE_TIME = "closetime"
+CONFIRMED = "confirm"  # 0 on a bar that was still open
 
 _SIGNS = {code: None for code in range(128) if not chr(code).isalnum()}
 
@@ -117,8 +122,14 @@ def by_word(table: RawTable) -> dict[str, str]:
     """Columns by their bare names (`1. open` is open); the first of equal ones wins."""
     words: dict[str, str] = {}
     for name in table.names:
-        words.setdefault(re.sub(r"^\d+\.", "", name).lower().translate(_SIGNS), name)
+        bare = re.sub(r"[^\x00-\x7f]+", "", name) or name  # venues add a second language
+        words.setdefault(re.sub(r"^\d+\.", "", bare).lower().translate(_SIGNS), name)
     return words
+
+
+def find_confirmed(table: RawTable) -> str | None:
+    """The column that says whether a bar was over, if there is one."""
+    return by_word(table).get(CONFIRMED) if table.has_names else None
 
 
 def find_symbol(table: RawTable) -> str | None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from marketml.imports.refused import ImportRefused
 from marketml.imports.times import are_epochs
 
+_DUMP_COLUMNS = 12  # of Binance's klines, the time included
 _WRONG_SHARE_MAX = 0.01  # damaged rows do not overturn a layout that all others fit
 
 
@@ -34,6 +35,15 @@ def candle_positions(
         )
     is_highest = prices >= prices.max(axis=1, keepdims=True)
     is_lowest = prices <= prices.min(axis=1, keepdims=True)
+    if len(names) >= _DUMP_COLUMNS - 1 and _are_close_times(values.get(names[5])):
+        wrong = 1 - (is_highest[:, 1] & is_lowest[:, 2]).mean() if len(prices) else 0.0
+        if wrong <= _WRONG_SHARE_MAX:  # flat bars and single ones decide nothing; the layout does
+            roles = dict(zip(("open", "high", "low", "close", "volume"), names, strict=False))
+            roles |= dict(zip(("quote_volume", "trade_count", "taker_buy_volume"), names[6:], strict=False))
+            return roles, (
+                "Exchange dump of 12 columns: time, open, high, low, close, volume, close time, quote "
+                "volume, trades and taker volumes.",
+            )
     high = _only(is_highest, "high")
     low = _only(is_lowest, "low")
     first, second = (position for position in range(4) if position not in (high, low))
@@ -85,12 +95,6 @@ def _further(
     rest = names[1:]
     if not rest:
         return []
-    if len(rest) >= 5 and _are_close_times(values.get(rest[0])):
-        roles["quote_volume"], roles["trade_count"], roles["taker_buy_volume"] = rest[1], rest[2], rest[3]
-        return [
-            "Exchange dump of 12 columns: close time, quote volume, trades and taker volumes behind the "
-            "volume."
-        ]
     if len(rest) == 1 and rest[0] in values:
         last, volume, close = values[rest[0]], values[names[0]], values[roles["close"]]
         traded = (volume > 0) & (last > 0)
@@ -107,4 +111,5 @@ def _further(
 
 
 def _are_close_times(values: npt.NDArray[np.float64] | None) -> bool:
+    """Whether a column holds epochs."""
     return values is not None and are_epochs(values)

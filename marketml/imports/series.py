@@ -1,4 +1,4 @@
-"""Rows in order: one row per time, the spacing, and what is odd about them."""
+"""Rows in order: one row per time, and the spacing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from marketml import timeframes
+from marketml.imports.file_names import FileName
 from marketml.imports.refused import ImportRefused
 from marketml.imports.table import row_list
+from marketml.imports.times import offset_text
 
 TIMEFRAMES: Mapping[str, int] = {
     name: int(length.total_seconds()) for name, length in timeframes.TIMEFRAMES.items()
 }
-_SECOND, _DAY, _WEEK = 1_000_000, 86_400_000_000, 604_800_000_000
+_SECOND = 1_000_000
 _HOUR = 3600 * _SECOND
 _SETTLEMENTS = tuple(hours * _HOUR for hours in (2, 4, 6, 8, 12))
-_MONDAY = 4 * _DAY  # 1970-01-05
 _JITTER = _SECOND
 
 
@@ -39,7 +40,10 @@ def ordered(
         notes.append("Newest row first: sorted.")
     if min(backwards, forwards):
         breaks = np.flatnonzero(steps > 0 if backwards > forwards else steps < 0) + 1
-        notes.append(f"Warning: {len(breaks)} breaks in the order, at {row_list(breaks, 5)}: sorted.")
+        notes.append(
+            f"Warning: {len(breaks)} breaks in the order, {_when(micros[breaks])}, at {row_list(breaks, 5)}: "
+            f"sorted."
+        )
     order = np.argsort(micros, kind="stable")
     micros = micros[order]
     values = {name: column[order] for name, column in values.items()}
@@ -95,180 +99,161 @@ def without_empty(
     return micros[~empty], {name: column[~empty] for name, column in values.items()}
 
 
-def timeframe_of(micros: npt.NDArray[np.int64], said: str | None, notes: list[str]) -> str:
-    """The timeframe of candles: said, or the commonest spacing.
+def timeframe_of(
+    micros: npt.NDArray[np.int64],
+    said: str | None,
+    by_end: str | None,
+    name: FileName,
+    notes: list[str],
+) -> str:
+    """The timeframe of candles: said; what their ends tell; the commonest spacing; what the file is called.
+
+    Parameters
+    ----------
+    by_end
+        The timeframe that the bars' own close times tell.
 
     Raises
     ------
     ImportRefused
-        The spacing is no timeframe, contradicts the one said, or there are too few rows to see it.
+        The spacing is no timeframe, the ways of telling it contradict each other, or there are too few rows.
     """
-    if said is not None and said not in TIMEFRAMES:
-        raise ImportRefused(f"timeframe must be one of {' '.join(TIMEFRAMES)}: {said!r}.")
-    if len(micros) < 2:
-        if said is None:
-            raise ImportRefused("One row does not tell its timeframe: say it.")
+    if said is not None:
+        if said not in TIMEFRAMES:
+            raise ImportRefused(f"timeframe must be one of {' '.join(TIMEFRAMES)}: {said!r}.")
+        if by_end not in (None, said):
+            raise ImportRefused(f"The bars end {by_end} after their open, not {said}.")
+        _check_spacing(micros, said, notes)
         return said
-    steps, counts = np.unique(np.diff(micros), return_counts=True)
-    common = int(steps[np.argmax(counts)])
-    names = {seconds * _SECOND: name for name, seconds in TIMEFRAMES.items()}
-    if said is None:
-        if common not in names:
-            lowest, highest = _span(int(steps[0])), _span(int(steps[-1]))
+    found = by_end or (_by_spacing(micros, name, notes) if len(micros) > 1 else None)
+    if found is None and name.timeframe is None:
+        if name.foreign_spacing is not None:
             raise ImportRefused(
-                f"The rows are {_span(common)} apart (from {lowest} to {highest}), which is no timeframe of "
+                f"The file's name says {name.foreign_spacing}, which is no timeframe of "
                 f"{' '.join(TIMEFRAMES)}."
             )
-        share = counts.max() / counts.sum()
-        notes.append(f"Timeframe {names[common]}: the spacing of {share:.1%} of the rows.")
-        if share < 0.5:
-            notes.append("Warning: fewer than half of the rows have this spacing.")
-        return names[common]
-    width = TIMEFRAMES[said] * _SECOND
-    if common < width:
-        raise ImportRefused(f"The rows are {_span(common)} apart, not {said}.")
-    if common > width:
-        notes.append(f"Warning: most rows are {_span(common)} apart, not {said}.")
-    return said
-
-
-def candle_oddities(
-    micros: npt.NDArray[np.int64],
-    values: Mapping[str, npt.NDArray[np.float64]],
-    timeframe: str,
-    notes: list[str],
-) -> None:
-    """Append what is odd about candles.
-
-    Raises
-    ------
-    ImportRefused
-        The stamps are those of the close, or most bars cannot be true.
-    """
-    width = TIMEFRAMES[timeframe] * _SECOND
-    origin = _MONDAY if width == _WEEK else 0
-    off = (micros - origin) % width
-    closing = ((off == width - 1_000) | (off == width - 1) | (off == width - _SECOND)).mean()
-    if closing > 0.9:
-        raise ImportRefused(f"The stamps end bars ({stamp(micros[0])}); candles are stamped by their open.")
-    if (off != 0).any():
-        first = np.flatnonzero(off != 0)
-        notes.append(
-            f"Warning: {len(first)} of {len(micros)} bars do not open on the grid of {timeframe} in UTC, "
-            f"first "
-            f"{stamp(micros[first[0]])}: is the file in another zone?"
-        )
-    steps = np.diff(micros)
-    gaps = steps > width
-    if gaps.any():
-        missing = int((steps[gaps] // width - 1).sum())
-        longest = int(np.argmax(steps))
-        notes.append(
-            f"{int(gaps.sum())} gaps, {missing} bars absent; the longest from {stamp(micros[longest])} "
-            f"to {stamp(micros[longest + 1])}."
-        )
-    _prices(micros, values, notes)
-    if "volume" not in values:
-        notes.append("No volume: left unknown.")
-    else:
-        _volume(micros, values, notes)
-
-
-def _prices(
-    micros: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.float64]], notes: list[str]
-) -> None:
-    o, h, low, c = (values[name] for name in ("open", "high", "low", "close"))
-    wrong = (h < np.maximum(o, c)) | (low > np.minimum(o, c)) | (low <= 0)
-    if wrong.mean() > 0.1:
+        raise ImportRefused("One row does not tell its timeframe: say it.")
+    if found is None:
+        notes.append(f"Timeframe {name.timeframe} by the file's name: one row does not tell it.")
+    elif by_end is not None:
+        notes.append(f"Timeframe {by_end}: the bars' own close times.")
+        _check_spacing(micros, by_end, notes)
+    if found is not None and name.timeframe not in (None, found):
         raise ImportRefused(
-            f"{int(wrong.sum())} of {len(wrong)} bars cannot be true (high below open, close or low, or a "
-            f"price not "
-            "above 0): are the columns what their names say?"
+            f"The file's name says {name.timeframe} and its rows say {found}: say which timeframe."
         )
-    if wrong.any():
-        first = np.flatnonzero(wrong)
-        notes.append(
-            f"Warning: {len(first)} bars cannot be true (high or low beyond open and close, or a price "
-            f"not above 0), "
-            f"first {stamp(micros[first[0]])}."
+    return found or str(name.timeframe)
+
+
+def _by_spacing(micros: npt.NDArray[np.int64], name: FileName, notes: list[str]) -> str:
+    steps, counts = np.unique(np.diff(micros), return_counts=True)
+    common, share = int(steps[np.argmax(counts)]), counts.max() / counts.sum()
+    names = {seconds * _SECOND: name for name, seconds in TIMEFRAMES.items()}
+    if share < 0.5 and name.timeframe is not None:  # a thin market: its rows do not tell
+        _check_spacing(micros, name.timeframe, notes)
+        notes.append(f"Timeframe {name.timeframe} by the file's name: the rows are unevenly apart.")
+        return name.timeframe
+    if common not in names:
+        lowest, highest = span(int(steps[0])), span(int(steps[-1]))
+        raise ImportRefused(
+            f"The rows are {span(common)} apart (from {lowest} to {highest}), which is no timeframe of "
+            f"{' '.join(TIMEFRAMES)}."
         )
+    notes.append(f"Timeframe {names[common]}: the spacing of {share:.1%} of the rows.")
+    if share < 0.5:
+        notes.append("Warning: fewer than half of the rows have this spacing.")
+    return names[common]
 
 
-def _volume(
-    micros: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.float64]], notes: list[str]
-) -> None:
-    volume = values["volume"]
-    zero, unknown, negative = int((volume == 0).sum()), int(np.isnan(volume).sum()), int((volume < 0).sum())
-    if zero == len(volume):
-        notes.append("Warning: every volume is zero: the file has none.")
-    elif zero:
-        notes.append(f"{zero} bars without volume, first {stamp(micros[np.flatnonzero(volume == 0)[0]])}.")
-    if unknown:
-        notes.append(f"{unknown} volumes are unknown.")
-    if negative:
-        notes.append(f"Warning: {negative} volumes are negative.")
-    copied = _copied(values)
-    if len(copied):
-        notes.append(
-            f"Warning: {len(copied)} bars repeat the values of bars before them one by one, first "
-            f"{stamp(micros[copied[0]])}."
-        )
+def _check_spacing(micros: npt.NDArray[np.int64], timeframe: str, notes: list[str]) -> None:
+    """Refuse rows closer than the timeframe; warn of rows that are mostly further apart."""
+    if len(micros) < 2:
+        return
+    steps, counts = np.unique(np.diff(micros), return_counts=True)
+    common, width = int(steps[np.argmax(counts)]), TIMEFRAMES[timeframe] * _SECOND
+    if common < width:
+        raise ImportRefused(f"The rows are {span(common)} apart, not {timeframe}.")
+    if common > width:
+        notes.append(f"Warning: most rows are {span(common)} apart, not {timeframe}.")
 
 
-def _copied(values: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.intp]:
-    """Bars in runs of three or more that equal an earlier run, all values; single bars repeat by chance."""
-    bars = pd.DataFrame({name: values[name] for name in ("open", "high", "low", "close", "volume")})
-    moving = ((bars["volume"] > 0) & (bars["high"] > bars["low"])).to_numpy()
-    shift = np.zeros(len(bars), dtype=np.int64)
-    if bars.duplicated().any():
-        group = bars.groupby(list(bars.columns), sort=False, dropna=False).ngroup().to_numpy()
-        order = np.argsort(group, kind="stable")
-        again = np.flatnonzero(np.diff(group[order]) == 0) + 1
-        shift[order[again]] = order[again] - order[again - 1]
-    shift[~moving] = 0
-    starts = np.flatnonzero(np.diff(shift, prepend=0) != 0)
-    lengths = np.diff(np.append(starts, len(shift)))
-    runs = [
-        np.arange(start, start + length)
-        for start, length in zip(starts, lengths, strict=True)
-        if shift[start] and length >= 3
-    ]
-    return np.concatenate(runs) if runs else np.array([], dtype=np.intp)
+def timeframe_by_ends(
+    opens: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], notes: list[str]
+) -> str | None:
+    """The timeframe that opens and ends of bars tell; the last instant of a bar and the first after it both
+    end it."""
+    lengths = ends - opens
+    names = {seconds * _SECOND: name for name, seconds in TIMEFRAMES.items()}
+    for width, name in names.items():
+        fits = (lengths <= width) & (lengths >= width - _SECOND)
+        if fits.mean() > 0.5:
+            if not fits.all():
+                other = np.flatnonzero(~fits)
+                notes.append(
+                    f"Warning: {len(other)} bars do not end {name} after their open, first "
+                    f"{stamp(opens[other[0]])}."
+                )
+            return name
+    return None
 
 
 def settled(micros: npt.NDArray[np.int64], is_stated: bool, notes: list[str]) -> npt.NDArray[np.int64]:
-    """Funding stamps on their settlement: a record written milliseconds later is put on its minute."""
+    """Funding stamps on their settlement: a record written milliseconds later is put on its minute.
+
+    Raises
+    ------
+    ImportRefused
+        The settlements lie off their grid in UTC and the file does not state its zone.
+    """
     late = micros % (60 * _SECOND)
     if (late > 0).any() and (late < _JITTER).all():
+        after = late[late > 0] // 1000
+        commonest = np.unique(after, return_counts=True)
+        most = int(np.argmax(commonest[1]))
         notes.append(
-            f"{int((late > 0).sum())} stamps, up to {int(late.max()) // 1000} ms after the settlement, "
-            f"put on it."
+            f"{len(after):,} of {len(micros):,} stamps are {after.min()} to {after.max()} ms after the "
+            f"settlement ({commonest[1][most]:,} of them {commonest[0][most]} ms): put on it."
         )
         micros = micros - late
     spacing = int(np.median(np.diff(np.sort(micros)))) if len(micros) > 1 else 0
     if spacing in _SETTLEMENTS:
-        off = micros % spacing != 0
-        if off.mean() > 0.5:
-            found = sorted({int(hour) for hour in micros[off] // _HOUR % 24})
+        off = micros % spacing
+        if (off != 0).mean() > 0.5:
+            found = sorted({int(hour) for hour in micros[off != 0] // _HOUR % 24})
             right = ", ".join(str(hour) for hour in range(0, 24, spacing // _HOUR))
-            why = "" if is_stated else " The file does not state its zone: give utc_offset if it is not UTC."
-            notes.append(
-                f"Warning: settlements every {_span(spacing)} at {', '.join(map(str, found[:12]))} h "
-                f"instead of {right} h UTC.{why}"
+            odd = (
+                f"settlements every {span(spacing)} at {', '.join(map(str, found[:12]))} h instead of "
+                f"{right} h UTC"
             )
+            if not is_stated:
+                ahead = int(np.median(off[off != 0]))
+                ways = f"{offset_text(ahead)} or {offset_text(ahead - spacing)}"
+                raise ImportRefused(
+                    f"The file does not state its zone and shows {odd}: give utc_offset, {ways} by these "
+                    f"hours, or UTC if the venue settles then."
+                )
+            notes.append(f"Warning: {odd}.")
     return micros
 
 
 def spacing_note(micros: npt.NDArray[np.int64], notes: list[str]) -> None:
-    """Append the commonest spacing of observations, and the gaps wider than it."""
+    """Append the commonest spacing of observations, the rows closer than it, and the gaps."""
     if len(micros) < 3:
         return
     steps, counts = np.unique(np.diff(micros), return_counts=True)
     common = int(steps[np.argmax(counts)])
-    wider = int(counts[steps > common * 1.5].sum())
-    notes.append(
-        f"A row every {_span(common)}; {wider} longer gaps." if wider else f"A row every {_span(common)}."
-    )
+    odd = []
+    if closer := int(counts[steps < common].sum()):
+        nearest = int(steps[steps < common][np.argmax(counts[steps < common])])
+        first = micros[np.flatnonzero(np.diff(micros) < common)[0]]
+        odd.append(f"{closer:,} closer, mostly every {span(nearest)}, first from {stamp(first)}")
+    if wider := int(counts[steps > common * 1.5].sum()):
+        longest = int(np.argmax(np.diff(micros)))
+        odd.append(
+            f"{wider:,} longer gaps, the longest from {stamp(micros[longest])} to "
+            f"{stamp(micros[longest + 1])}"
+        )
+    notes.append("; ".join([f"A row every {span(common)}", *odd]) + ".")
 
 
 def stamp(micros: int | np.int64) -> str:
@@ -276,9 +261,17 @@ def stamp(micros: int | np.int64) -> str:
     return pd.Timestamp(int(micros), unit="us", tz="UTC").strftime("%Y-%m-%d %H:%MZ")
 
 
-def _span(micros: int) -> str:
+def span(micros: int) -> str:
     for seconds, name in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if micros % (seconds * _SECOND) == 0:
             count = micros // (seconds * _SECOND)
             return f"{count} {name}{'s' if count != 1 else ''}"
     return str(timedelta(microseconds=micros))
+
+
+def _when(micros: npt.NDArray[np.int64]) -> str:
+    """`all on 2017-11-12`, or from when to when."""
+    first, last = stamp(micros.min()), stamp(micros.max())
+    if first[:10] == last[:10]:
+        return f"all on {first[:10]}" if len(micros) > 1 else f"on {first[:10]}"
+    return f"from {first} to {last}"

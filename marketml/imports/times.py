@@ -74,6 +74,12 @@ def parse_offset(text: str | timedelta) -> timedelta:
     return offset
 
 
+def offset_text(micros: int) -> str:
+    """`+03:00`."""
+    minutes = micros // 60_000_000
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
 def looks_like_time(column: pa.ChunkedArray) -> bool:
     """Whether the first cells read as a time (for columns without a name)."""
     head = column.drop_null().slice(0, 20)

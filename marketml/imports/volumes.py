@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 
 import numpy as np
 
@@ -45,23 +46,39 @@ def add_volumes(table: RawTable, roles: dict[str, str], used: set[str], notes: l
                 f"Column {name!r} is the volume in {'quote' if is_quote else 'base'} currency, by its name."
             )
         return
-    one = plain or next(iter(found))
-    for other in (name for name in found if name != one):
-        quote, how = _quote_of(table, roles["close"], one, other), "it is about volume times price"
-        if quote is None and _is_money(found[one], table) != _is_money(found[other], table):
-            quote, how = one if _is_money(found[one], table) else other, "by its name"
-        if quote is not None:
-            base = one if quote == other else other
-            roles["quote_volume"], roles["volume"] = quote, base
-            notes.append(
-                f"Column {quote!r} is the volume in quote currency ({how}), {base!r} in base currency."
-            )
-            return
+    pair, how = _pair_by_price(table, roles["close"], list(found)), "it is about volume times price"
+    if pair is None:
+        one = plain or next(iter(found))
+        pair, how = _pair_by_name(table, found, one), "by its name"
+    if pair is not None:
+        roles["volume"], roles["quote_volume"] = pair
+        notes.append(
+            f"Column {pair[1]!r} is the volume in quote currency ({how}), {pair[0]!r} in base currency."
+        )
+        return
     if plain is None:
         raise ImportRefused(
             f"{', '.join(map(repr, found))} are all volumes: say which is volume and quote_volume."
         )
     roles["volume"] = plain
+
+
+def _pair_by_price(table: RawTable, close: str, names: list[str]) -> tuple[str, str] | None:
+    """The first two of the volumes of which one is the other times the price: base, then quote."""
+    for one, other in combinations(names, 2):
+        quote = _quote_of(table, close, one, other)
+        if quote is not None:
+            return (one if quote == other else other), quote
+    return None
+
+
+def _pair_by_name(table: RawTable, found: dict[str, str], one: str) -> tuple[str, str] | None:
+    """`one` and the first volume beside it, when just one of the two is named after money: base, then
+    quote."""
+    for other in (name for name in found if name != one):
+        if _is_money(found[one], table) != _is_money(found[other], table):
+            return (other, one) if _is_money(found[one], table) else (one, other)
+    return None
 
 
 def _is_money(unit: str, table: RawTable) -> bool:

@@ -103,6 +103,16 @@ def test_the_anchors_of_the_demo_candles_stand_on_their_days():
     assert (frame["volume"] == 0).sum() == 3
 
 
+def test_the_blemishes_of_the_demo_candles_are_told_with_their_places():
+    imported = read_market_file(found("demo/BTCUSDT_1h_ohlcv.csv.gz"))
+    assert "3 bars of zero volume, 2019-09-08 18:00Z, 2019-09-09 00:00Z, 2019-09-09 01:00Z." in imported.notes
+    assert imported.warnings == (
+        "Warning: 2 bars join neither the bar before nor the one after, 2024-10-28 20:00Z, "
+        "2024-10-28 21:00Z.",
+    )
+    assert not any("gaps" in note or "repetition" in note for note in imported.notes)
+
+
 def test_demo_funding_and_open_interest_keep_their_stamps():
     funding = read_market_file(found("demo/BTCUSDT_8h_funding_rate.csv.gz"))
     assert (funding.kind, funding.timeframe, len(funding.frame)) == ("funding", None, 5_636)
@@ -116,11 +126,14 @@ def test_demo_funding_and_open_interest_keep_their_stamps():
     assert list(interest.frame.columns) == ["open_interest"]
 
 
-def test_funding_three_hours_ahead_is_warned_about_and_right_with_its_offset():
+def test_funding_three_hours_ahead_is_refused_until_its_clock_is_told():
     path = found("ingest/funding_binance/BTC-USDT_binance_2020-01-01_2024-01-01_funding_history.csv")
-    plain = read_market_file(path)
-    assert plain.frame.index[0] == pd.Timestamp("2020-01-01T03:00Z")
-    assert any("3, 11, 19 h" in warning and "utc_offset" in warning for warning in plain.warnings)
+    with pytest.raises(ImportRefused) as caught:
+        read_market_file(path)
+    assert str(caught.value) == (
+        "The file does not state its zone and shows settlements every 8 hours at 3, 11, 19 h instead of 0, "
+        "8, 16 h UTC: give utc_offset, +03:00 or -05:00 by these hours, or UTC if the venue settles then."
+    )
 
     shifted = read_market_file(path, "funding", utc_offset="+03:00")
     assert shifted.warnings == ()
@@ -128,6 +141,11 @@ def test_funding_three_hours_ahead_is_warned_about_and_right_with_its_offset():
     assert len(shifted.frame) == 4_383
     exchange = read_market_file(found("demo/BTCUSDT_8h_funding_rate.csv.gz")).frame
     assert shifted.frame.equals(exchange.loc[shifted.frame.index])
+    # `.000` and `.001` mixed, and some later still
+    assert (
+        "2,233 of 4,383 stamps are 1 to 47 ms after the settlement (379 of them 1 ms): put on it."
+        in shifted.notes
+    )
 
 
 def test_funding_in_the_open_column_is_funding():
@@ -150,7 +168,7 @@ def test_trades_are_refused_with_the_word():
 def test_bitfinex_order_is_found_by_the_rows_and_quiet_minutes_stay_absent():
     imported = read_market_file(found("ingest/bitfinex1m/BTCUSD_2014_merged.csv.gz"))
     assert "Column order by the rows: time, open, close, high, low." in imported.notes
-    assert any(note.startswith("71057 gaps, 184155 bars absent") for note in imported.notes)
+    assert any(note.startswith("71,057 gaps, 184,155 bars absent; the longest") for note in imported.notes)
     assert imported.frame.iloc[3].tolist() == [731.55, 733, 730.33, 733, 20.65053824]
 
 
@@ -164,6 +182,50 @@ def test_absent_volume_is_unknown_not_zero():
     imported = read_market_file(found("ingest/nautilus_trader/usdjpy-m1-bid-2013.csv"))
     assert imported.frame["volume"].isna().all()
     assert "No volume: left unknown." in imported.notes
+    assert "Bars of bid quotes by the file's name, not of trades." in imported.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (
+            "ingest/nautilus_trader/usdjpy-m1-bid-2013.csv",
+            ["38 gaps, 11,560 bars absent", "4 of the gaps are weekends (11,525 bars)."],
+        ),
+        (
+            "ingest/nautilus_trader/6EH4.XCME_1min_bars_20240101_20240131.csv.gz",
+            [
+                "375 gaps, 13,263 bars absent",
+                "4 of the gaps are weekends (11,760 bars).",
+                "18 of the gaps are 60 bars from 22:01Z on: a session's break.",
+                "Warning: these breaks begin one bar past the hour",
+            ],
+        ),
+        (
+            "ingest/pypi_backtesting/EURUSD.csv",
+            [
+                "42 gaps, 2,063 bars absent",
+                "42 of the gaps are weekends (2,063 bars).",
+                "Time from the unnamed",
+            ],
+        ),
+        (
+            "ingest/pypi_gym_anytrading/FOREX_EURUSD_1H_ASK.csv",
+            ["52 gaps, 2,463 bars absent", "51 of the gaps are weekends (2,449 bars)."],
+        ),
+    ],
+)
+def test_weekends_and_sessions_are_told_from_other_gaps(name, says):
+    notes = read_market_file(found(name)).notes
+    assert all(any(note.startswith(start) for note in notes) for start in says)
+
+
+def test_mark_prices_are_told_from_trades():
+    imported = read_market_file(found("ingest/freqtrade_tests/XRP_USDT_USDT-8h-mark.feather"))
+    assert imported.prices == "mark"
+    assert imported.symbol == "XRP/USDT:USDT"
+    assert imported.frame["volume"].isna().all()
+    assert any("mark prices by the file's name, not trades" in warning for warning in imported.warnings)
 
 
 def test_day_first_dates_are_settled_by_their_values():
@@ -180,6 +242,12 @@ def test_the_file_in_the_package_is_read_with_its_blemishes():
     last = imported.frame.loc["2019-10-17T09:00Z"]
     assert last[["open", "high", "low", "close"]].tolist() == [8051, 8056.83, 8021.23, 8035.88]
     assert (last["volume"], last["quote_volume"]) == (61.25, 492_394.56)  # not the other way round
-    assert any("5 breaks in the order" in warning for warning in imported.warnings)
-    assert any("5 bars repeat" in warning and "2017-11-12" in warning for warning in imported.warnings)
+    assert "Newest row first: sorted." in imported.notes
+    assert any(note.startswith("28 bars of zero volume, first 2017-09-25 05:00Z") for note in imported.notes)
+    assert imported.warnings == (
+        "Warning: 5 breaks in the order, all on 2017-11-12, at rows 16899, 16901, 16903, 16905, "
+        "16907: sorted.",
+        "Warning: 5 bars repeat the values of bars before them one by one, 2017-11-12 04:00Z, 2017-11-12 "
+        "05:00Z, 2017-11-12 06:00Z, 2017-11-12 07:00Z, 2017-11-12 08:00Z.",
+    )
     assert not any("gaps" in note for note in imported.notes)

@@ -190,7 +190,8 @@ def test_odd_grids_and_copied_bars_are_warned_about(tmp_path):
     copied.iloc[20:25] = copied.iloc[10:15].to_numpy()
     imported = read_market_file(write(tmp_path, HEADER + lines(copied, iso(copied), OHLCV)))
     assert imported.warnings == (
-        "Warning: 5 bars repeat the values of bars before them one by one, first 2024-01-20 20:00Z.",
+        "Warning: 5 bars repeat the values of bars before them one by one, 2024-01-20 20:00Z, 2024-01-20 "
+        "21:00Z, 2024-01-20 22:00Z, 2024-01-20 23:00Z, 2024-01-21 00:00Z.",
     )
 
 

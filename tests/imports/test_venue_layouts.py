@@ -186,8 +186,12 @@ def test_bars_of_days_and_weekends_keep_the_day_as_their_spacing(tmp_path):
 @pytest.mark.parametrize(
     ("hours", "says"), [(4, "3, 7, 11, 15, 19, 23 h instead of 0, 4, 8"), (8, "3, 11, 19 h")]
 )
-def test_settlements_off_their_grid_are_warned_about_at_any_interval(tmp_path, hours, says):
+def test_settlements_off_their_grid_need_a_clock_at_any_interval(tmp_path, hours, says):
     index = pd.date_range("2024-01-01T03:00", periods=60, freq=f"{hours}h")
-    text = "time,funding_rate\n" + "".join(f"{time},0.0001\n" for time in index)
-    assert says in read_market_file(write(tmp_path, text)).warnings[0]
-    assert read_market_file(write(tmp_path, text), utc_offset="+03:00").warnings == ()
+    path = write(tmp_path, "time,funding_rate\n" + "".join(f"{time},0.0001\n" for time in index))
+    with pytest.raises(ImportRefused, match=says):
+        read_market_file(path)
+    assert read_market_file(path, utc_offset="+03:00").warnings == ()
+    as_stamped = read_market_file(path, utc_offset="UTC")  # as a venue that settles then would have it
+    assert as_stamped.frame.index[0] == pd.Timestamp("2024-01-01T03:00Z")
+    assert says in as_stamped.warnings[0]

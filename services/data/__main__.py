@@ -9,6 +9,7 @@ from pathlib import Path
 
 from marketml.data.v1 import data_pb2
 from services.data.application import DataApplication, Limits
+from services.data.dump_files import ImportFolder
 from services.data.servicer import DataServicer
 from services.data.settings import DataSettings
 from services.data.snapshot_files import SnapshotFiles
@@ -33,6 +34,7 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
             request_memory_seconds=settings.request_memory_seconds,
             sweep_grace_seconds=settings.sweep_grace_seconds,
         ),
+        ImportFolder(settings.import_folder) if settings.import_folder else None,
     )
     service = data_pb2.DESCRIPTOR.services_by_name["DataService"]
     return Room("data", ((service, DataServicer(application)),), lifespan=application.background)

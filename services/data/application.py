@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,9 @@ import numpy as np
 from marketml.rpc.frames import cut_parts
 from marketml.rpc.refusals import InvalidArgument, Refusal
 from services.data.alignment import FrameSpec, frame_schema
+from services.data.dump_files import ImportFolder, no_import_folder
+from services.data.file_collector import FileCollector
+from services.data.file_imports import FileOutcome, FileProgress, FileRequest
 from services.data.reading import Reader, Selection
 from services.data.records import Coverage, Snapshot
 from services.data.series import Kind, Series
@@ -55,12 +58,14 @@ class DataApplication:
         files: SnapshotFiles,
         clock: Callable[[], int],
         limits: Limits = Limits(),
+        import_folder: ImportFolder | None = None,
     ) -> None:
         self._series = series
         self._snapshots = snapshots
         self._files = files
         self._clock = clock
         self._limits = limits
+        self._import_folder = import_folder
         self._budget = Budget(limits.ingest_bytes_max)
         self._reader = Reader(series, limits.open_interest_lag_us)
 
@@ -86,6 +91,21 @@ class DataApplication:
     def ingest_open_interest(self, header: Header) -> Upload:
         """An upload of open interest."""
         return self._upload(header)
+
+    def collect_files(
+        self, request: FileRequest, check: Callable[[], None]
+    ) -> Generator[FileProgress | FileOutcome, None, None]:
+        """Take dump files of the import folder, one after the other; see `FileCollector`."""
+        if self._import_folder is None:
+            raise no_import_folder()
+        return FileCollector(
+            self._import_folder,
+            self._upload,
+            self.normalize_symbol,
+            self._budget,
+            self._limits.ingest_bytes_max,
+            check,
+        ).collect(request)
 
     def query_candles(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
         """Candles as Arrow IPC streams in parts; see `Reader.streams`."""

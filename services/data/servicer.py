@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from marketml.data.v1 import data_pb2 as pb
-from services.data import wire, wire_rows
+from marketml.rpc.refusals import InvalidArgument
+from services.data import wire, wire_files, wire_rows
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
 from services.data.uploads import Header, Upload
@@ -34,6 +35,23 @@ class DataServicer:
     ) -> pb.IngestOpenInterestResponse:
         begin = self._application.ingest_open_interest
         return pb.IngestOpenInterestResponse(report=await _ingest(OPEN_INTEREST, begin, requests, call))
+
+    async def CollectSeries(
+        self, request: pb.CollectSeriesRequest, call: Call
+    ) -> AsyncIterator[pb.CollectSeriesResponse]:
+        if request.WhichOneof("source") == "files":
+            async for part in self._collect_files(request.files, call):
+                yield part
+            return
+        raise InvalidArgument.of("source", "required", "must be exchange or files.")
+
+    async def _collect_files(
+        self, source: pb.FileSource, call: Call
+    ) -> AsyncIterator[pb.CollectSeriesResponse]:
+        parts = self._application.collect_files(wire_files.read_file_source(source), call.check)
+        call.closer = parts.close
+        while (part := await call.run(next, parts, None)) is not None:
+            yield wire_files.written_file_part(part)
 
     def QueryCandles(self, request: pb.QueryCandlesRequest, _call: Call) -> Iterator[bytes]:
         query = wire.read_query(CANDLES, request)

@@ -18,6 +18,7 @@ class DataSettings(ServerSettings):
     folder: Path = Path(".run/data")  # snapshots
     database_url: str = "sqlite:///.run/data/data.sqlite"
 
+    import_folder: Path | None = None  # exchange dumps that callers may name; None reads no files
     open_interest_lag_ms: int = 0  # open interest is known this long after its observation
     ingest_rows_count: int = 5_000_000  # of one call
     ingest_bytes: int = 1024**3  # of all calls under way

@@ -200,11 +200,11 @@ def read_filter(request: pb.ListSeriesRequest) -> tuple[str, str, Kind | None]:
     return request.venue, request.symbol, read_kind(request.kind) if request.HasField("kind") else None
 
 
-def read_kind(number: int) -> Kind:
+def read_kind(number: int, field: str = "kind") -> Kind:
     """A kind by the contract's number."""
     if number not in KINDS:
         rule = "unknown" if number else "required"
-        raise InvalidArgument.of("kind", rule, f"must be one of the kinds of series, not {number}.")
+        raise InvalidArgument.of(field, rule, f"must be one of the kinds of series, not {number}.")
     return KINDS[number]
 
 

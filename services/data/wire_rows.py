@@ -62,8 +62,8 @@ def read_header(kind: Kind, request: Any) -> Header:
     return Header(
         series,
         message.source,
-        _choice(message, "on_conflict", _CONFLICTS, OnConflict.REVISE),
-        _choice(message, "on_invalid", _INVALIDS, False),
+        read_on_conflict(message, "header"),
+        read_skip_invalid(message, "header"),
         captured_us,
     )
 
@@ -85,14 +85,24 @@ def read_piece(kind: Kind, request: Any) -> Piece:
     raise InvalidArgument.of("part", "required", "must be rows or arrow_ipc after the header.")
 
 
-def _choice(message: pb.IngestHeader, name: str, choices: dict[Any, T], default: T) -> T:
+def read_on_conflict(message: Any, field: str) -> OnConflict:
+    """`on_conflict` of a message at `field`."""
+    return _choice(message, field, "on_conflict", _CONFLICTS, OnConflict.REVISE)
+
+
+def read_skip_invalid(message: Any, field: str) -> bool:
+    """`on_invalid` of a message at `field`: whether rows that cannot be true are left out."""
+    return _choice(message, field, "on_invalid", _INVALIDS, False)
+
+
+def _choice(message: Any, field: str, name: str, choices: dict[Any, T], default: T) -> T:
     if not message.HasField(name):
         return default
     number = getattr(message, name)
     if number not in choices:
         rule = "unknown" if number else "unspecified"
         raise InvalidArgument.of(
-            f"header.{name}", rule, f"must be a listed value, or absent for the default: {number}."
+            f"{field}.{name}", rule, f"must be a listed value, or absent for the default: {number}."
         )
     return choices[number]
 

@@ -29,7 +29,7 @@ PARTS = {
         "uploads": "application",
         "blobs": "store",
     },
-    "data": {"snapshot_files": "store"},
+    "data": {"dump_files": "store", "file_collector": "application", "snapshot_files": "store"},
     "features": {},
 }
 

@@ -1,0 +1,141 @@
+"""Collecting from dump files: one file after the other, each whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+
+from marketml.imports import Bounds, ImportRefused, read_market_bytes
+from marketml.rpc.refusals import (
+    AlreadyExists,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    Refusal,
+    ResourceExhausted,
+)
+from services.data.dump_files import DumpFile, ImportFolder
+from services.data.file_imports import (
+    FileOutcome,
+    FileProgress,
+    FileRequest,
+    header_of,
+    missing_bars,
+    piece_of,
+    series_of,
+)
+from services.data.symbols import Symbol
+from services.data.uploads import Budget, Header, Upload
+
+# What reading a file keeps in memory beside each of its bytes, unpacked: its text, its cells, their numbers.
+BYTES_FACTOR = 4
+
+
+class FileCollector:
+    """Files of one call.
+
+    Parameters
+    ----------
+    upload
+        Begins an ingest.
+    normalize
+        Reads a spelling at a venue.
+    check
+        Raises when the call is over.
+    """
+
+    def __init__(
+        self,
+        folder: ImportFolder,
+        upload: Callable[[Header], Upload],
+        normalize: Callable[[str, str], Symbol],
+        budget: Budget,
+        bytes_max: int,
+        check: Callable[[], None],
+    ) -> None:
+        self._folder = folder
+        self._upload = upload
+        self._normalize = normalize
+        self._budget = budget
+        self._bytes_max = bytes_max
+        self._check = check
+
+    def collect(self, request: FileRequest) -> Generator[FileProgress | FileOutcome, None, None]:
+        """Take the files of `request`: a progress and an outcome each.
+
+        Raises
+        ------
+        NotFound
+            There is no such file or folder.
+        InvalidArgument, AlreadyExists, ResourceExhausted
+            After all outcomes: why the first of the files that failed did.
+        """
+        files = self._folder.find(request.path)
+        sizes = [file.size_bytes for file in files]
+        total, done, began = max(1, sum(sizes)), 0, time.monotonic()
+        failures: list[tuple[str, Refusal]] = []
+        for file, size_bytes in zip(files, sizes, strict=True):
+            self._check()
+            pace = (time.monotonic() - began) / done if done else None
+            yield FileProgress(file.path, done / total, None if pace is None else pace * (total - done))
+            try:
+                outcome = self._taken(request, file)
+            except (InvalidArgument, AlreadyExists, NotFound, ResourceExhausted) as refusal:
+                if refusal.reason in (Reason.OVERLOADED, Reason.DISK_FULL):
+                    raise  # so would the next one be
+                failures.append((file.path, refusal))
+                outcome = FileOutcome(file.path, failure=refusal.message, failure_reason=str(refusal.reason))
+            done += size_bytes
+            yield outcome
+        if failures:
+            path, first = failures[0]
+            count = f"{len(failures)} of {len(files)} files were" if len(files) > 1 else "The file was"
+            first.message = f"{count} not taken, the first is {path!r}: {first.message}"
+            raise first
+
+    def _taken(self, request: FileRequest, file: DumpFile) -> FileOutcome:
+        held = _Held(self._budget, self._check)
+        try:
+            bounds = Bounds(self._bytes_max // BYTES_FACTOR, hold=held.take)
+            content, checksum = self._folder.read(file, bounds)
+            imported = read_market_bytes(
+                content,
+                file.path,
+                request.file_kind,
+                timeframe=request.timeframe or None,
+                checksum=checksum,
+                bounds=bounds,
+            )
+            del content
+            series, note = series_of(request, imported, self._normalize)
+            upload = self._upload(header_of(request, series, file.path))
+            try:
+                piece = piece_of(series, imported)
+                upload.add(piece)
+                report = upload.finish(self._check)
+            finally:
+                upload.close()
+        except ImportRefused as refused:
+            raise InvalidArgument.of("files.path", "content", str(refused)) from None
+        finally:
+            held.give_back()
+        notes = imported.notes if note is None else (*imported.notes, note)
+        return FileOutcome(file.path, series, report, missing_bars(series, piece), notes=notes)
+
+
+class _Held:
+    """The memory that one file takes of the room's budget."""
+
+    def __init__(self, budget: Budget, check: Callable[[], None]) -> None:
+        self._budget = budget
+        self._check = check
+        self._bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        self._check()
+        self._budget.take(size_bytes * BYTES_FACTOR)
+        self._bytes += size_bytes * BYTES_FACTOR
+
+    def give_back(self) -> None:
+        self._budget.give_back(self._bytes)
+        self._bytes = 0

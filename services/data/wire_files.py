@@ -1,0 +1,76 @@
+"""The file part of CollectSeries: its request, and what it streams."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+
+from marketml.data.v1 import data_pb2 as pb
+from marketml.rpc.refusals import InvalidArgument, Violation
+from services.data import wire, wire_rows
+from services.data.file_imports import FileOutcome, FileProgress, FileRequest
+from services.data.series import TIMEFRAMES_US, Series, symbol_violations, venue_violations
+
+PATH_LENGTH_MAX = 4096
+
+
+def read_file_source(source: pb.FileSource) -> FileRequest:
+    """FileSource."""
+    violations = list(venue_violations(source.venue, "files.venue"))
+    if not source.path:
+        violations.append(
+            Violation("files.path", "required", "must name a file or a folder below the import folder.")
+        )
+    elif len(source.path) > PATH_LENGTH_MAX:
+        violations.append(
+            Violation(
+                "files.path",
+                "at_most",
+                f"must be at most {PATH_LENGTH_MAX} characters, not {len(source.path)}.",
+            )
+        )
+    if source.symbol:
+        violations += symbol_violations(source.symbol, "files.symbol")
+    if source.timeframe and source.timeframe not in TIMEFRAMES_US:
+        known = " ".join(TIMEFRAMES_US)
+        violations.append(
+            Violation("files.timeframe", "unknown", f"must be one of {known}, not {source.timeframe[:32]!r}.")
+        )
+    if violations:
+        raise InvalidArgument(violations)
+    return FileRequest(
+        source.path,
+        source.venue,
+        source.symbol,
+        source.timeframe,
+        wire.read_kind(source.kind, "files.kind") if source.HasField("kind") else None,
+        wire_rows.read_on_conflict(source, "files"),
+        wire_rows.read_skip_invalid(source, "files"),
+    )
+
+
+def written_file_part(part: FileProgress | FileOutcome) -> pb.CollectSeriesResponse:
+    """One message of the stream."""
+    if isinstance(part, FileProgress):
+        progress = pb.CollectionProgress(file=part.file, progress_fraction=part.fraction)
+        if part.remaining_seconds is not None:
+            seconds, rest = divmod(part.remaining_seconds, 1)
+            progress.remaining_time.CopyFrom(Duration(seconds=int(seconds), nanos=int(rest * 1e9)))
+        return pb.CollectSeriesResponse(progress=progress)
+    return pb.CollectSeriesResponse(
+        outcome=pb.CollectionOutcome(
+            series=None if part.series is None else _written_target(part.series),
+            file=part.file,
+            report=None if part.report is None else wire.written_report(part.report),
+            missing_bars_count=part.missing_count,
+            failure=part.failure,
+            failure_reason=part.failure_reason,
+            notes=part.notes,
+        )
+    )
+
+
+def _written_target(series: Series) -> pb.CollectionTarget:
+    return pb.CollectionTarget(
+        kind=series.kind.number,  # type: ignore[arg-type]
+        key=wire.written_key(series),
+    )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from services.data.revisions import Rows, Stored, Times, empty_rows, forming, revised_count
+from services.data.revisions import Rows, Stored, Times, are_marks, empty_rows, forming, revised_count
 from services.data.series import Kind, Series
 
 BLOCK_ROWS = 4800  # three of candles fill a message of 1 MiB; a new bar rewrites 350 KB at most
@@ -24,7 +24,8 @@ _ZSTD = pa.Codec("zstd")
 
 @dataclass(frozen=True)
 class Head:
-    """What is known of a block without its rows. `newest_capture_us` covers the history too."""
+    """What is known of a block without its rows. `newest_capture_us` covers the history too; of the
+    `row_count` current rows `missing_count` are marks."""
 
     first_time_us: int
     last_time_us: int
@@ -33,6 +34,7 @@ class Head:
     history_count: int
     forming_count: int
     newest_capture_us: int
+    missing_count: int
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _encoded(series: Series, stored: Stored) -> Block:
         history_count=len(history),
         forming_count=int(forming(current, series.step_us).sum()) if series.step_us else 0,
         newest_capture_us=newest_us,
+        missing_count=int(are_marks(current).sum()),
     )
     batch = batch_of(series.kind, current).serialize().to_pybytes()
     captured = None if is_uniform else _ZSTD.compress(current.captured.tobytes(), asbytes=True)

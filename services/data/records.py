@@ -19,7 +19,8 @@ class SeriesState:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is stored of a series. Times are None when there is no row."""
+    """What is stored of a series, marks left out. Times are None when there is no row; `revised_count` is of
+    times with more than one revision, a mark being one."""
 
     series: Series
     row_count: int
@@ -28,6 +29,7 @@ class Coverage:
     revised_count: int
     newest_capture_us: int
     source: str
+    marked_count: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 A revision is a row with the time it was captured. For each event time the revisions are kept in order of
 capture; the last is current, the others are history. The order in which calls arrive does not matter as long
 as their capture times tell the revisions apart; of two with the same capture time the later call wins.
+
+A mark is a revision without values: from its capture on there is no row at that time, until a later revision
+says there is.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Stored:
-    """`current` has strictly increasing times; `history` is ordered by time, then by capture."""
+    """`current` has strictly increasing times; `history` is ordered by time, then by capture. Marks are in
+    both."""
 
     current: Rows
     history: Rows
@@ -76,6 +80,17 @@ class ConflictError(Exception):
 def empty_rows(columns_count: int) -> Rows:
     """No rows."""
     return Rows(np.empty(0, np.int64), (np.empty(0),) * columns_count, np.empty(0, np.int64))
+
+
+def marks(times: Times, columns_count: int, captured_us: int) -> Rows:
+    """Revisions that say there is no row at these times."""
+    absent = np.full(len(times), np.nan)
+    return Rows(times, (absent,) * columns_count, np.full(len(times), captured_us, np.int64))
+
+
+def are_marks(rows: Rows) -> npt.NDArray[np.bool_]:
+    """Which revisions are marks: the first column of a row that is there is a number."""
+    return np.isnan(rows.columns[0])
 
 
 def joined(parts: Iterable[Rows]) -> Rows:
@@ -119,17 +134,20 @@ def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) 
     place = np.searchsorted(current.times, new.times)
     place[place == len(current)] = 0
     known = current.times[place] == new.times if len(current) else np.zeros(len(new), np.bool_)
+    kept = known
+    if on_conflict is not OnConflict.REVISE and (marked := are_marks(current)).any():
+        kept = known & ~marked[place]  # what is marked has no values to keep
     if on_conflict is OnConflict.KEEP:
-        kept_count = int(known.sum())
-        new, known = new.take(~known), known[~known]
+        kept_count = int(kept.sum())
+        new = new.take(~kept)
         if not len(new):
             return stored, Counts(unchanged=kept_count)
         stored, counts = merge(stored, new, OnConflict.REVISE, step_us)
         return stored, counts + Counts(unchanged=kept_count)
-    if on_conflict is OnConflict.REFUSE and known.any():
-        differs = ~_equal(new.take(known), current.take(place[known]))
+    if on_conflict is OnConflict.REFUSE and kept.any():
+        differs = ~_equal(new.take(kept), current.take(place[kept]))
         if differs.any():
-            raise ConflictError(int(new.times[known][differs][0]))
+            raise ConflictError(int(new.times[kept][differs][0]))
     if not known.any():
         everything = joined([current, new])
         if len(current) and new.times[0] < current.times[-1]:
@@ -139,7 +157,14 @@ def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) 
 
 
 def known_at(stored: Stored, as_of_us: int) -> Rows:
-    """The rows as they were known: of each time the newest revision captured by then."""
+    """The rows as they were known: of each time the newest revision captured by then, unless it is a mark."""
+    rows = revisions_at(stored, as_of_us)
+    marked = are_marks(rows)
+    return rows.take(~marked) if marked.any() else rows
+
+
+def revisions_at(stored: Stored, as_of_us: int) -> Rows:
+    """Of each time the newest revision captured by then, marks included."""
     if not len(stored.history):
         if not len(stored.current) or stored.current.captured.max() <= as_of_us:
             return stored.current
@@ -151,8 +176,9 @@ def known_at(stored: Stored, as_of_us: int) -> Rows:
 
 
 def forming(rows: Rows, step_us: int) -> npt.NDArray[np.bool_]:
-    """Which rows were captured before their bar closed."""
-    return rows.captured < rows.times + step_us
+    """Which rows were captured before their bar closed. Marks are no bars."""
+    found: npt.NDArray[np.bool_] = rows.captured < rows.times + step_us
+    return found & ~are_marks(rows) if found.any() else found
 
 
 def revised_count(stored: Stored) -> int:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from marketml.rpc.frames import TIME_TYPE
@@ -99,6 +101,13 @@ class Series:
 def grid_offset_us(timeframe: str) -> int:
     """The remainder of every open time on the timeframe's grid."""
     return _WEEK_OFFSET_US if timeframe == "1w" else 0
+
+
+def grid_times(timeframe: str, start_us: int, end_us: int) -> npt.NDArray[np.int64]:
+    """The open times on the grid in [start, end)."""
+    step_us = TIMEFRAMES_US[timeframe]
+    first_us = start_us + (grid_offset_us(timeframe) - start_us) % step_us
+    return np.arange(first_us, end_us, step_us, np.int64)
 
 
 def series_violations(series: Series, field: str) -> list[Violation]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from services.data.revisions import (
     Stored,
     empty_rows,
     known_at,
+    marks,
     merge,
     revised_count,
 )
@@ -25,48 +28,54 @@ SERIES = Series(OPEN_INTEREST, "binance", "BTC/USDT:USDT")
 NOTHING = Stored(empty_rows(1), empty_rows(1))
 
 
-def rows(values: dict[int, float], captured: int) -> Rows:
+MARK = "marked as missing"  # in a dictionary of values; NaN does not equal itself
+Value = float | str
+
+
+def rows(values: Mapping[int, Value], captured: int) -> Rows:
     times = np.array(sorted(values), np.int64)
-    column = np.array([values[time] for time in sorted(values)], np.float64)
+    column = np.array(
+        [np.nan if values[time] == MARK else values[time] for time in sorted(values)], np.float64
+    )
     return Rows(times, (column,), np.full(len(times), captured, np.int64))
 
 
-def revisions(stored: Stored) -> dict[int, list[tuple[int, float]]]:
-    found: dict[int, list[tuple[int, float]]] = {}
+def revisions(stored: Stored) -> dict[int, list[tuple[int, Value]]]:
+    found: dict[int, list[tuple[int, Value]]] = {}
     for part in (stored.history, stored.current):
         for time, captured, value in zip(part.times, part.captured, part.columns[0], strict=True):
-            found.setdefault(int(time), []).append((int(captured), float(value)))
-    return {time: sorted(each) for time, each in found.items()}
+            found.setdefault(int(time), []).append((int(captured), MARK if np.isnan(value) else float(value)))
+    return {time: sorted(each, key=lambda revision: revision[0]) for time, each in found.items()}
 
 
 class Memory:
     """Brute force: every revision of every time, in order of capture, without repeats."""
 
     def __init__(self) -> None:
-        self.all: dict[int, list[tuple[int, float]]] = {}
+        self.all: dict[int, list[tuple[int, Value]]] = {}
 
-    def add(self, values: dict[int, float], captured: int) -> None:
+    def add(self, values: Mapping[int, Value], captured: int) -> None:
         for time, value in values.items():
             told = dict(self.all.get(time, []))
             told[captured] = value
-            kept: list[tuple[int, float]] = []
+            kept: list[tuple[int, Value]] = []
             for moment in sorted(told):
                 if not kept or kept[-1][1] != told[moment]:
                     kept.append((moment, told[moment]))
             self.all[time] = kept
 
-    def known_at(self, as_of: int) -> dict[int, float]:
-        known: dict[int, float] = {}
+    def known_at(self, as_of: int) -> dict[int, Value]:
+        known: dict[int, Value] = {}
         for time, each in self.all.items():
             for moment, value in each:
                 if moment <= as_of:
                     known[time] = value
-        return known
+        return {time: value for time, value in known.items() if value != MARK}
 
 
 calls = st.lists(
     st.tuples(
-        st.dictionaries(st.integers(0, 12), st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=6),
+        st.dictionaries(st.integers(0, 12), st.sampled_from([1.0, 2.0, MARK]), min_size=1, max_size=6),
         st.integers(0, 8),
     ),
     min_size=1,
@@ -90,10 +99,14 @@ def test_any_calls_leave_what_a_dictionary_of_revisions_would(told, as_of):
 
 @given(calls, st.randoms(use_true_random=False))
 def test_the_order_in_which_calls_arrive_does_not_matter(told, random):
-    calls_in_order = [
-        (captured, {time: value + 10 * captured for time, value in values.items()})
-        for captured, (values, _) in enumerate(told)
-    ]
+    # Values that no other call says, so that none is a repeat; a time is marked once.
+    calls_in_order, marked = [], set()
+    for captured, (values, _) in enumerate(told):
+        different = {time: value + 10 * captured for time, value in values.items() if value != MARK}
+        fresh = {time for time, value in values.items() if value == MARK} - marked
+        marked |= fresh
+        if said := different | dict.fromkeys(fresh, MARK):
+            calls_in_order.append((captured, said))
     calls_shuffled = calls_in_order.copy()
     random.shuffle(calls_shuffled)
     in_order, shuffled = NOTHING, NOTHING
@@ -130,6 +143,35 @@ def test_refuse_names_the_first_row_that_differs_and_takes_equal_ones():
     assert conflict.value.time_us == 2
 
 
+@given(calls, st.dictionaries(st.integers(0, 12), st.sampled_from([1.0, 2.0, 3.0]), min_size=1))
+def test_a_mark_has_no_values_to_keep_or_to_differ_from(told, values):
+    stored = NOTHING
+    for captured, (said, _) in enumerate(told):
+        stored, _ = merge(stored, rows(said, captured), OnConflict.REVISE)
+    known = known_at(stored, 99)
+    before = dict(zip(known.times.tolist(), known.columns[0].tolist(), strict=True))
+    kept, counts = merge(stored, rows(values, 100), OnConflict.KEEP)
+    known = known_at(kept, 100)
+    assert dict(zip(known.times.tolist(), known.columns[0].tolist(), strict=True)) == values | before
+    assert counts.unchanged == len(before.keys() & values.keys())
+
+    differing = [time for time in sorted(values) if before.get(time, values[time]) != values[time]]
+    if differing:
+        with pytest.raises(ConflictError) as conflict:
+            merge(stored, rows(values, 100), OnConflict.REFUSE)
+        assert conflict.value.time_us == differing[0]
+    else:
+        known = known_at(merge(stored, rows(values, 100), OnConflict.REFUSE)[0], 100)
+        assert dict(zip(known.times.tolist(), known.columns[0].tolist(), strict=True)) == values | before
+
+
+def test_a_mark_is_no_bar_that_could_still_form():
+    stored, _ = merge(NOTHING, marks(np.array([0, 10]), 1, 5), OnConflict.REVISE, step_us=10)
+    again, counts = merge(stored, marks(np.array([0, 10]), 1, 50), OnConflict.REVISE, step_us=10)
+    assert again is stored
+    assert counts == Counts(unchanged=2)
+
+
 def test_a_bar_captured_before_its_close_and_after_it_are_two_revisions():
     stored, _ = merge(NOTHING, rows({0: 1.0}, 5), OnConflict.REVISE, step_us=10)
     stored, counts = merge(stored, rows({0: 1.0}, 12), OnConflict.REVISE, step_us=10)
@@ -150,8 +192,9 @@ def test_absent_values_equal_each_other():
     st.booleans(),
     st.lists(st.integers(0, 3 * BLOCK_ROWS), max_size=5),
     st.booleans(),
+    st.booleans(),
 )
-def test_blocks_hold_the_rows_they_were_made_of(count, is_append, revised, is_uniform):
+def test_blocks_hold_the_rows_they_were_made_of(count, is_append, revised, is_uniform, are_marked):
     times = np.arange(count, dtype=np.int64) * 7
     captured = np.full(count, 9, np.int64) if is_uniform else np.arange(count, dtype=np.int64) % 5
     columns = (times.astype(float), np.full(count, np.nan))
@@ -163,10 +206,13 @@ def test_blocks_hold_the_rows_they_were_made_of(count, is_append, revised, is_un
             (np.full(len(changed), -1.0), np.zeros(len(changed))),
             np.full(len(changed), 99, np.int64),
         )
+        if are_marked:
+            new = marks(new.times, 2, 99)
         stored, _ = merge(stored, new, OnConflict.REVISE)
     blocks = list(encode(SERIES, stored, is_append=is_append))
     assert all(0 < block.head.row_count <= BLOCK_ROWS for block in blocks)
     assert sum(block.head.revised_count for block in blocks) == len(changed)
+    assert sum(block.head.missing_count for block in blocks) == (len(changed) if are_marked else 0)
     back = [decode(OPEN_INTEREST, block) for block in blocks]
     for name in ("current", "history"):
         whole = getattr(stored, name)

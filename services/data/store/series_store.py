@@ -11,12 +11,30 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from marketml.rpc.refusals import Aborted, AlreadyExists, DataLoss, FailedPrecondition, Reason
+from marketml.rpc.refusals import (
+    Aborted,
+    AlreadyExists,
+    DataLoss,
+    FailedPrecondition,
+    Reason,
+    ResourceExhausted,
+)
 from services.data.blocks import Block, Head, decode, encode
 from services.data.checks import Checked
 from services.data.records import Coverage, SeriesState, no_series
-from services.data.revisions import ConflictError, Counts, OnConflict, Rows, Stored, empty_rows, merge
-from services.data.series import CANDLES, KINDS, Kind, Series
+from services.data.revisions import (
+    ConflictError,
+    Counts,
+    OnConflict,
+    Rows,
+    Stored,
+    Times,
+    are_marks,
+    empty_rows,
+    marks,
+    merge,
+)
+from services.data.series import CANDLES, KINDS, Kind, Series, grid_times
 from services.data.store.cache import BlockCache
 from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SNAPSHOTS, insert_on
 from services.host.database import Database
@@ -75,6 +93,77 @@ class SeriesStore:
             check()
         return counts
 
+    def mark_missing(
+        self,
+        series: Series,
+        start_us: int,
+        end_us: int,
+        *,
+        clock: Callable[[], int],
+        times_max: int,
+        request_id: str,
+        body: bytes,
+        check: Callable[[], None],
+    ) -> int:
+        """Mark each grid time in [start, end) of candles, each stored time of the others, as missing.
+
+        In one transaction; a repeat of the request, told by its id and body, has the first answer.
+
+        Returns
+        -------
+        int
+            Times that were not marked before.
+
+        Raises
+        ------
+        NotFound
+            There is no such series.
+        ResourceExhausted
+            More than `times_max` rows are stored there.
+        """
+
+        def effect(connection: Connection) -> bytes:
+            state = _found(connection, series, lock=True)
+            if state is None:
+                raise no_series(series)
+            if series.step_us:
+                times = grid_times(series.timeframe, start_us, end_us)
+            else:
+                times = self._times(connection, series.kind, state.id, start_us, end_us, times_max)
+            captured_us = max(clock(), state.newest_capture_us + 1)
+            counts = Counts()
+            if len(times):
+                new = marks(times, len(series.kind.columns), captured_us)
+                counts = self._join(connection, series, state.id, new, OnConflict.REVISE)
+            if marked_count := counts.inserted + counts.revised:
+                renewed = update(SERIES).where(SERIES.c.id == state.id)
+                connection.execute(renewed.values(newest_capture_us=captured_us))
+            check()
+            return json.dumps(marked_count).encode()
+
+        with self._database.write() as connection:
+            return int(json.loads(once(connection, request_id, "RepairSeries", body, effect)))
+
+    def _times(
+        self, connection: Connection, kind: Kind, series_id: int, start_us: int, end_us: int, times_max: int
+    ) -> Times:
+        """The stored times in [start, end), marked ones included."""
+        mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
+        inside = mine.where(BLOCKS.c.last_time_us >= start_us, BLOCKS.c.first_time_us < end_us)
+        found, count = [np.empty(0, np.int64)], 0
+        for head in _heads(connection, inside.order_by(BLOCKS.c.last_time_us)):
+            [block] = self._loaded(connection, [head])
+            times = decode(kind, block).current.times
+            first, end = np.searchsorted(times, [start_us, end_us])
+            count += int(end - first)
+            if count > times_max:
+                raise ResourceExhausted(
+                    "repair_times",
+                    f"The range holds more than the {times_max:,} rows that one action takes; divide it.",
+                )
+            found.append(times[first:end])
+        return np.concatenate(found)
+
     def _join(
         self, connection: Connection, series: Series, series_id: int, new: Rows, on_conflict: OnConflict
     ) -> Counts:
@@ -115,6 +204,18 @@ class SeriesStore:
     def last_blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
         """The last `count` blocks that may have rows in [start, end), the last one first; as `blocks`."""
         return self._page(state, start_us, end_us, count, BLOCKS.c.last_time_us.desc())
+
+    def sure_count(self, state: SeriesState, start_us: int, end_us: int, as_of_us: int) -> int:
+        """How many rows lie in blocks that are in [start, end) whole, and were known and closed then."""
+        rows = BLOCKS.c.row_count - BLOCKS.c.forming_count - BLOCKS.c.missing_count
+        total = select(func.sum(rows)).where(
+            BLOCKS.c.series_id == state.id,
+            BLOCKS.c.first_time_us >= start_us,
+            BLOCKS.c.last_time_us < end_us,
+            BLOCKS.c.newest_capture_us <= as_of_us,
+        )
+        with self._database.read() as connection:
+            return int(connection.scalar(total) or 0)
 
     def _page(self, state: SeriesState, start_us: int, end_us: int, count: int, order: Any) -> list[Block]:
         mine = BLOCKS.c.series_id == state.id
@@ -172,24 +273,42 @@ class SeriesStore:
                 func.min(BLOCKS.c.first_time_us),
                 func.max(BLOCKS.c.last_time_us),
                 func.coalesce(func.sum(BLOCKS.c.revised_count), 0),
+                func.coalesce(func.sum(BLOCKS.c.missing_count), 0),
             )
             .join_from(mine, BLOCKS, BLOCKS.c.series_id == mine.c.id, isouter=True)
             .group_by(*mine.c)
             .order_by(mine.c.venue, mine.c.symbol, mine.c.kind, mine.c.timeframe)
         )
         with self._database.read() as connection:
-            return [
-                Coverage(
-                    Series(KINDS[row.kind], row.venue, row.symbol, row.timeframe),
-                    int(row[-4]),
-                    row[-3],
-                    row[-2],
-                    int(row[-1]),
-                    row.newest_capture_us,
-                    row.source,
-                )
-                for row in connection.execute(totals)
-            ]
+            return [self._coverage_of(connection, row) for row in connection.execute(totals).all()]
+
+    def _coverage_of(self, connection: Connection, row: Any) -> Coverage:
+        rows_count, first_us, last_us, revised_count, marked_count = row[-5:]
+        kind = KINDS[row.kind]
+        if marked_count:
+            first_us, last_us = (self._end(connection, kind, row.id, is_last) for is_last in (False, True))
+        return Coverage(
+            Series(kind, row.venue, row.symbol, row.timeframe),
+            int(rows_count - marked_count),
+            first_us,
+            last_us,
+            int(revised_count),
+            row.newest_capture_us,
+            row.source,
+            int(marked_count),
+        )
+
+    def _end(self, connection: Connection, kind: Kind, series_id: int, is_last: bool) -> int | None:
+        """The time of a series' first or last row that is no mark."""
+        order = BLOCKS.c.last_time_us
+        with_rows = select(BLOCKS.c.id, *HEAD_COLUMNS).where(
+            BLOCKS.c.series_id == series_id, BLOCKS.c.row_count > BLOCKS.c.missing_count
+        )
+        heads = _heads(connection, with_rows.order_by(order.desc() if is_last else order).limit(1))
+        for block in self._loaded(connection, heads):
+            rows = decode(kind, block).current
+            return int(rows.times[~are_marks(rows)][-1 if is_last else 0])
+        return None
 
     def symbols(self) -> list[str]:
         """Every stored symbol, once."""
@@ -305,7 +424,8 @@ def _refuse_needed(connection: Connection, series: Series) -> None:
         SNAPSHOTS.c.venue == series.venue, SNAPSHOTS.c.symbol == series.symbol
     )
     if series.kind is CANDLES:
-        made = made.where(SNAPSHOTS.c.timeframe == series.timeframe)
+        bars = func.coalesce(SNAPSHOTS.c.base_timeframe, SNAPSHOTS.c.timeframe)
+        made = made.where(bars == series.timeframe)
     needed = connection.scalar(made.limit(1))
     if needed is not None:
         raise FailedPrecondition(

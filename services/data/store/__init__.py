@@ -11,7 +11,8 @@ Writers of a series take turns on its row (SQLite: on the file). Blocks never ch
 again, so that a block read once may be kept in memory under its id.
 """
 
+from services.data.store.policy_store import PolicyStore
 from services.data.store.series_store import SeriesStore
 from services.data.store.snapshot_store import SnapshotStore
 
-__all__ = ["SeriesStore", "SnapshotStore"]
+__all__ = ["PolicyStore", "SeriesStore", "SnapshotStore"]

@@ -1,0 +1,141 @@
+"""Collection policies on the wire."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from marketml.data.v1 import data_pb2 as pb
+from marketml.rpc.refusals import InvalidArgument, Violation
+from services.data import wire
+from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Draft, Policy, Status
+from services.data.series import Series
+
+_POLICY_ID = re.compile(r"[0-9a-f]{32}")
+_ETAG = re.compile(r"[0-9a-f]{16}")
+_MASK = "update_mask.paths"
+_GIVEN_BY_THE_ROOM = ("policy_id", "etag", "create_time", "update_time", "status")
+_CHANGEABLE = ("interval", "paused")
+
+
+def read_draft(policy: pb.CollectionPolicy) -> Draft:
+    """The policy of CreateCollectionPolicyRequest."""
+    given = {field.name for field, _ in policy.ListFields()}
+    violations = [
+        Violation(f"policy.{name}", "empty", "must be empty in a new policy, the room gives it.")
+        for name in _GIVEN_BY_THE_ROOM
+        if name in given
+    ]
+    if violations:
+        raise InvalidArgument(violations)
+    kind = wire.read_kind(policy.series.kind, "policy.series.kind")
+    return Draft(
+        wire.read_series(kind, policy.series.key, "policy.series.key"),
+        _read_interval(policy),
+        wire.instant_us(policy.start_time, "policy.start_time") if policy.HasField("start_time") else None,
+        policy.paused,
+    )
+
+
+def read_change(request: pb.UpdateCollectionPolicyRequest) -> Change:
+    """UpdateCollectionPolicyRequest."""
+    policy_id = read_policy_id(request.policy.policy_id, "policy.policy_id")
+    names = list(request.update_mask.paths)
+    if not names:
+        raise InvalidArgument.of(_MASK, "required", "must name the fields to change.")
+    violations = [
+        Violation(
+            f"{_MASK}[{position}]", "unknown", f"must be one of {', '.join(_CHANGEABLE)}, not {name[:80]!r}."
+        )
+        for position, name in enumerate(names[:100])
+        if name not in _CHANGEABLE
+    ]
+    if violations:
+        raise InvalidArgument(violations)
+    if len(request.etag) > _ETAG_LENGTH_MAX or not (request.etag.isascii() and request.etag.isprintable()):
+        raise InvalidArgument.of(
+            "etag", "etag", f"must be one that the room gave, not {request.etag[:80]!r}."
+        )
+    return Change(
+        policy_id,
+        _read_interval(request.policy) if "interval" in names else None,
+        request.policy.paused if "paused" in names else None,
+        request.etag,
+    )
+
+
+def read_policy_id(policy_id: str, field: str = "policy_id") -> str:
+    """A policy's id."""
+    if not policy_id:
+        raise InvalidArgument.of(field, "required", "must name the policy.")
+    if not _POLICY_ID.fullmatch(policy_id):
+        raise InvalidArgument.of(
+            field, "policy_id", f"must be 32 lower-case hex digits, not {policy_id[:80]!r}."
+        )
+    return policy_id
+
+
+def policy_key(policy: Policy) -> list[Any]:
+    """What orders a list of policies."""
+    series = policy.series
+    return [series.venue, series.symbol, series.kind.number, series.timeframe]
+
+
+def written_policy(policy: Policy) -> pb.CollectionPolicy:
+    """A policy as its message."""
+    return pb.CollectionPolicy(
+        policy_id=policy.policy_id,
+        series=_written_target(policy.series),
+        interval=_written_span(policy.interval_us),
+        start_time=wire.written_instant(policy.start_us),
+        paused=policy.is_paused,
+        etag=policy.etag,
+        create_time=wire.written_instant(policy.create_time_us),
+        update_time=wire.written_instant(policy.update_time_us),
+        status=written_status(policy.status),
+    )
+
+
+def written_status(status: Status) -> pb.CollectionStatus:
+    """How a policy fares as its message."""
+    return pb.CollectionStatus(
+        last_run_time=wire.written_instant(status.last_run_us),
+        last_success_time=wire.written_instant(status.last_success_us),
+        next_run_time=wire.written_instant(status.next_run_us),
+        inserted=status.inserted_count,
+        lag=None if status.lag_us is None else _written_span(status.lag_us),
+        error=status.error,
+        failed_runs_count=status.failed_runs_count,
+        is_running=status.is_running,
+    )
+
+
+def _written_target(series: Series) -> pb.CollectionTarget:
+    return pb.CollectionTarget(
+        kind=series.kind.number,  # type: ignore[arg-type]
+        key=wire.written_key(series),
+    )
+
+
+def _read_interval(policy: pb.CollectionPolicy) -> int:
+    if not policy.HasField("interval"):
+        raise InvalidArgument.of(
+            "policy.interval", "required", "must say how long after a run the next begins."
+        )
+    interval = policy.interval
+    is_valid = abs(interval.nanos) < 1_000_000_000 and interval.seconds * interval.nanos >= 0
+    interval_us = interval.seconds * 1_000_000 + interval.nanos // 1000
+    if not (is_valid and INTERVAL_US_MIN <= interval_us <= INTERVAL_US_MAX):
+        raise InvalidArgument.of(
+            "policy.interval",
+            "range",
+            f"must be from 10 seconds to 31 days: {interval.seconds} seconds, {interval.nanos} nanoseconds.",
+        )
+    return interval_us
+
+
+def _written_span(span_us: int) -> Duration:
+    seconds, rest = divmod(span_us, 1_000_000)
+    return Duration(seconds=seconds, nanos=rest * 1000)

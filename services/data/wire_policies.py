@@ -54,9 +54,9 @@ def read_change(request: pb.UpdateCollectionPolicyRequest) -> Change:
     ]
     if violations:
         raise InvalidArgument(violations)
-    if len(request.etag) > _ETAG_LENGTH_MAX or not (request.etag.isascii() and request.etag.isprintable()):
+    if request.etag and not _ETAG.fullmatch(request.etag):
         raise InvalidArgument.of(
-            "etag", "etag", f"must be one that the room gave, not {request.etag[:80]!r}."
+            "etag", "etag", f"must be 16 lower-case hex digits, not {request.etag[:80]!r}."
         )
     return Change(
         policy_id,

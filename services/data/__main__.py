@@ -30,6 +30,8 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
         Limits(
             ingest_rows_max=settings.ingest_rows_count,
             ingest_bytes_max=settings.ingest_bytes,
+            query_rows_max=settings.query_rows_count,
+            query_seconds=settings.query_seconds,
             open_interest_lag_us=settings.open_interest_lag_ms * 1000,
             request_memory_seconds=settings.request_memory_seconds,
             sweep_grace_seconds=settings.sweep_grace_seconds,

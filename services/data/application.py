@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from marketml.rpc.frames import cut_parts
-from marketml.rpc.refusals import InvalidArgument, Refusal
+from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted
 from services.data.alignment import FrameSpec, frame_schema
+from services.data.bounds import Bounds
 from services.data.dump_files import ImportFolder, no_import_folder
 from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
-from services.data.reading import Reader, Selection
+from services.data.reading import FrameQuery, Query, Reader
 from services.data.records import Coverage, Snapshot
 from services.data.series import Kind, Series
 from services.data.snapshot_files import SnapshotFiles
@@ -37,6 +40,8 @@ class Limits:
 
     ingest_rows_max: int = 5_000_000
     ingest_bytes_max: int = 1024**3
+    query_rows_max: int = 10_000_000
+    query_seconds: float = 600.0
     open_interest_lag_us: int = 0
     request_memory_seconds: float = 7 * 86_400.0
     sweep_grace_seconds: float = 3600.0
@@ -107,28 +112,28 @@ class DataApplication:
             check,
         ).collect(request)
 
-    def query_candles(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
-        """Candles as Arrow IPC streams in parts; see `Reader.streams`."""
-        return self._streams(series, selection)
+    def query_candles(self, query: Query, check: Callable[[], None]) -> Iterator[list[Any]]:
+        """Candles as Arrow IPC streams in parts; see `Reader.streams`.
 
-    def query_funding_rates(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
-        """Funding rates as Arrow IPC streams in parts."""
-        return self._streams(series, selection)
+        Parameters
+        ----------
+        check
+            Called between steps; raises when nobody waits for the answer any more.
+        """
+        return self._streams(query, check)
 
-    def query_open_interest(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
-        """Open interest as Arrow IPC streams in parts."""
-        return self._streams(series, selection)
+    def query_funding_rates(self, query: Query, check: Callable[[], None]) -> Iterator[list[Any]]:
+        """Funding rates in the same way."""
+        return self._streams(query, check)
 
-    def query_frame(self, spec: FrameSpec, limit: int, *, newest_first: bool) -> Iterator[list[Any]]:
-        """The aligned frame as Arrow IPC streams in parts."""
-        self._refuse_future(spec.as_of_us, "frame.as_of_time")
-        is_empty = True
-        spec = self._reader.resolved(spec)
-        for table in self._reader.frame(spec, limit, newest_first=newest_first):
-            is_empty = False
-            yield from cut_parts(table)
-        if is_empty:
-            yield from cut_parts(frame_schema(spec.series).empty_table())
+    def query_open_interest(self, query: Query, check: Callable[[], None]) -> Iterator[list[Any]]:
+        """Open interest in the same way."""
+        return self._streams(query, check)
+
+    def query_frame(self, query: FrameQuery, check: Callable[[], None]) -> Iterator[list[Any]]:
+        """Aligned frames in the same way."""
+        self._refuse_future(query.specs[0].as_of_us, "frame.as_of_time")
+        return self._reader.frames(query, self._bounds(check))
 
     def create_snapshot(
         self, spec: FrameSpec, *, request_id: str, body: bytes, check: Callable[[], None]
@@ -146,15 +151,14 @@ class DataApplication:
         remembered = self._snapshots.remembered_snapshot(request_id, body)
         if remembered is not None:
             return remembered
-        spec = self._reader.resolved(spec)
-        draft = self._files.draft(frame_schema(spec.series))
+        spec = self._reader.resolved(spec, check)
+        draft = self._files.draft(frame_schema(spec))
         try:
             row_count, ends = 0, []
-            for table in self._reader.frame(spec):
-                check()
-                draft.write(table)
-                row_count += table.num_rows
-                ends += [table.column(0)[0].value, table.column(0)[-1].value]
+            for batch in self._reader.frame(spec, check):
+                draft.write(pa.Table.from_batches([batch]))
+                row_count += batch.num_rows
+                ends += [batch.column(0)[0].value, batch.column(0)[-1].value]
             snapshot_id, size_bytes = draft.finish()
             first_us, last_us = (ends[0], ends[-1]) if ends else (None, None)
             snapshot = Snapshot(snapshot_id, spec, row_count, size_bytes, first_us, last_us, self._clock())
@@ -212,9 +216,24 @@ class DataApplication:
     def _upload(self, header: Header) -> Upload:
         return Upload(header, self._series, self._clock, self._limits.ingest_rows_max, self._budget)
 
-    def _streams(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
-        self._refuse_future(selection.as_of_us, "as_of_time")
-        return self._reader.streams(series, selection)
+    def _streams(self, query: Query, check: Callable[[], None]) -> Iterator[list[Any]]:
+        self._refuse_future(query.selection.as_of_us, "as_of_time")
+        return self._reader.streams(query, self._bounds(check))
+
+    def _bounds(self, check: Callable[[], None]) -> Bounds:
+        seconds = self._limits.query_seconds
+        until = time.monotonic() + seconds
+
+        def check_time() -> None:
+            check()
+            if time.monotonic() > until:
+                raise ResourceExhausted(
+                    "query_seconds",
+                    f"The query took longer than {seconds:g} s (query_seconds): ask range by range, or for "
+                    "fewer series.",
+                )
+
+        return Bounds(self._limits.query_rows_max, check_time)
 
     def _refuse_future(self, as_of_us: int | None, field: str) -> None:
         if as_of_us is not None and as_of_us > self._clock():

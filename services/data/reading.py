@@ -1,4 +1,4 @@
-"""Reading series: which blocks a query touches, which of them travel as they lie, and aligned frames of them.
+"""Reading series: rows as they travel, and aligned frames of candles, funding rates and open interest.
 
 A stream reads page by page, each in a transaction of its own, so that a slow reader holds nothing. What was
 captured after the stream began is left out by its capture time: the pages together are one state of a series.
@@ -7,48 +7,55 @@ captured after the stream began is left out by its capture time: the pages toget
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from marketml.rpc.frames import CHUNK_BYTES_MAX, END_OF_STREAM
-from services.data.alignment import FrameSpec, Known, aligned, newest_known
-from services.data.blocks import BLOCK_ROWS, Block, Head, batch_of, decode
+from services.data.alignment import FrameSpec, Known, aligned, frame_schema, newest_known
+from services.data.blocks import Block
+from services.data.bounds import Bounds
+from services.data.forms import PLAIN, Form
 from services.data.records import SeriesState, no_series
-from services.data.revisions import Rows, Times, empty_rows, forming, joined, known_at
+from services.data.resampling import shorter_timeframes
+from services.data.revisions import Times, empty_rows
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
-
-PAGE_BLOCKS = 64  # 22 MB
-BEGINNING_US = -(2**62)
-END_US = 2**62
+from services.data.views import (
+    BEGINNING_US,
+    LongerBars,
+    Piece,
+    Selection,
+    Shelf,
+    Source,
+    View,
+    batch_of_piece,
+    paged,
+    times_of,
+)
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which rows of a series: those in [start_us, end_us), at most `limit` of them (0 is all), counted from
-    the end with `newest_first`; as they were known at `as_of_us` (None is now)."""
+class Query:
+    """Rows of series of one kind, one series after the other. `timeframe` is that of longer bars to make of
+    them; empty gives what is stored."""
 
-    start_us: int = BEGINNING_US
-    end_us: int = END_US
+    series: tuple[Series, ...]
+    selection: Selection
+    form: Form = PLAIN
+    timeframe: str = ""
+
+
+@dataclass(frozen=True)
+class FrameQuery:
+    """Aligned frames, one after the other, each with at most `limit` bars (0 is all)."""
+
+    specs: tuple[FrameSpec, ...]
     limit: int = 0
     newest_first: bool = False
-    as_of_us: int | None = None
-
-
-class Shelf(Protocol):
-    """Where the blocks of series lie."""
-
-    def find(self, series: Series) -> SeriesState | None:
-        """The stored series, None when there is none."""
-
-    def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
-        """The first `count` blocks that may have rows in [start, end), by time."""
-
-    def last_blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
-        """The last `count` of them, the last one first."""
+    form: Form = PLAIN
 
 
 class Reader:
@@ -58,69 +65,111 @@ class Reader:
         self._store = store
         self._lag_us = open_interest_lag_us
 
-    def streams(self, series: Series, selection: Selection) -> Iterator[list[Any]]:
-        """The rows as Arrow IPC streams of at most 1 MiB, each in parts to be concatenated; at least one.
+    def streams(self, query: Query, bounds: Bounds) -> Iterator[list[Any]]:
+        """The rows as Arrow IPC streams of at most 1 MiB, each in parts to be concatenated; at least one for
+        each series.
 
         Raises
         ------
         NotFound
-            There is no such series.
+            There is no such series; before the first stream.
+        ResourceExhausted
+            More rows than the bounds allow; before the first stream where that is known.
         """
+        sources = [self._source(series, query, bounds.check) for series in query.series]
+        selection, form = query.selection, query.form
+        _expect(bounds, [(source, selection) for source in sources])
+        for series, source in zip(query.series, sources, strict=True):
+            named = series.metadata()
+            if query.timeframe:
+                named |= {"timeframe": query.timeframe, "base_timeframe": series.timeframe}
+            schema = form.schema(series.kind.schema).with_metadata(named)
+            pieces = source.pieces(selection)
+            yield from _streams(schema, (_message(series.kind, piece, form, bounds) for piece in pieces))
+
+    def frames(self, query: FrameQuery, bounds: Bounds) -> Iterator[list[Any]]:
+        """Aligned frames in the same way."""
+        specs = [self.resolved(spec, bounds.check) for spec in query.specs]
+        asked = [self._bars(spec, query.limit, query.newest_first, bounds.check) for spec in specs]
+        _expect(bounds, asked)
+        for spec, (source, selection) in zip(specs, asked, strict=True):
+            batches = self._frame(spec, source.pieces(selection), bounds.check)
+            schema = query.form.schema(frame_schema(spec))
+            yield from _streams(schema, (_written(batch, query.form, bounds) for batch in batches))
+
+    def frame(self, spec: FrameSpec, check: Callable[[], None]) -> Iterator[Any]:
+        """The aligned frame of a resolved spec as record batches; none when it has no rows."""
+        source, selection = self._bars(spec, 0, False, check)
+        return self._frame(spec, source.pieces(selection), check)
+
+    def resolved(self, spec: FrameSpec, check: Callable[[], None]) -> FrameSpec:
+        """The spec with `as_of_us` and `base_timeframe` filled in.
+
+        Raises
+        ------
+        NotFound
+            There are no such candles, and none to make them of.
+        """
+        base, state = self._base(spec, check)
+        states = [state, *filter(None, (self._store.find(spec.series.sibling(kind)) for kind in _OTHERS))]
+        return dataclasses.replace(
+            spec,
+            as_of_us=_as_of(spec.as_of_us, states),
+            base_timeframe=None if base.timeframe == spec.series.timeframe else base.timeframe,
+        )
+
+    def settlement_interval_us(self, series: Series) -> int | None:
+        """The time between the two newest settlements of a series of funding rates, None below two."""
+        state = self._store.find(series)
+        if state is None:
+            return None
+        times = View(self._store, series.kind, state, state.newest_capture_us, lambda: None).last_times(2)
+        return times[1] - times[0] if len(times) == 2 else None
+
+    def _source(self, series: Series, query: Query, check: Callable[[], None]) -> Source:
         state = self._found(series)
-        as_of_us = self._as_of(selection.as_of_us, state)
-        selection = self._from_its_start(series, state, selection, as_of_us)
-        schema = series.kind.schema.with_metadata(series.metadata()).serialize()
-        parts: list[Any] = [schema]
-        size = empty_size = len(schema) + len(END_OF_STREAM)
-        for message in self._messages(series.kind, state, selection, as_of_us):
-            if size + len(message) > CHUNK_BYTES_MAX:
-                yield [*parts, END_OF_STREAM]
-                parts, size = [schema], empty_size
-            parts.append(message)
-            size += len(message)
-        yield [*parts, END_OF_STREAM]
+        as_of_us = _as_of(query.selection.as_of_us, [state])
+        if query.timeframe:
+            closed = View(self._store, series.kind, state, as_of_us, check, series.step_us)
+            return LongerBars(closed, query.timeframe)
+        return View(self._store, series.kind, state, as_of_us, check)
 
-    def resolved(self, spec: FrameSpec) -> FrameSpec:
-        """The spec with `as_of_us` filled in.
-
-        Raises
-        ------
-        NotFound
-            There are no such candles.
-        """
-        states = [self._found(spec.series)]
-        for kind in (FUNDING_RATES, OPEN_INTEREST):
-            if (state := self._store.find(spec.series.sibling(kind))) is not None:
-                states.append(state)
-        return dataclasses.replace(spec, as_of_us=self._as_of(spec.as_of_us, *states))
-
-    def frame(self, spec: FrameSpec, limit: int = 0, *, newest_first: bool = False) -> Iterator[pa.Table]:
-        """The aligned frame of a resolved spec, in pieces; none when it has no rows."""
+    def _bars(
+        self, spec: FrameSpec, limit: int, newest_first: bool, check: Callable[[], None]
+    ) -> tuple[Source, Selection]:
+        """Where the bars of a resolved spec come from, and which."""
         assert spec.as_of_us is not None
-        series, state = spec.series, self._found(spec.series)
-        last_end_us = spec.as_of_us - series.step_us + 1  # bars that open later had not closed
+        base = dataclasses.replace(spec.series, timeframe=spec.base_timeframe or spec.series.timeframe)
+        view = View(self._store, base.kind, self._found(base), spec.as_of_us, check, base.step_us)
+        last_end_us = spec.as_of_us - spec.series.step_us + 1  # bars that open later had not closed
         selection = Selection(
             BEGINNING_US if spec.start_us is None else spec.start_us,
             last_end_us if spec.end_us is None else min(spec.end_us, last_end_us),
             limit,
             newest_first,
         )
-        selection = self._from_its_start(series, state, selection, spec.as_of_us, series.step_us)
-        others = {kind: self._store.find(series.sibling(kind)) for kind in (FUNDING_RATES, OPEN_INTEREST)}
-        for candles in self._closed_pages(series, state, selection, spec.as_of_us):
-            closes = candles.times + series.step_us
-            funding = self._known(
-                FUNDING_RATES, others[FUNDING_RATES], closes, spec.funding_max_age_us, spec.as_of_us
-            )
-            interest = self._known(
-                OPEN_INTEREST,
-                others[OPEN_INTEREST],
-                closes,
-                spec.open_interest_max_age_us,
-                spec.as_of_us,
-                self._lag_us,
-            )
-            yield aligned(series, candles, funding, interest)
+        return (LongerBars(view, spec.series.timeframe) if spec.base_timeframe else view), selection
+
+    def _base(self, spec: FrameSpec, check: Callable[[], None]) -> tuple[Series, SeriesState]:
+        """The stored candles that a frame's bars are made of.
+
+        By default its own, else the longest shorter ones: of which something had been stored at `as_of_us`,
+        so that the answer does not change when others are stored later.
+        """
+        if spec.base_timeframe is not None:
+            named = dataclasses.replace(spec.series, timeframe=spec.base_timeframe)
+            return named, self._found(named)
+        stored: list[tuple[Series, SeriesState]] = []
+        for timeframe in (spec.series.timeframe, *shorter_timeframes(spec.series.timeframe)):
+            series = dataclasses.replace(spec.series, timeframe=timeframe)
+            if (state := self._store.find(series)) is not None:
+                as_of_us = _as_of(spec.as_of_us, [state])
+                if View(self._store, series.kind, state, as_of_us, check).had_been_stored():
+                    return series, state
+                stored.append((series, state))
+        if not stored:
+            raise no_series(spec.series)
+        return stored[0]
 
     def _found(self, series: Series) -> SeriesState:
         state = self._store.find(series)
@@ -128,107 +177,74 @@ class Reader:
             raise no_series(series)
         return state
 
-    def _as_of(self, asked_us: int | None, *states: SeriesState) -> int:
-        """As asked, else the newest capture: all that is known now. Not the clock's now, which a call that is
-        being committed may have read already: the same question would have another answer later."""
-        return max(state.newest_capture_us for state in states) if asked_us is None else asked_us
-
-    def _blocks(self, state: SeriesState, start_us: int, end_us: int) -> Iterator[Block]:
-        while start_us < end_us:
-            page = self._store.blocks(state, start_us, end_us, PAGE_BLOCKS)
-            yield from page
-            if len(page) < PAGE_BLOCKS:
-                return
-            start_us = page[-1].head.last_time_us + 1
-
-    def _messages(
-        self, kind: Kind, state: SeriesState, selection: Selection, as_of_us: int
-    ) -> Iterator[bytes]:
-        """Record batches: whole blocks as they lie, the others cut."""
-        left = selection.limit or END_US
-        for block in self._blocks(state, selection.start_us, selection.end_us):
-            if _is_whole(block.head, selection, as_of_us) and block.head.row_count <= left:
-                left -= block.head.row_count
-                yield block.batch
-            else:
-                rows = _cut(kind, block, selection, as_of_us).take(slice(0, left))
-                left -= len(rows)
-                if len(rows):
-                    yield batch_of(kind, rows).serialize()
-            if not left:
-                return
-
-    def _closed_pages(
-        self, series: Series, state: SeriesState, selection: Selection, as_of_us: int
-    ) -> Iterator[Rows]:
-        """Bars known to be closed, a page of blocks at a time."""
-        left = selection.limit or END_US
-        gathered: list[Rows] = []
-        for block in self._blocks(state, selection.start_us, selection.end_us):
-            rows = _cut(series.kind, block, selection, as_of_us, series.step_us).take(slice(0, left))
-            left -= len(rows)
-            gathered.append(rows)
-            if len(gathered) == PAGE_BLOCKS or not left:
-                page, gathered = joined(gathered), []
-                if len(page):
-                    yield page
-            if not left:
-                return
-        if gathered and len(page := joined(gathered)):
-            yield page
-
-    def _known(
-        self,
-        kind: Kind,
-        state: SeriesState | None,
-        closes: Times,
-        max_age_us: int,
-        as_of_us: int,
-        lag_us: int = 0,
-    ) -> Known:
-        found = [empty_rows(len(kind.columns))]
-        if state is not None:
-            around = Selection(int(closes[0]) - max_age_us, int(closes[-1]) - lag_us + 1)
-            for block in self._blocks(state, around.start_us, around.end_us):
-                found.append(_cut(kind, block, around, as_of_us))
-        return newest_known(closes, joined(found), max_age_us, lag_us)
-
-    def _from_its_start(
-        self, series: Series, state: SeriesState, selection: Selection, as_of_us: int, closed_us: int = 0
-    ) -> Selection:
-        """The selection, its newest `limit` rows turned into a start time."""
-        if not (selection.newest_first and selection.limit):
-            return selection
-        left, end_us = selection.limit, selection.end_us
-        while selection.start_us < end_us:
-            count = min(PAGE_BLOCKS, left // BLOCK_ROWS + 2)
-            page = self._store.last_blocks(state, selection.start_us, end_us, count)
-            for block in page:
-                is_whole = _is_whole(block.head, selection, as_of_us)
-                if is_whole and not (closed_us and block.head.forming_count) and block.head.row_count < left:
-                    left -= block.head.row_count
-                    continue
-                rows = _cut(series.kind, block, selection, as_of_us, closed_us)
-                if len(rows) >= left:
-                    return dataclasses.replace(selection, start_us=int(rows.times[-left]))
-                left -= len(rows)
-            if len(page) < count:
-                break
-            end_us = page[-1].head.first_time_us
-        return selection
+    def _frame(self, spec: FrameSpec, pieces: Iterable[Piece], check: Callable[[], None]) -> Iterator[Any]:
+        assert spec.as_of_us is not None
+        views = {}
+        for kind in _OTHERS:
+            if (state := self._store.find(spec.series.sibling(kind))) is not None:
+                views[kind] = View(self._store, kind, state, spec.as_of_us, check)
+        for page in paged(pieces):
+            batches = [batch_of_piece(spec.series.kind, piece) for piece in page]
+            closes = np.concatenate([times_of(batch) for batch in batches]) + spec.series.step_us
+            funding = _known(views.get(FUNDING_RATES), closes, spec.funding_max_age_us)
+            interest = _known(views.get(OPEN_INTEREST), closes, spec.open_interest_max_age_us, self._lag_us)
+            start = 0
+            for batch in batches:
+                yield aligned(batch, funding, interest, start)
+                start += batch.num_rows
 
 
-def _is_whole(head: Head, selection: Selection, as_of_us: int) -> bool:
-    """Whether every row of the block is in the range and is known as it lies."""
-    is_inside = head.first_time_us >= selection.start_us and head.last_time_us < selection.end_us
-    return is_inside and head.newest_capture_us <= as_of_us
+def _known(view: View | None, closes: Times, max_age_us: int | None, lag_us: int = 0) -> Known:
+    """The newest observation known at each close."""
+    if view is None:
+        return newest_known(closes, empty_rows(1), max_age_us, lag_us)
+    end_us = int(closes[-1]) - lag_us + 1
+    if max_age_us is not None:
+        start_us = int(closes[0]) - max_age_us
+    else:  # two are needed to know how old the newer one may be
+        start_us = min(view.last_times(2, int(closes[0]) - lag_us + 1), default=int(closes[0]))
+    return newest_known(closes, view.rows(start_us, end_us), max_age_us, lag_us)
 
 
-def _cut(kind: Kind, block: Block, selection: Selection, as_of_us: int, closed_us: int = 0) -> Rows:
-    """The block's rows in the range that were known; with `closed_us` only bars closed when captured."""
-    rows = known_at(decode(kind, block), as_of_us)
-    start, end = np.searchsorted(rows.times, [selection.start_us, selection.end_us])
-    rows = rows.take(slice(start, end))
-    if closed_us and (open_bars := forming(rows, closed_us)).any():
-        rows = rows.take(~open_bars)
-    return rows
+def _as_of(asked_us: int | None, states: Iterable[SeriesState]) -> int:
+    """As asked, else the newest capture: all that is known now. Not the clock's now, which a call that is
+    being committed may have read already: the same question would have another answer later."""
+    return max(state.newest_capture_us for state in states) if asked_us is None else asked_us
+
+
+def _expect(bounds: Bounds, asked: Sequence[tuple[Source, Selection]]) -> None:
+    """Refuse what is known to be too much before anything is given. A limit that is small enough needs no
+    look at the store."""
+    limit = asked[0][1].limit
+    if not limit or limit * len(asked) > bounds.rows_max:
+        bounds.expect(sum(source.sure_count(selection) for source, selection in asked))
+
+
+def _streams(schema: pa.Schema, messages: Iterable[Any]) -> Iterator[list[Any]]:
+    """Record batch messages as IPC streams of at most 1 MiB, at least one."""
+    head = schema.serialize()
+    parts: list[Any] = [head]
+    size = empty_size = len(head) + len(END_OF_STREAM)
+    for message in messages:
+        if size + len(message) > CHUNK_BYTES_MAX and len(parts) > 1:
+            yield [*parts, END_OF_STREAM]
+            parts, size = [head], empty_size
+        parts.append(message)
+        size += len(message)
+    yield [*parts, END_OF_STREAM]
+
+
+def _message(kind: Kind, piece: Piece, form: Form, bounds: Bounds) -> Any:
+    """A piece as a record batch message: a whole block's as it lies."""
+    if isinstance(piece, Block) and form.is_plain:
+        bounds.give(piece.head.row_count)
+        return piece.batch
+    return _written(batch_of_piece(kind, piece), form, bounds)
+
+
+def _written(batch: Any, form: Form, bounds: Bounds) -> Any:
+    bounds.give(batch.num_rows)
+    return form.batch(batch).serialize()
+
+
+_OTHERS = (FUNDING_RATES, OPEN_INTEREST)

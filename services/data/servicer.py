@@ -7,7 +7,7 @@ from typing import Any
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
-from services.data import wire, wire_files, wire_rows
+from services.data import wire, wire_files, wire_queries, wire_rows
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
 from services.data.uploads import Header, Upload
@@ -53,42 +53,40 @@ class DataServicer:
         while (part := await call.run(next, parts, None)) is not None:
             yield wire_files.written_file_part(part)
 
-    def QueryCandles(self, request: pb.QueryCandlesRequest, _call: Call) -> Iterator[bytes]:
-        query = wire.read_query(CANDLES, request)
-        return wire.written_chunks(self._application.query_candles(*query))
+    def QueryCandles(self, request: pb.QueryCandlesRequest, call: Call) -> Iterator[bytes]:
+        query = wire_queries.read_query(CANDLES, request)
+        return wire.written_chunks(self._application.query_candles(query, call.check))
 
-    def QueryFundingRates(self, request: pb.QueryFundingRatesRequest, _call: Call) -> Iterator[bytes]:
-        query = wire.read_query(FUNDING_RATES, request)
-        return wire.written_chunks(self._application.query_funding_rates(*query))
+    def QueryFundingRates(self, request: pb.QueryFundingRatesRequest, call: Call) -> Iterator[bytes]:
+        query = wire_queries.read_query(FUNDING_RATES, request)
+        return wire.written_chunks(self._application.query_funding_rates(query, call.check))
 
-    def QueryOpenInterest(self, request: pb.QueryOpenInterestRequest, _call: Call) -> Iterator[bytes]:
-        query = wire.read_query(OPEN_INTEREST, request)
-        return wire.written_chunks(self._application.query_open_interest(*query))
+    def QueryOpenInterest(self, request: pb.QueryOpenInterestRequest, call: Call) -> Iterator[bytes]:
+        query = wire_queries.read_query(OPEN_INTEREST, request)
+        return wire.written_chunks(self._application.query_open_interest(query, call.check))
 
-    def QueryFrame(self, request: pb.QueryFrameRequest, _call: Call) -> Iterator[bytes]:
-        spec, limit = wire.read_frame(request.frame), wire.read_limit(request)
-        return wire.written_chunks(
-            self._application.query_frame(spec, limit, newest_first=request.newest_first)
-        )
+    def QueryFrame(self, request: pb.QueryFrameRequest, call: Call) -> Iterator[bytes]:
+        query = wire_queries.read_frame_query(request)
+        return wire.written_chunks(self._application.query_frame(query, call.check))
 
     def CreateSnapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> pb.CreateSnapshotResponse:
         snapshot = self._application.create_snapshot(
-            wire.read_frame(request.frame),
+            wire_queries.read_frame(request.frame),
             request_id=request.request_id,
             body=_body(request),
             check=call.check,
         )
-        return pb.CreateSnapshotResponse(snapshot=wire.written_snapshot(snapshot))
+        return pb.CreateSnapshotResponse(snapshot=wire_queries.written_snapshot(snapshot))
 
     def GetSnapshot(self, request: pb.GetSnapshotRequest, _call: Call) -> pb.GetSnapshotResponse:
         snapshot = self._application.get_snapshot(wire.read_snapshot_id(request.snapshot_id))
-        return pb.GetSnapshotResponse(snapshot=wire.written_snapshot(snapshot))
+        return pb.GetSnapshotResponse(snapshot=wire_queries.written_snapshot(snapshot))
 
     def ListSnapshots(self, request: pb.ListSnapshotsRequest, _call: Call) -> pb.ListSnapshotsResponse:
         count = wire.read_page_size(request.page_size)
         after = wire.read_page_token(request.page_token, (), (int, str))
         found = self._application.list_snapshots(after, count + 1)
-        response = pb.ListSnapshotsResponse(snapshots=map(wire.written_snapshot, found[:count]))
+        response = pb.ListSnapshotsResponse(snapshots=map(wire_queries.written_snapshot, found[:count]))
         if len(found) > count:
             last = found[count - 1]
             response.next_page_token = wire.written_page_token((), (last.create_time_us, last.snapshot_id))

@@ -22,6 +22,8 @@ class DataSettings(ServerSettings):
     open_interest_lag_ms: int = 0  # open interest is known this long after its observation
     ingest_rows_count: int = 5_000_000  # of one call
     ingest_bytes: int = 1024**3  # of all calls under way
+    query_rows_count: int = 10_000_000  # of one answer
+    query_seconds: float = 600.0  # from a query's begin to its last row
     cache_bytes: int = 256 * 1024**2  # blocks kept in memory, in the form in which they are sent
     request_memory_seconds: float = 7 * 86_400.0  # how long a request_id is remembered
     sweep_grace_seconds: float = 3600.0  # how old a file without a snapshot must be to be removed

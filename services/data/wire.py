@@ -9,18 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import pack_parts
 from marketml.rpc.refusals import InvalidArgument, Violation
-from services.data.alignment import FUNDING_MAX_AGE_US, FrameSpec, open_interest_max_age_us
-from services.data.reading import BEGINNING_US, END_US, Selection
-from services.data.records import Coverage, Snapshot
+from services.data.records import Coverage
 from services.data.series import (
-    CANDLES,
     KINDS,
     Kind,
     Series,
@@ -30,12 +26,12 @@ from services.data.series import (
 )
 from services.data.symbols import Symbol
 from services.data.uploads import Report
+from services.data.views import END_US
 
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
 
 _SECONDS_MIN, _SECONDS_MAX = -62_135_596_800, 253_402_300_799  # years 1 to 9999, as Timestamp says
-_DURATION_SECONDS_MAX = 315_576_000_000
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,59 +57,13 @@ def written_instant(time_us: int | None) -> Timestamp | None:
 def read_series(kind: Kind, key: market_pb2.SeriesKey, field: str) -> Series:
     """The series that a key names."""
     series = Series(kind, key.venue, key.symbol, key.timeframe)
-    _refuse(series_violations(series, field))
+    refuse(series_violations(series, field))
     return series
 
 
 def written_key(series: Series) -> market_pb2.SeriesKey:
     """A series as the key that names it."""
     return market_pb2.SeriesKey(venue=series.venue, symbol=series.symbol, timeframe=series.timeframe)
-
-
-def read_query(kind: Kind, request: Any) -> tuple[Series, Selection]:
-    """QueryCandlesRequest, QueryFundingRatesRequest, QueryOpenInterestRequest."""
-    series = read_series(kind, request.series, "series")
-    start_us, end_us = _read_range(request.range, "range")
-    return series, Selection(
-        BEGINNING_US if start_us is None else start_us,
-        END_US if end_us is None else end_us,
-        read_limit(request),
-        request.newest_first,
-        _read_optional(request, "as_of_time", "as_of_time"),
-    )
-
-
-def read_limit(request: Any) -> int:
-    """A query's `limit`."""
-    if request.limit < 0:
-        raise InvalidArgument.of("limit", "range", f"must not be negative: {request.limit}.")
-    return int(request.limit)
-
-
-def read_frame(spec: pb.FrameSpec, field: str = "frame") -> FrameSpec:
-    """A frame's spec, with the default ages."""
-    series = read_series(CANDLES, spec.series, f"{field}.series")
-    start_us, end_us = _read_range(spec.range, f"{field}.range")
-    ages_us = [FUNDING_MAX_AGE_US, open_interest_max_age_us(series)]
-    for position, name in enumerate(("funding_max_age", "open_interest_max_age")):
-        if spec.HasField(name):
-            ages_us[position] = _read_age(getattr(spec, name), f"{field}.{name}")
-    as_of_us = _read_optional(spec, "as_of_time", f"{field}.as_of_time")
-    return FrameSpec(series, start_us, end_us, ages_us[0], ages_us[1], as_of_us)
-
-
-def written_frame(spec: FrameSpec) -> pb.FrameSpec:
-    """A frame's spec as its message."""
-    frame = pb.FrameSpec(
-        series=written_key(spec.series),
-        funding_max_age=_written_age(spec.funding_max_age_us),
-        open_interest_max_age=_written_age(spec.open_interest_max_age_us),
-        as_of_time=written_instant(spec.as_of_us),
-    )
-    if (spec.start_us, spec.end_us) != (None, None):
-        start_time, end_time = written_instant(spec.start_us), written_instant(spec.end_us)
-        frame.range.CopyFrom(market_pb2.TimeRange(start_time=start_time, end_time=end_time))
-    return frame
 
 
 def written_chunks(streams: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -131,19 +81,6 @@ def read_snapshot_id(snapshot_id: str) -> str:
     return snapshot_id
 
 
-def written_snapshot(snapshot: Snapshot) -> pb.Snapshot:
-    """A snapshot as its message."""
-    return pb.Snapshot(
-        snapshot_id=snapshot.snapshot_id,
-        frame=written_frame(snapshot.frame),
-        row_count=snapshot.row_count,
-        size_bytes=snapshot.size_bytes,
-        first_time=written_instant(snapshot.first_time_us),
-        last_time=written_instant(snapshot.last_time_us),
-        create_time=written_instant(snapshot.create_time_us),
-    )
-
-
 def written_coverage(coverage: Coverage) -> pb.Series:
     """A series and its coverage as its message."""
     series = coverage.series
@@ -156,6 +93,7 @@ def written_coverage(coverage: Coverage) -> pb.Series:
         revised_count=coverage.revised_count,
         newest_capture_time=written_instant(coverage.newest_capture_us),
         source=coverage.source,
+        marked_missing_count=coverage.marked_count,
     )
     if series.step_us and coverage.first_time_us is not None and coverage.last_time_us is not None:
         bars_count = (coverage.last_time_us - coverage.first_time_us) // series.step_us + 1
@@ -194,9 +132,9 @@ def written_report(report: Report) -> pb.IngestReport:
 def read_filter(request: pb.ListSeriesRequest) -> tuple[str, str, Kind | None]:
     """Venue, symbol and kind of ListSeriesRequest; empty and None filter nothing."""
     if request.venue:
-        _refuse(venue_violations(request.venue, "venue"))
+        refuse(venue_violations(request.venue, "venue"))
     if request.symbol:
-        _refuse(symbol_violations(request.symbol, "symbol"))
+        refuse(symbol_violations(request.symbol, "symbol"))
     return request.venue, request.symbol, read_kind(request.kind) if request.HasField("kind") else None
 
 
@@ -211,7 +149,7 @@ def read_kind(number: int, field: str = "kind") -> Kind:
 def read_spelling(request: pb.NormalizeSymbolRequest) -> tuple[str, str]:
     """Text and venue of NormalizeSymbolRequest."""
     if request.venue:
-        _refuse(venue_violations(request.venue, "venue"))
+        refuse(venue_violations(request.venue, "venue"))
     return request.text, request.venue
 
 
@@ -265,35 +203,21 @@ def coverage_key(coverage: Coverage) -> list[Any]:
     return [series.venue, series.symbol, series.kind.number, series.timeframe]
 
 
-def _read_range(span: market_pb2.TimeRange, field: str) -> tuple[int | None, int | None]:
-    start_us = _read_optional(span, "start_time", f"{field}.start_time", up=True)
-    end_us = _read_optional(span, "end_time", f"{field}.end_time", up=True)
+def read_range(span: market_pb2.TimeRange, field: str) -> tuple[int | None, int | None]:
+    """A range's start and end in microseconds, None where it is open."""
+    start_us = read_optional_time(span, "start_time", f"{field}.start_time", up=True)
+    end_us = read_optional_time(span, "end_time", f"{field}.end_time", up=True)
     if start_us is not None and end_us is not None and end_us <= start_us:
         raise InvalidArgument.of(f"{field}.end_time", "after_start", "must be later than start_time.")
     return start_us, end_us
 
 
-def _read_optional(message: Any, name: str, field: str, *, up: bool = False) -> int | None:
+def read_optional_time(message: Any, name: str, field: str, *, up: bool = False) -> int | None:
+    """A time of a message in microseconds, None when it is absent."""
     return instant_us(getattr(message, name), field, up=up) if message.HasField(name) else None
 
 
-def _read_age(age: Duration, field: str) -> int:
-    nanos = age.seconds * 1_000_000_000 + age.nanos
-    is_valid = abs(age.nanos) < 1_000_000_000 and age.seconds * age.nanos >= 0
-    if not is_valid or nanos < 1000 or age.seconds > _DURATION_SECONDS_MAX:
-        raise InvalidArgument.of(
-            field,
-            "positive",
-            f"must be at least a microsecond: {age.seconds} seconds, {age.nanos} nanoseconds.",
-        )
-    return nanos // 1000
-
-
-def _written_age(age_us: int) -> Duration:
-    seconds, rest = divmod(age_us, 1_000_000)
-    return Duration(seconds=seconds, nanos=rest * 1000)
-
-
-def _refuse(violations: list[Violation]) -> None:
+def refuse(violations: list[Violation]) -> None:
+    """Raise them, if there are any."""
     if violations:
         raise InvalidArgument(violations)

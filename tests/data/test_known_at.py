@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.data.alignment import newest_known
+from services.data.alignment import Known, newest_known
 from services.data.revisions import Rows
 from tests.data.market import (
     HOUR,
@@ -30,6 +31,12 @@ def observed(values: dict[int, float]) -> Rows:
     return Rows(times, (np.array([values[time] for time in sorted(values)]),), np.zeros(len(times), np.int64))
 
 
+def plain(known: Known) -> list[tuple[float | None, int | None, bool]]:
+    values = [None if np.isnan(value) else value for value in known.values.to_pylist()]
+    times = known.times.view(pa.int64()).to_pylist()
+    return list(zip(values, times, known.missing.to_pylist(), strict=True))
+
+
 @given(
     closes=st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=True).map(sorted),
     values=st.dictionaries(st.integers(-10, 60), st.floats(-1, 1), max_size=12),
@@ -37,24 +44,21 @@ def observed(values: dict[int, float]) -> Rows:
     lag=st.integers(0, 10),
 )
 def test_the_newest_known_observation_is_the_one_a_search_of_all_finds(closes, values, max_age, lag):
-    known = newest_known(np.array(closes, np.int64), observed(values), max_age, lag)
+    known = plain(newest_known(np.array(closes, np.int64), observed(values), max_age, lag))
     for position, close in enumerate(closes):
         candidates = [time for time in values if time + lag <= close]
         newest = max(candidates, default=None)
         if newest is None or close - newest > max_age:
-            assert known.missing[position]
-            assert np.isnan(known.values[position])
+            assert known[position] == (None, None, True)
         else:
-            assert not known.missing[position]
-            assert known.values[position] == values[newest]
-            assert known.times[position] == newest
+            assert known[position] == (values[newest], newest, False)
 
 
 def test_a_rate_settled_at_a_bars_close_is_known_and_one_settled_after_it_is_not(room):
     room.client.ingest_candles(candles(3), *SERIES)
     rates = funding(2, START + HOUR, step=HOUR / 2)  # 01:00, the close of the first bar, and 01:30
     room.client.ingest_funding_rates(rates, VENUE, SYMBOL)
-    frame = room.client.query_frame(*SERIES)
+    frame = room.client.query_frame(*SERIES, funding_max_age=12 * HOUR)
     assert frame["funding_time"].tolist() == [rates.index[0], rates.index[1], rates.index[1]]
     assert frame["funding_rate"].tolist() == [0.0001, 0.0002, 0.0002]
     assert not frame["funding_rate_missing"].any()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc import frames
 from marketml.rpc.refusals import DataLoss, FailedPrecondition, NotFound
-from services.data.alignment import aligned, frame_schema, newest_known
+from services.data.alignment import FRAME_SCHEMA, aligned, newest_known
+from services.data.blocks import batch_of
 from services.data.revisions import Rows
-from services.data.series import CANDLES, Series
+from services.data.series import CANDLES
 from services.data.snapshot_files import BATCH_ROWS, SnapshotFiles
 from tests.data.market import HOUR, KEY, START, SYMBOL, TIMEFRAME, VENUE, candles, data_room, funding, same
 from tests.support.waiting import eventually
@@ -38,7 +40,8 @@ def test_a_snapshot_is_the_frame_as_it_was_and_stays_so(each_room, tmp_path):
     assert snapshot.row_count == 20_000
     assert snapshot.first_time.ToNanoseconds() == frame.index[0].value
     assert snapshot.last_time.ToNanoseconds() == frame.index[-1].value
-    assert snapshot.frame.funding_max_age.seconds == 12 * 3600
+    assert snapshot.frame.open_interest_max_age.seconds == 2 * 3600
+    assert not snapshot.frame.HasField("funding_max_age")  # read from the data
     assert snapshot.frame.HasField("as_of_time")
 
     each_room.client.ingest_candles(candles(20_000, LONG_AGO, seed=9), *SERIES)
@@ -73,20 +76,20 @@ def test_the_same_rows_give_the_same_snapshot(room, tmp_path):
 @settings(max_examples=25)
 def test_the_digest_depends_on_the_rows_and_not_on_how_they_were_cut(tmp_path_factory, count, edges, missing):
     folder = tmp_path_factory.mktemp("snapshots")
-    series = Series(CANDLES, VENUE, SYMBOL, "1m")
     times = np.arange(count, dtype=np.int64) * 60_000_000
     rows = Rows(times, (np.arange(count) + 0.5,) * 8, times)
     rates = Rows(times[::missing], (np.ones(len(times[::missing])),), times[::missing])
     store = SnapshotFiles(folder)
 
     def digest(cuts: list[int]) -> str:
-        draft = store.draft(frame_schema(series))
+        draft = store.draft(FRAME_SCHEMA)
         for first, last in zip([0, *cuts], [*cuts, count], strict=True):
             part = rows.take(slice(first, last))
             closes = part.times + 60_000_000
             known = newest_known(closes, rates, 120_000_000)
             other = newest_known(closes, rates.take(slice(0, missing)), 90_000_000)
-            draft.write(aligned(series, part, known, other))
+            batch = aligned(batch_of(CANDLES, part), known, other, 0)
+            draft.write(pa.Table.from_batches([batch]))
         name, _ = draft.finish()
         draft.publish()
         draft.discard()

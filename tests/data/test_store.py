@@ -25,11 +25,13 @@ from services.data.__main__ import MIGRATIONS
 from services.data.alignment import FrameSpec
 from services.data.blocks import BLOCK_ROWS
 from services.data.checks import Checked
-from services.data.reading import PAGE_BLOCKS, Reader, Selection
+from services.data.bounds import Bounds
+from services.data.reading import Query, Reader
 from services.data.records import Snapshot
 from services.data.revisions import Counts, OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, MINUTE_US, OPEN_INTEREST, Series
 from services.data.store import SeriesStore, SnapshotStore
+from services.data.views import PAGE_BLOCKS, Selection
 from services.data.wire import written_chunks
 from services.host.database import open_database
 from tests.support.waiting import eventually
@@ -65,8 +67,12 @@ def patiently(store: SeriesStore, rows: Checked) -> Counts | None:
         return None
 
 
+def streams(store: SeriesStore, selection: Selection) -> Iterator[Any]:
+    return Reader(store).streams(Query((BARS,), selection), Bounds(10**9, lambda: None))
+
+
 def read(store: SeriesStore, selection: Selection = Selection()) -> list[tuple[int, float]]:  # noqa: B008
-    table = read_chunks(written_chunks(Reader(store).streams(BARS, selection)))
+    table = read_chunks(written_chunks(streams(store, selection)))
     times = table.column("open_time").cast("int64").to_numpy() // MINUTE_US
     return list(zip(times.tolist(), table.column("close").to_pylist(), strict=True))
 
@@ -126,11 +132,11 @@ def test_a_reader_sees_one_state_of_the_series_while_it_is_revised(database_url)
     count = MORE_THAN_A_PAGE
     with stores(database_url, cache_bytes=1) as (store, _):
         told(store, bars(0, count))
-        streams = Reader(store).streams(BARS, Selection())
-        parts = [next(streams)]
+        reading = streams(store, Selection())
+        parts = [next(reading)]
         told(store, bars(0, count, 2.0))
         told(store, bars(count, 10, 2.0))
-        parts += streams
+        parts += reading
         table = read_chunks(written_chunks(parts))
         assert table.num_rows == count
         assert set(table.column("close").to_pylist()) == {1.0}
@@ -139,11 +145,11 @@ def test_a_reader_sees_one_state_of_the_series_while_it_is_revised(database_url)
 def test_a_reader_of_a_series_that_is_deleted_meanwhile_is_told_and_not_given_less(database_url):
     with stores(database_url, cache_bytes=1) as (store, _):
         told(store, bars(0, MORE_THAN_A_PAGE))
-        streams = Reader(store).streams(BARS, Selection())
-        next(streams)
+        reading = streams(store, Selection())
+        next(reading)
         store.delete_series(BARS, dry_run=False, force=False, request_id="", body=b"")
         with pytest.raises(Aborted, match="deleted"):
-            list(streams)
+            list(reading)
 
 
 def test_blocks_in_memory_are_never_stale(database_url):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument
-from services.data import wire
+from services.data import wire, wire_queries
 from services.data.alignment import FrameSpec
 from services.data.records import Coverage, Snapshot
 from services.data.series import CANDLES, FUNDING_RATES, KINDS, TIMEFRAMES_US, Series
@@ -39,30 +39,33 @@ def test_a_finer_time_goes_up_for_bounds_and_down_for_moments(seconds, nanos):
 @given(
     start=st.none() | times_us,
     length=st.integers(1, 10**15),
-    ages=st.tuples(st.integers(1, 10**15), st.integers(1, 10**15)),
+    ages=st.tuples(st.none() | st.integers(1, 10**15), st.integers(1, 10**15)),
     as_of=st.none() | times_us,
     timeframe=st.sampled_from(sorted(TIMEFRAMES_US)),
+    base=st.none() | st.just("1m"),
 )
-def test_a_frame_spec_comes_back(start, length, ages, as_of, timeframe):
+def test_a_frame_spec_comes_back(start, length, ages, as_of, timeframe, base):
     end = None if start is None else min(start + length, 253_402_300_799 * 10**6 + 1)
     if end is not None and end > 253_402_300_799 * 10**6:
         end = None
-    spec = FrameSpec(Series(CANDLES, "a_b-1", "BTC/USDT", timeframe), start, end, *ages, as_of)
-    assert wire.read_frame(wire.written_frame(spec)) == spec
+    spec = FrameSpec(Series(CANDLES, "a_b-1", "BTC/USDT", timeframe), start, end, *ages, as_of, base)
+    assert wire_queries.read_frame(wire_queries.written_frame(spec)) == spec
 
 
 def test_ages_that_are_not_given_have_their_defaults():
-    spec = wire.read_frame(pb.FrameSpec(series=KEY))
-    assert spec == FrameSpec(BARS, None, None, 12 * 3600 * 10**6, 2 * 3600 * 10**6, None)
-    daily = wire.read_frame(
+    spec = wire_queries.read_frame(pb.FrameSpec(series=KEY))
+    assert spec == FrameSpec(BARS, None, None, None, 2 * 3600 * 10**6, None)
+    daily = wire_queries.read_frame(
         pb.FrameSpec(series=market_pb2.SeriesKey(venue="a", symbol="A/B", timeframe="1d"))
     )
     assert daily.open_interest_max_age_us == 2 * 86_400 * 10**6
 
 
 def test_a_query_has_open_ends_and_no_limit_when_nothing_is_said():
-    series, selection = wire.read_query(CANDLES, pb.QueryCandlesRequest(series=KEY))
-    assert series == BARS
+    query = wire_queries.read_query(CANDLES, pb.QueryCandlesRequest(series=KEY))
+    assert query.series == (BARS,)
+    assert (query.form.is_plain, query.timeframe) == (True, "")
+    selection = query.selection
     assert (selection.limit, selection.newest_first, selection.as_of_us) == (0, False, None)
 
 
@@ -106,11 +109,11 @@ def test_coverage_counts_absent_bars_of_candles_only():
 
 def test_a_snapshots_message_says_everything():
     snapshot = Snapshot("a" * 64, FrameSpec(BARS, 1, 2, 3, 4, 5), 6, 7, 8, None, 9)
-    message = wire.written_snapshot(snapshot)
+    message = wire_queries.written_snapshot(snapshot)
     assert (message.row_count, message.size_bytes) == (6, 7)
     assert message.first_time.nanos == 8_000
     assert not message.HasField("last_time")
-    assert wire.read_frame(message.frame) == snapshot.frame
+    assert wire_queries.read_frame(message.frame) == snapshot.frame
 
 
 def test_kinds_have_the_numbers_of_the_contract():

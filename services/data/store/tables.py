@@ -35,13 +35,15 @@ BLOCKS = Table(
     Column("checksum", BigInteger),
 )
 HEAD_COLUMNS = [BLOCKS.c[name] for name in HEAD]
-FRAME = ["start_us", "end_us", "funding_max_age_us", "open_interest_max_age_us", "as_of_us"]
+_FRAME_TIMES = ["start_us", "end_us", "funding_max_age_us", "open_interest_max_age_us", "as_of_us"]
+FRAME = [*_FRAME_TIMES, "base_timeframe"]
 SNAPSHOTS = Table(
     "snapshots",
     _metadata,
     Column("snapshot_id", String, primary_key=True),
     *(Column(name, String) for name in ("venue", "symbol", "timeframe")),
-    *(Column(name, BigInteger) for name in FRAME),
+    *(Column(name, BigInteger) for name in _FRAME_TIMES),
+    Column("base_timeframe", String),
     *(Column(n, BigInteger) for n in ("row_count", "size_bytes", "first_time_us", "last_time_us")),
     Column("create_time_us", BigInteger),
 )

@@ -11,6 +11,7 @@ from marketml.imports.refused import ImportRefused
 from marketml.imports.times import are_epochs
 
 _DUMP_COLUMNS = 12  # of Binance's klines, the time included
+_DUMP_WRONG_SHARE_MAX = 0.1  # its layout is known; the rows only have to agree with it
 _WRONG_SHARE_MAX = 0.01  # damaged rows do not overturn a layout that all others fit
 
 
@@ -37,7 +38,7 @@ def candle_positions(
     is_lowest = prices <= prices.min(axis=1, keepdims=True)
     if len(names) >= _DUMP_COLUMNS - 1 and _are_close_times(values.get(names[5])):
         wrong = 1 - (is_highest[:, 1] & is_lowest[:, 2]).mean() if len(prices) else 0.0
-        if wrong <= _WRONG_SHARE_MAX:  # flat bars and single ones decide nothing; the layout does
+        if wrong <= _DUMP_WRONG_SHARE_MAX:  # flat bars and single ones decide nothing; the layout does
             roles = dict(zip(("open", "high", "low", "close", "volume"), names, strict=False))
             roles |= dict(zip(("quote_volume", "trade_count", "taker_buy_volume"), names[6:], strict=False))
             return roles, (

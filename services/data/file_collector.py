@@ -24,8 +24,9 @@ from services.data.file_imports import (
     piece_of,
     series_of,
 )
+from services.data.series import Series
 from services.data.symbols import Symbol
-from services.data.uploads import Budget, Header, Upload
+from services.data.uploads import Budget, Header, Piece, Upload
 
 # What reading a file keeps in memory beside each of its bytes, unpacked: its text, its cells, their numbers.
 BYTES_FACTOR = 4
@@ -94,9 +95,26 @@ class FileCollector:
             raise first
 
     def _taken(self, request: FileRequest, file: DumpFile) -> FileOutcome:
-        held = _Held(self._budget, self._check)
+        held = _Held(self._budget, self._bytes_max, self._check)
         try:
-            bounds = Bounds(self._bytes_max // BYTES_FACTOR, hold=held.take)
+            series, piece, notes = self._read(request, file, held)
+            held.give_back()
+            held.take(piece.size_bytes)  # the frame that the rows were read into
+            upload = self._upload(header_of(request, series, file.path))
+            try:
+                upload.add(piece)
+                report = upload.finish(self._check)
+            finally:
+                upload.close()
+        finally:
+            held.give_back()
+        return FileOutcome(file.path, series, report, missing_bars(series, piece), notes=notes)
+
+    def _read(
+        self, request: FileRequest, file: DumpFile, held: _Held
+    ) -> tuple[Series, Piece, tuple[str, ...]]:
+        bounds = Bounds(hold=lambda size_bytes: held.take(size_bytes * BYTES_FACTOR))
+        try:
             content, checksum = self._folder.read(file, bounds)
             imported = read_market_bytes(
                 content,
@@ -106,35 +124,32 @@ class FileCollector:
                 checksum=checksum,
                 bounds=bounds,
             )
-            del content
-            series, note = series_of(request, imported, self._normalize)
-            upload = self._upload(header_of(request, series, file.path))
-            try:
-                piece = piece_of(series, imported)
-                upload.add(piece)
-                report = upload.finish(self._check)
-            finally:
-                upload.close()
         except ImportRefused as refused:
             raise InvalidArgument.of("files.path", "content", str(refused)) from None
-        finally:
-            held.give_back()
+        series, note = series_of(request, imported, self._normalize)
         notes = imported.notes if note is None else (*imported.notes, note)
-        return FileOutcome(file.path, series, report, missing_bars(series, piece), notes=notes)
+        return series, piece_of(series, imported), notes
 
 
 class _Held:
     """The memory that one file takes of the room's budget."""
 
-    def __init__(self, budget: Budget, check: Callable[[], None]) -> None:
+    def __init__(self, budget: Budget, bytes_max: int, check: Callable[[], None]) -> None:
         self._budget = budget
+        self._bytes_max = bytes_max
         self._check = check
         self._bytes = 0
 
     def take(self, size_bytes: int) -> None:
         self._check()
-        self._budget.take(size_bytes * BYTES_FACTOR)
-        self._bytes += size_bytes * BYTES_FACTOR
+        if self._bytes + size_bytes > self._bytes_max:
+            raise ResourceExhausted(
+                "ingest_bytes",
+                f"Reading the file needs more than the {self._bytes_max} bytes that the room keeps for rows; "
+                f"split it.",
+            )
+        self._budget.take(size_bytes)
+        self._bytes += size_bytes
 
     def give_back(self) -> None:
         self._budget.give_back(self._bytes)

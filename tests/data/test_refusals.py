@@ -44,7 +44,7 @@ def _sent(room: Any, name: str, request: Any) -> None:
     method = getattr(room.stub, name)
     if name.startswith("Ingest"):
         method(iter(request))
-    elif name.startswith("Query") or name == "ReadSnapshot":
+    elif name.startswith("Query") or name in ("ReadSnapshot", "CollectSeries"):
         list(method(request))
     else:
         method(request)
@@ -97,7 +97,21 @@ def _framed(name: str, make: Callable[[pb.FrameSpec], Any]) -> list[Any]:
     return [(name, make(frame), field, rule) for frame, field, rule in cases]
 
 
+def _files(**changes: Any) -> pb.CollectSeriesRequest:
+    return pb.CollectSeriesRequest(files=pb.FileSource(**({"path": "a", "venue": VENUE} | changes)))
+
+
 INVALID = [
+    ("CollectSeries", pb.CollectSeriesRequest(), "source", "required"),
+    ("CollectSeries", _files(venue=""), "files.venue", "required"),
+    ("CollectSeries", _files(path=""), "files.path", "required"),
+    ("CollectSeries", _files(path="a/" * 3000), "files.path", "at_most"),
+    ("CollectSeries", _files(symbol="BTCUSDT"), "files.symbol", "symbol"),
+    ("CollectSeries", _files(timeframe="7m"), "files.timeframe", "unknown"),
+    ("CollectSeries", _files(kind=0), "files.kind", "required"),
+    ("CollectSeries", _files(kind=9), "files.kind", "unknown"),
+    ("CollectSeries", _files(on_conflict=0), "files.on_conflict", "unspecified"),
+    ("CollectSeries", _files(on_invalid=7), "files.on_invalid", "unknown"),
     *_keyed("QueryCandles", "series", lambda key: _query(series=key)),
     ("QueryCandles", pb.QueryCandlesRequest(), "series.venue", "required"),
     ("QueryCandles", _query(limit=-1), "limit", "range"),

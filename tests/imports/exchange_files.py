@@ -73,7 +73,8 @@ def packed(folder: Path, name: str, text: str, *, has_checksum: bool = True) -> 
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(name.removesuffix(".zip") + ".csv"), text)
+        member = zipfile.ZipInfo(name.removesuffix(".zip") + ".csv")
+        archive.writestr(member, text, zipfile.ZIP_DEFLATED)
     path = folder / name
     path.write_bytes(buffer.getvalue())
     if has_checksum:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -119,6 +119,24 @@ class DataClient(Connection):
         return self._ingest(
             self._stub.IngestOpenInterest, pb.IngestOpenInterestRequest, header, frame, "time"
         )
+
+    def collect_series(
+        self, source: pb.ExchangeSource | pb.FileSource
+    ) -> Generator[pb.CollectSeriesResponse, None, None]:
+        """Have the room pull series from exchanges, or take dump files of its import folder.
+
+        Yields how far each is, and once for each how it ended. When one failed, the refusal comes after the
+        outcomes of all. Closing the iterator stops the room after the page or file under way.
+        """
+        if isinstance(source, pb.FileSource):
+            request = pb.CollectSeriesRequest(files=source)
+        else:
+            request = pb.CollectSeriesRequest(exchange=source)
+        responses = self._stub.CollectSeries(request)
+        try:
+            yield from responses
+        finally:
+            responses.cancel()
 
     def query_candles(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -14,18 +15,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from marketml.rpc.frames import cut_parts
-from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted
+from marketml.rpc.frames import END_OF_STREAM
+from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted, Unavailable
 from services.data.alignment import FrameSpec, frame_schema
 from services.data.bounds import Bounds
 from services.data.dump_files import ImportFolder, no_import_folder
 from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
+from services.data.policies import Change, Draft, Policy
 from services.data.reading import FrameQuery, Query, Reader
 from services.data.records import Coverage, Snapshot
 from services.data.series import Kind, Series
-from services.data.snapshot_files import SnapshotFiles
-from services.data.store import SeriesStore, SnapshotStore
+from services.data.snapshot_files import SnapshotFiles, schema_of
+from services.data.store import PolicyStore, SeriesStore, SnapshotStore
 from services.data.symbols import Symbol, normalize_symbol
 from services.data.uploads import Budget, Header, Upload
 
@@ -60,6 +62,7 @@ class DataApplication:
         self,
         series: SeriesStore,
         snapshots: SnapshotStore,
+        policies: PolicyStore,
         files: SnapshotFiles,
         clock: Callable[[], int],
         limits: Limits = Limits(),
@@ -67,6 +70,7 @@ class DataApplication:
     ) -> None:
         self._series = series
         self._snapshots = snapshots
+        self._policies = policies
         self._files = files
         self._clock = clock
         self._limits = limits
@@ -111,6 +115,27 @@ class DataApplication:
             self._limits.ingest_bytes_max,
             check,
         ).collect(request)
+
+    def create_collection_policy(self, draft: Draft, *, request_id: str, body: bytes) -> Policy:
+        """Have a series collected from now on, again and again."""
+        self._refuse_future(draft.start_us, "policy.start_time")
+        return self._policies.create_policy(draft, request_id=request_id, body=body)
+
+    def get_collection_policy(self, policy_id: str) -> Policy:
+        """A policy and how it fares."""
+        return self._policies.policy(policy_id)
+
+    def list_collection_policies(self, after: Sequence[Any] | None, count: int) -> list[Policy]:
+        """Policies, by venue, symbol, kind and timeframe."""
+        return self._policies.policies(after, count)
+
+    def update_collection_policy(self, change: Change, *, request_id: str, body: bytes) -> Policy:
+        """Change how often a series is collected, or pause and resume it."""
+        return self._policies.update_policy(change, request_id=request_id, body=body)
+
+    def delete_collection_policy(self, policy_id: str, *, request_id: str, body: bytes) -> None:
+        """Collect a series no more; its rows stay."""
+        self._policies.delete_policy(policy_id, request_id=request_id, body=body)
 
     def query_candles(self, query: Query, check: Callable[[], None]) -> Iterator[list[Any]]:
         """Candles as Arrow IPC streams in parts; see `Reader.streams`.
@@ -159,11 +184,17 @@ class DataApplication:
                 draft.write(pa.Table.from_batches([batch]))
                 row_count += batch.num_rows
                 ends += [batch.column(0)[0].value, batch.column(0)[-1].value]
-            snapshot_id, size_bytes = draft.finish()
+            written = draft.finish()
             first_us, last_us = (ends[0], ends[-1]) if ends else (None, None)
-            snapshot = Snapshot(snapshot_id, spec, row_count, size_bytes, first_us, last_us, self._clock())
+            about = written.snapshot_id, spec, row_count, written.size_bytes, first_us, last_us
             check()
-            return self._snapshots.add_snapshot(snapshot, draft.publish, request_id=request_id, body=body)
+            return self._snapshots.add_snapshot(
+                Snapshot(*about, self._clock()),
+                written.seal,
+                draft.publish,
+                request_id=request_id,
+                body=body,
+            )
         finally:
             draft.discard()
 
@@ -176,11 +207,23 @@ class DataApplication:
         return self._snapshots.snapshots(after, count)
 
     def read_snapshot(self, snapshot_id: str) -> Iterator[list[Any]]:
-        """A snapshot's rows as Arrow IPC streams in parts, after its file was verified."""
-        snapshot = self._snapshots.snapshot(snapshot_id)
-        for table in self._files.open(snapshot_id, snapshot.size_bytes):
-            named = table.replace_schema_metadata((table.schema.metadata or {}) | {"digest": snapshot_id})
-            yield from cut_parts(named)
+        """A snapshot's rows as Arrow IPC streams in parts, its record batches as they lie in the file; the parts
+        are good until the next stream is asked for. No part was sent that was not verified."""
+        size_bytes = self._snapshots.snapshot(snapshot_id).size_bytes
+        seal = self._snapshots.seal(snapshot_id)
+        if seal is None:
+            seal = self._files.seal(snapshot_id, size_bytes)
+            with contextlib.suppress(Unavailable, ResourceExhausted):  # a database that takes no writes now
+                self._snapshots.add_seal(snapshot_id, seal)
+        pieces = self._files.read(snapshot_id, size_bytes, seal)
+        schema = schema_of(next(pieces))
+        schema_bytes = schema.with_metadata((schema.metadata or {}) | {"digest": snapshot_id}).serialize()
+        is_empty = True
+        for batch in pieces:
+            is_empty = False
+            yield [schema_bytes, batch, END_OF_STREAM]
+        if is_empty:
+            yield [schema_bytes, END_OF_STREAM]
 
     def delete_snapshot(self, snapshot_id: str, *, request_id: str, body: bytes) -> int:
         """Delete a snapshot and its file; returns the bytes freed."""
@@ -191,8 +234,10 @@ class DataApplication:
     def list_series(
         self, *, venue: str, symbol: str, kind: Kind | None, after: Sequence[Any] | None, count: int
     ) -> list[Coverage]:
-        """Series and their coverage, by venue, symbol, kind and timeframe."""
-        return self._series.coverage(venue=venue, symbol=symbol, kind=kind, after=after, count=count)
+        """Series, their coverage and how their collection fares, by venue, symbol, kind and timeframe."""
+        found = self._series.coverage(venue=venue, symbol=symbol, kind=kind, after=after, count=count)
+        statuses = self._policies.statuses(found[0].series, found[-1].series) if found else {}
+        return [dataclasses.replace(one, collection=statuses.get(one.series)) for one in found]
 
     def normalize_symbol(self, text: str, venue: str) -> Symbol:
         """A venue's spelling in unified form."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from marketml.rpc.refusals import NotFound
 from services.data.alignment import FrameSpec
+from services.data.policies import Status
 from services.data.series import Series
 
 
@@ -30,6 +31,7 @@ class Coverage:
     newest_capture_us: int
     source: str
     marked_count: int = 0
+    collection: Status | None = None
 
 
 @dataclass(frozen=True)

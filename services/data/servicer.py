@@ -7,14 +7,15 @@ from typing import Any
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
-from services.data import wire, wire_files, wire_queries, wire_rows
+from services.data import wire, wire_files, wire_policies, wire_queries, wire_rows
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
+from services.data.servicer_policies import PolicyServicer
 from services.data.uploads import Header, Upload
 from services.host import Call
 
 
-class DataServicer:
+class DataServicer(PolicyServicer):
     """The methods of DataService, as the host calls them."""
 
     def __init__(self, application: DataApplication) -> None:
@@ -110,7 +111,7 @@ class DataServicer:
         found = self._application.list_series(
             venue=venue, symbol=symbol, kind=kind, after=after, count=count + 1
         )
-        response = pb.ListSeriesResponse(series=map(wire.written_coverage, found[:count]))
+        response = pb.ListSeriesResponse(series=map(wire_policies.written_series, found[:count]))
         if len(found) > count:
             response.next_page_token = wire.written_page_token(asked, wire.coverage_key(found[count - 1]))
         return response

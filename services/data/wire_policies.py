@@ -11,6 +11,7 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire
 from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Draft, Policy, Status
+from services.data.records import Coverage
 from services.data.series import Series
 
 _POLICY_ID = re.compile(r"[0-9a-f]{32}")
@@ -94,11 +95,19 @@ def written_policy(policy: Policy) -> pb.CollectionPolicy:
         etag=policy.etag,
         create_time=wire.written_instant(policy.create_time_us),
         update_time=wire.written_instant(policy.update_time_us),
-        status=written_status(policy.status),
+        status=_written_status(policy.status),
     )
 
 
-def written_status(status: Status) -> pb.CollectionStatus:
+def written_series(coverage: Coverage) -> pb.Series:
+    """A series, its coverage, and how the policy that collects it fares as their message."""
+    message = wire.written_coverage(coverage)
+    if coverage.collection is not None:
+        message.collection.CopyFrom(_written_status(coverage.collection))
+    return message
+
+
+def _written_status(status: Status) -> pb.CollectionStatus:
     """How a policy fares as its message."""
     return pb.CollectionStatus(
         last_run_time=wire.written_instant(status.last_run_us),

@@ -126,11 +126,11 @@ class PolicyStore:
         with self._database.read() as connection:
             return self._listed(connection, page)
 
-    def statuses(self, first: Sequence[Any], last: Sequence[Any]) -> dict[Series, Status]:
-        """How the policies of the series from the key `first` to the key `last` fare."""
+    def statuses(self, first: Series, last: Series) -> dict[Series, Status]:
+        """How the policies of the series from `first` to `last`, in the order of a list, fare."""
         mine = _policies().where(
-            tuple_(*_NAMED) >= tuple_(*first),
-            tuple_(*_NAMED) <= tuple_(*last),
+            tuple_(*_NAMED) >= tuple_(*_key(first).values()),
+            tuple_(*_NAMED) <= tuple_(*_key(last).values()),
         )
         with self._database.read() as connection:
             return {policy.series: policy.status for policy in self._listed(connection, mine)}

@@ -22,27 +22,20 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from marketml.clients.connection import Connection
-from marketml.clients.data_messages import enum_number, frame_spec, ingest_header, query_message
+from marketml.clients.data_messages import enum_number, frame_spec, ingest_header
+from marketml.clients.data_policies import PolicyCalls
+from marketml.clients.data_queries import DataQueries
 from marketml.data.v1 import data_pb2 as pb
 from marketml.data.v1.data_pb2_grpc import DataServiceStub
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
-from marketml.rpc.frames import cut, read_chunks, stream_bytes, to_frame, to_table
+from marketml.rpc.frames import cut, to_table
 from marketml.rpc.refusals import ResourceExhausted, Unavailable
 
 INGEST_ATTEMPTS = 4
 
-_SERVICE = pb.DESCRIPTOR.services_by_name["DataService"]
-_UPLOADS = frozenset({"IngestCandles", "IngestFundingRates", "IngestOpenInterest"})  # repeated here, whole
 
-# A window of sixteen chunks from the start: the room then writes on while the caller reads, and a million
-# candles come in half the time that gRPC's own search for the right window takes.
-_WINDOW = (("grpc.http2.lookahead_bytes", 16 * 1024 * 1024), ("grpc.http2.bdp_probe", 0))
-_READS = ("QueryCandles", "QueryFundingRates", "QueryOpenInterest", "QueryFrame", "ReadSnapshot")
-
-
-class DataClient(Connection):
+class DataClient(PolicyCalls, DataQueries):
     """A connection to the data room. Its methods raise the classes of `marketml.rpc.refusals`.
 
     Calls that change something carry a `request_id`, so that they can be sent again: give your own to be able
@@ -50,12 +43,9 @@ class DataClient(Connection):
     """
 
     def __init__(self, target: str = "127.0.0.1:50051", *, tls: Tls | None = None) -> None:
-        super().__init__(_SERVICE, target, tls, not_repeatable=_UPLOADS, options=_WINDOW)
+        super().__init__(target, tls=tls)
         stub: Any = DataServiceStub
         self._stub = stub(self._channel)
-        self._streams: dict[str, Callable[..., Any]] = {
-            name: stream_bytes(self._channel, _SERVICE.methods_by_name[name]) for name in _READS
-        }
 
     def ingest_candles(
         self,
@@ -138,83 +128,6 @@ class DataClient(Connection):
         finally:
             responses.cancel()
 
-    def query_candles(
-        self,
-        venue: str,
-        symbol: str,
-        timeframe: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        limit: int = 0,
-        newest_first: bool = False,
-        as_of: datetime | None = None,
-    ) -> pd.DataFrame:
-        """Candles in [start, end): all, or the first `limit`, or the last `limit` with `newest_first`; always
-        in ascending order, as they were known at `as_of`."""
-        key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
-        return self._read(
-            "QueryCandles", query_message(pb.QueryCandlesRequest, key, start, end, limit, newest_first, as_of)
-        )
-
-    def query_funding_rates(
-        self,
-        venue: str,
-        symbol: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        limit: int = 0,
-        newest_first: bool = False,
-        as_of: datetime | None = None,
-    ) -> pd.DataFrame:
-        """Funding rates, as `query_candles`."""
-        key = market_pb2.SeriesKey(venue=venue, symbol=symbol)
-        request = query_message(pb.QueryFundingRatesRequest, key, start, end, limit, newest_first, as_of)
-        return self._read("QueryFundingRates", request)
-
-    def query_open_interest(
-        self,
-        venue: str,
-        symbol: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        limit: int = 0,
-        newest_first: bool = False,
-        as_of: datetime | None = None,
-    ) -> pd.DataFrame:
-        """Open interest, as `query_candles`."""
-        key = market_pb2.SeriesKey(venue=venue, symbol=symbol)
-        request = query_message(pb.QueryOpenInterestRequest, key, start, end, limit, newest_first, as_of)
-        return self._read("QueryOpenInterest", request)
-
-    def query_frame(
-        self,
-        venue: str,
-        symbol: str,
-        timeframe: str,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        limit: int = 0,
-        newest_first: bool = False,
-        as_of: datetime | None = None,
-        funding_max_age: timedelta | None = None,
-        open_interest_max_age: timedelta | None = None,
-    ) -> pd.DataFrame:
-        """Closed candles with the newest funding rate and open interest known at each bar's close.
-
-        Columns: those of candles, `funding_rate`, `funding_time`, `funding_rate_missing`, `open_interest`,
-        `open_interest_time`, `open_interest_missing`. A value older than its maximum age is missing; None
-        takes 12 hours for funding, and the larger of 2 hours and 2 bars for open interest.
-        """
-        frame = frame_spec(
-            venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age
-        )
-        request = pb.QueryFrameRequest(frame=frame, limit=limit, newest_first=newest_first)
-        return self._read("QueryFrame", request)
-
     def create_snapshot(
         self,
         venue: str,
@@ -226,12 +139,13 @@ class DataClient(Connection):
         as_of: datetime | None = None,
         funding_max_age: timedelta | None = None,
         open_interest_max_age: timedelta | None = None,
+        base_timeframe: str = "",
         request_id: str | None = None,
     ) -> pb.Snapshot:
         """Freeze the frame that `query_frame` gives. The same rows give the same snapshot."""
-        frame = frame_spec(
-            venue, symbol, timeframe, start, end, as_of, funding_max_age, open_interest_max_age
-        )
+        key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
+        ages = (funding_max_age, open_interest_max_age)
+        frame = frame_spec(key, start, end, as_of, *ages, base_timeframe)
         request = pb.CreateSnapshotRequest(frame=frame, request_id=request_id or _new_request_id())
         response: pb.CreateSnapshotResponse = self._stub.CreateSnapshot(request)
         return response.snapshot
@@ -334,10 +248,6 @@ class DataClient(Connection):
                     raise
                 time.sleep(refusal.retry_after_seconds)
         raise AssertionError("unreachable")
-
-    def _read(self, name: str, request: Any) -> pd.DataFrame:
-        with self._streams[name](request) as messages:
-            return to_frame(read_chunks(messages))
 
 
 def _upload(message: Callable[..., Any], header: pb.IngestHeader, table: pa.Table) -> Iterator[Any]:

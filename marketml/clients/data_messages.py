@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,57 +32,56 @@ def ingest_header(
         source=source,
         on_conflict=enum_number(pb.OnConflict, "ON_CONFLICT", on_conflict, "header.on_conflict"),
         on_invalid=enum_number(pb.OnInvalid, "ON_INVALID", on_invalid, "header.on_invalid"),
-        capture_time=_moment(capture_time, "header.capture_time"),
+        capture_time=written_moment(capture_time, "header.capture_time"),
     )
 
 
 def query_message(
-    message: Callable[..., Any],
-    key: market_pb2.SeriesKey,
-    start: datetime | None,
-    end: datetime | None,
-    limit: int,
-    newest_first: bool,
-    as_of: datetime | None,
+    message: Callable[..., Any], keys: Sequence[market_pb2.SeriesKey], options: Mapping[str, Any], **more: str
 ) -> Any:
-    """A query of one series."""
+    """A query of series, with its `QueryOptions`."""
     return message(
-        series=key,
-        range=_range(start, end, "range"),
-        limit=limit,
-        newest_first=newest_first,
-        as_of_time=_moment(as_of, "as_of_time"),
+        series=keys[0] if keys else None,
+        more_series=keys[1:],
+        range=_range(options.get("start"), options.get("end"), "range"),
+        limit=options.get("limit", 0),
+        newest_first=options.get("newest_first", False),
+        as_of_time=written_moment(options.get("as_of"), "as_of_time"),
+        columns=options.get("columns", ()),
+        float32=options.get("float32", False),
+        **more,
     )
 
 
 def frame_spec(
-    venue: str,
-    symbol: str,
-    timeframe: str,
+    key: market_pb2.SeriesKey,
     start: datetime | None,
     end: datetime | None,
     as_of: datetime | None,
     funding_max_age: timedelta | None,
     open_interest_max_age: timedelta | None,
+    base_timeframe: str,
 ) -> pb.FrameSpec:
     """What an aligned frame is made of."""
     return pb.FrameSpec(
-        series=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
+        series=key,
         range=_range(start, end, "frame.range"),
         funding_max_age=_age(funding_max_age),
         open_interest_max_age=_age(open_interest_max_age),
-        as_of_time=_moment(as_of, "frame.as_of_time"),
+        as_of_time=written_moment(as_of, "frame.as_of_time"),
+        base_timeframe=base_timeframe,
     )
 
 
 def _range(start: datetime | None, end: datetime | None, field: str) -> market_pb2.TimeRange:
     """The range [start, end); None is open."""
     return market_pb2.TimeRange(
-        start_time=_moment(start, f"{field}.start_time"), end_time=_moment(end, f"{field}.end_time")
+        start_time=written_moment(start, f"{field}.start_time"),
+        end_time=written_moment(end, f"{field}.end_time"),
     )
 
 
-def _moment(moment: datetime | None, field: str) -> Timestamp | None:
+def written_moment(moment: datetime | None, field: str) -> Timestamp | None:
     """An aware moment as a Timestamp."""
     if moment is None:
         return None

@@ -42,6 +42,7 @@ __all__ = [
     "pack_parts",
     "pack_table",
     "read_chunks",
+    "read_frames",
     "read_ipc",
     "stream_bytes",
     "to_frame",
@@ -164,8 +165,36 @@ def read_chunks(
         More rows, columns or bytes than `limits` allow.
     """
     tables: list[pa.Table] = []
+    for table in _read_tables(chunks, limits, field_number):
+        if tables and not table.schema.equals(tables[0].schema):
+            raise _damaged(f"The frame's chunk {len(tables)} has other columns than the first.")
+        tables.append(table)
+    return _joined(tables)
+
+
+def read_frames(
+    chunks: Iterable[market_pb2.FrameChunk | bytes],
+    limits: Limits = DEFAULT_LIMITS,
+    field_number: int = 1,
+) -> list[pa.Table]:
+    """Read a stream of several frames, one after the other, told apart by the metadata of their schemas. The
+    limits hold for all together; raises as `read_chunks`."""
+    frames: list[list[pa.Table]] = []
+    for table in _read_tables(chunks, limits, field_number):
+        if frames and frames[-1][0].schema.equals(table.schema, check_metadata=True):
+            frames[-1].append(table)
+        else:
+            frames.append([table])
+    return [_joined(tables) for tables in frames]
+
+
+def _read_tables(
+    chunks: Iterable[market_pb2.FrameChunk | bytes], limits: Limits, field_number: int
+) -> Iterator[pa.Table]:
+    """The chunks' tables, at least one, in sequence."""
     rows_left, bytes_left = limits.rows_max, limits.bytes_max
-    for expected, chunk in enumerate(chunks):
+    expected = 0
+    for chunk in chunks:
         opened, sequence = _opened(chunk, field_number)
         ipc = _moved(opened)
         if sequence != expected:
@@ -174,15 +203,16 @@ def read_chunks(
             table = read_ipc(ipc, "chunk.arrow_ipc", Limits(rows_left, limits.columns_max, bytes_left))
         except InvalidArgument as error:
             raise _damaged(f"The frame's chunk {sequence} is damaged: {error.message}") from None
-        if tables and not table.schema.equals(tables[0].schema):
-            raise _damaged(f"The frame's chunk {sequence} has other columns than the first.")
         rows_left -= table.num_rows
         bytes_left -= ipc.size
-        tables.append(table)
-    if not tables:
+        expected += 1
+        yield table
+    if not expected:
         raise _damaged("The stream ended before the frame's first chunk.")
-    joined = pa.concat_tables(tables)
-    return joined.replace_schema_metadata(tables[0].schema.metadata)
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).replace_schema_metadata(tables[0].schema.metadata)
 
 
 def stream_bytes(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:

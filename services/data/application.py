@@ -207,8 +207,8 @@ class DataApplication:
         return self._snapshots.snapshots(after, count)
 
     def read_snapshot(self, snapshot_id: str) -> Iterator[list[Any]]:
-        """A snapshot's rows as Arrow IPC streams in parts, its record batches as they lie in the file; the parts
-        are good until the next stream is asked for. No part was sent that was not verified."""
+        """A snapshot's rows as Arrow IPC streams in parts, its record batches as they lie in the file, each
+        one verified. The parts are good until the next stream is asked for."""
         size_bytes = self._snapshots.snapshot(snapshot_id).size_bytes
         seal = self._snapshots.seal(snapshot_id)
         if seal is None:

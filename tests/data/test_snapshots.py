@@ -20,7 +20,8 @@ from services.data.alignment import FRAME_SCHEMA, aligned, newest_known
 from services.data.blocks import batch_of
 from services.data.revisions import Rows
 from services.data.series import CANDLES
-from services.data.snapshot_files import BATCH_ROWS, SnapshotFiles
+from services.data.snapshot_draft import BATCH_ROWS
+from services.data.snapshot_files import SnapshotFiles
 from tests.data.market import HOUR, KEY, START, SYMBOL, TIMEFRAME, VENUE, candles, data_room, funding, same
 from tests.support.waiting import eventually
 
@@ -90,10 +91,10 @@ def test_the_digest_depends_on_the_rows_and_not_on_how_they_were_cut(tmp_path_fa
             other = newest_known(closes, rates.take(slice(0, missing)), 90_000_000)
             batch = aligned(batch_of(CANDLES, part), known, other, 0)
             draft.write(pa.Table.from_batches([batch]))
-        name, _ = draft.finish()
+        written = draft.finish()
         draft.publish()
         draft.discard()
-        return name
+        return written.snapshot_id
 
     cuts = sorted(edge for edge in edges if edge <= count)
     assert digest(cuts) == digest([])

@@ -29,7 +29,12 @@ PARTS = {
         "uploads": "application",
         "blobs": "store",
     },
-    "data": {"dump_files": "store", "file_collector": "application", "snapshot_files": "store"},
+    "data": {
+        "dump_files": "store",
+        "file_collector": "application",
+        "snapshot_draft": "store",
+        "snapshot_files": "store",
+    },
     "features": {},
 }
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, text, tuple_
+from sqlalchemy import Connection, delete, select, text, tuple_, update
 
 from marketml.rpc.refusals import NotFound
 from services.data.alignment import FrameSpec
@@ -19,6 +19,7 @@ from services.host.mutations import once, sweep_mutations
 
 _PUBLISHING = 0x736E6170  # "snap": the advisory lock of PostgreSQL under which snapshot files come and go
 _OWN = ("snapshot_id", "row_count", "size_bytes", "first_time_us", "last_time_us", "create_time_us")
+_KNOWN = [column for column in SNAPSHOTS.c if column is not SNAPSHOTS.c.seal]
 
 
 class _NotRemembered(Exception):
@@ -46,7 +47,7 @@ class SnapshotStore:
             return None
 
     def add_snapshot(
-        self, snapshot: Snapshot, publish: Callable[[], None], *, request_id: str, body: bytes
+        self, snapshot: Snapshot, seal: bytes, publish: Callable[[], None], *, request_id: str, body: bytes
     ) -> Snapshot:
         """Publish a snapshot's file and add its row, unless it is there; returns the first one.
 
@@ -59,7 +60,7 @@ class SnapshotStore:
             values = {name: getattr(snapshot.frame, name) for name in FRAME}
             series = snapshot.frame.series
             values |= {"venue": series.venue, "symbol": series.symbol, "timeframe": series.timeframe}
-            values |= {name: getattr(snapshot, name) for name in _OWN}
+            values |= {name: getattr(snapshot, name) for name in _OWN} | {"seal": seal}
             connection.execute(insert_on(connection, SNAPSHOTS).on_conflict_do_nothing().values(values))
             stored = _snapshot(connection, snapshot.snapshot_id)
             assert stored is not None
@@ -83,10 +84,23 @@ class SnapshotStore:
             raise NotFound("snapshot", snapshot_id)
         return found
 
+    def seal(self, snapshot_id: str) -> bytes | None:
+        """The seal of a snapshot's file; None when it was written before there were seals, or is gone."""
+        with self._database.read() as connection:
+            mine = SNAPSHOTS.c.snapshot_id == snapshot_id
+            seal: bytes | None = connection.scalar(select(SNAPSHOTS.c.seal).where(mine))
+        return seal
+
+    def add_seal(self, snapshot_id: str, seal: bytes) -> None:
+        """Remember the seal of a snapshot that had none."""
+        with self._database.write() as connection:
+            mine = SNAPSHOTS.c.snapshot_id == snapshot_id
+            connection.execute(update(SNAPSHOTS).where(mine).values(seal=seal))
+
     def snapshots(self, after: Sequence[Any] | None, count: int) -> list[Snapshot]:
         """Snapshots, newest first, from the first after the key (create_time_us, snapshot_id) on."""
         key = (SNAPSHOTS.c.create_time_us, SNAPSHOTS.c.snapshot_id)
-        page = select(SNAPSHOTS).order_by(*(column.desc() for column in key)).limit(count)
+        page = select(*_KNOWN).order_by(*(column.desc() for column in key)).limit(count)
         if after is not None:
             page = page.where(tuple_(*key) < tuple_(*after))
         with self._database.read() as connection:
@@ -130,7 +144,7 @@ def _lock_publishing(connection: Connection) -> None:
 
 
 def _snapshot(connection: Connection, snapshot_id: str) -> Snapshot | None:
-    row = connection.execute(select(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_id == snapshot_id)).one_or_none()
+    row = connection.execute(select(*_KNOWN).where(SNAPSHOTS.c.snapshot_id == snapshot_id)).one_or_none()
     return None if row is None else _snapshot_of(row)
 
 

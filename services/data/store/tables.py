@@ -44,6 +44,7 @@ SNAPSHOTS = Table(
     *(Column(name, String) for name in ("venue", "symbol", "timeframe")),
     *(Column(name, BigInteger) for name in _FRAME_TIMES),
     Column("base_timeframe", String),
+    Column("seal", LargeBinary),
     *(Column(n, BigInteger) for n in ("row_count", "size_bytes", "first_time_us", "last_time_us")),
     Column("create_time_us", BigInteger),
 )

@@ -1,4 +1,4 @@
-"""Snapshots whose bars are made of shorter ones, whose funding age is read from the data, and a fast checksum."""
+"""Snapshots whose bars are made of shorter ones, whose funding age is read from the data, and a seal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def upgrade() -> None:
     with op.batch_alter_table("snapshots") as snapshots:
         # None: the series' own bars.
         snapshots.add_column(sa.Column("base_timeframe", sa.String(8)))
-        # XXH3 of 128 bits, as hex. None: not known yet, the SHA-256 alone tells.
-        snapshots.add_column(sa.Column("checksum", sa.String(32)))
+        # Lengths and XXH3-128 of the file's pieces. None: not known yet, the SHA-256 alone tells.
+        snapshots.add_column(sa.Column("seal", sa.LargeBinary))
         # None: read from the data.
         snapshots.alter_column("funding_max_age_us", existing_type=sa.BigInteger, nullable=True)
 
@@ -24,5 +24,5 @@ def downgrade() -> None:
     op.execute("UPDATE snapshots SET funding_max_age_us = 43200000000 WHERE funding_max_age_us IS NULL")
     with op.batch_alter_table("snapshots") as snapshots:
         snapshots.alter_column("funding_max_age_us", existing_type=sa.BigInteger, nullable=False)
-        snapshots.drop_column("checksum")
+        snapshots.drop_column("seal")
         snapshots.drop_column("base_timeframe")

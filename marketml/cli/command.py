@@ -32,7 +32,7 @@ from marketml.rpc.refusals import (
 
 FAILED, REFUSED = 1, 3
 # The server did not decide against the request: it could not be asked, or broke.
-_FAILURES = (Unavailable, DeadlineExceeded, Cancelled, Internal, DataLoss)
+FAILURES = (Unavailable, DeadlineExceeded, Cancelled, Internal, DataLoss)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -121,7 +121,7 @@ class reported_errors:  # noqa: N801  (used as a function)
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         match error:
             case Refusal():
-                status = FAILED if isinstance(error, _FAILURES) else REFUSED
+                status = FAILED if isinstance(error, FAILURES) else REFUSED
                 self._leave(status, error.message, _violations(error), str(error.reason))
             case ImportRefused() | RoomsFailed():
                 self._leave(FAILED, str(error), [], "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,11 @@ import pandas as pd
 from marketml.cli.command import Context, command
 from marketml.cli.documents import parse_time
 from marketml.cli.frames import write_frame
-from marketml.cli.output import Output, enum_text
+from marketml.cli.import_files import KINDS, import_files
+from marketml.cli.output import enum_text
 from marketml.cli.series import series_options
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
-from marketml.imports import ImportedFile, Kind, read_market_file
-from marketml.imports.series import TIMEFRAMES
-
-_KINDS = ("candles", "funding", "open-interest")
-_UNIFIED = re.compile(r"[^/:]+/[^/:]+(:[^/:]+)?")
 
 
 @click.group()
@@ -29,102 +24,7 @@ def data() -> None:
     """Import, list and read market data; make snapshots."""
 
 
-@data.command("import")
-@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(_KINDS), help="Refuse anything else; default: what the file holds.")
-@click.option("--venue", required=True, help="Exchange, as binance.")
-@click.option("--symbol", help="As BTC/USDT:USDT or a venue's spelling; default: what the file names.")
-@click.option("--timeframe", type=click.Choice(list(TIMEFRAMES)), help="Default: the spacing of the rows.")
-@click.option("--utc-offset", metavar="+HH:MM", help="How far ahead of UTC the file's clock is.")
-@click.option("--column", "columns", multiple=True, metavar="ROLE=NAME", help="What a column is, as open=3.")
-@click.option("--only", metavar="TEXT", help="The rows of this instrument, as the file spells it.")
-@click.option("--day-first/--month-first", default=None, help="For dates that can be read both ways.")
-@click.option("--on-conflict", type=click.Choice(["revise", "keep", "refuse"]), help="Default revise.")
-@click.option("--skip-invalid", is_flag=True, help="Leave impossible rows out instead of refusing all.")
-@click.option("--dry-run", is_flag=True, help="Read and report; send nothing.")
-@command("data")
-def import_files(
-    context: Context,
-    paths: tuple[Path, ...],
-    kind: Kind | None,
-    venue: str,
-    symbol: str | None,
-    timeframe: str | None,
-    utc_offset: str | None,
-    columns: tuple[str, ...],
-    only: str | None,
-    day_first: bool | None,
-    on_conflict: str | None,
-    skip_invalid: bool,
-    dry_run: bool,
-) -> None:
-    """Import candles, funding rates or open interest from files.
-
-    CSV (plain, .gz or .zip, with or without header), JSON, Parquet and Feather; what each file holds is
-    found out and told, what it leaves open is refused. Importing a file again changes nothing.
-    """
-    roles = dict(_role(text) for text in columns)
-    with DataClient(context.endpoint("data"), tls=context.tls) as client:
-        for path in paths:
-            imported = read_market_file(
-                path,
-                kind,
-                timeframe=timeframe,
-                utc_offset=utc_offset,
-                columns=roles,
-                symbol=only,
-                day_first=day_first,
-            )
-            tell_file(context.output, path, imported)
-            if dry_run:
-                _document(context.output, path, imported, None, None)
-                continue
-            unified = unified_symbol(context.output, client, symbol or imported.symbol, venue, path)
-            report = send(
-                client,
-                imported,
-                venue,
-                unified,
-                source=f"file {path.name}"[:200],
-                on_conflict=on_conflict,
-                skip_invalid=skip_invalid,
-            )
-            _document(context.output, path, imported, unified, report)
-            _tell_report(context.output, venue, unified, imported, report)
-
-
-def send(
-    client: DataClient,
-    imported: ImportedFile,
-    venue: str,
-    symbol: str,
-    *,
-    source: str,
-    on_conflict: str | None = None,
-    skip_invalid: bool = False,
-) -> pb.IngestReport:
-    """Give an imported file to the data room."""
-    more: dict[str, Any] = {"source": source}
-    if on_conflict is not None:
-        more["on_conflict"] = pb.OnConflict.Value(f"ON_CONFLICT_{on_conflict.upper()}")
-    if skip_invalid:
-        more["on_invalid"] = pb.ON_INVALID_SKIP
-    if imported.kind == "candles":
-        return client.ingest_candles(imported.frame, venue, symbol, str(imported.timeframe), **more)
-    if imported.kind == "funding":
-        return client.ingest_funding_rates(imported.frame, venue, symbol, **more)
-    return client.ingest_open_interest(imported.frame, venue, symbol, **more)
-
-
-def unified_symbol(output: Output, client: DataClient, text: str | None, venue: str, path: Path) -> str:
-    """The unified form of a symbol; what was understood is said when it was spelled otherwise."""
-    if text is None:
-        raise click.UsageError(f"{path.name} names no instrument: give --symbol.")
-    if _UNIFIED.fullmatch(text):
-        return text
-    found = client.normalize_symbol(text, venue)
-    output.say(f"{text} is {found.symbol} ({found.recognised_as}).")
-    return str(found.symbol)
+data.add_command(import_files)
 
 
 @data.command("list")
@@ -161,7 +61,7 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
 
 @data.command("query")
 @series_options()
-@click.option("--kind", type=click.Choice([*_KINDS, "frame"]), default="candles", show_default=True)
+@click.option("--kind", type=click.Choice([*KINDS, "frame"]), default="candles", show_default=True)
 @click.option("--limit", type=click.IntRange(0), default=0, help="At most so many rows.")
 @click.option("--newest", "is_newest", is_flag=True, help="The last rows instead of the first.")
 @click.option("--as-of", metavar="TIME", help="What was known then, before later revisions.")
@@ -313,53 +213,3 @@ def delete_snapshot(context: Context, snapshot_id: str) -> None:
         context.output.document({"freed_bytes": freed})
     else:
         context.output.show(f"{freed:,} bytes freed.")
-
-
-def _role(text: str) -> tuple[str, str]:
-    role, equals, name = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"--column is ROLE=NAME: {text!r}.")
-    return role, name
-
-
-def tell_file(output: Output, path: Path, imported: ImportedFile) -> None:
-    frame = imported.frame
-    what = f"{imported.kind}{f' {imported.timeframe}' if imported.timeframe else ''}"
-    first, last = (time.strftime("%Y-%m-%d %H:%M") for time in (frame.index[0], frame.index[-1]))
-    output.say(f"{path.name}: {len(frame):,} rows of {what}, {first} to {last} UTC")
-    for note in imported.notes:
-        output.say(f"  {note}", style="yellow" if note.startswith("Warning:") else None)
-
-
-def _document(
-    output: Output, path: Path, imported: ImportedFile, symbol: str | None, report: pb.IngestReport | None
-) -> None:
-    if not output.is_json:
-        return
-    output.line(
-        {
-            "file": str(path),
-            "kind": imported.kind,
-            "timeframe": imported.timeframe,
-            "symbol": symbol or imported.symbol,
-            "rows": len(imported.frame),
-            "first_time": imported.frame.index[0],
-            "last_time": imported.frame.index[-1],
-            "notes": imported.notes,
-            "report": report,
-        }
-    )
-
-
-def _tell_report(
-    output: Output, venue: str, symbol: str, imported: ImportedFile, report: pb.IngestReport
-) -> None:
-    if output.is_json:
-        return
-    rejected = f", {report.rejected_count:,} rejected" if report.rejected_count else ""
-    output.show(
-        f"{venue} {symbol} {imported.kind}: {report.inserted:,} inserted, {report.revised:,} revised, "
-        f"{report.unchanged:,} unchanged{rejected}"
-    )
-    for rejection in report.rejections[:10]:
-        output.show(f"  row {rejection.row + 1}: {rejection.field} {rejection.rule}: {rejection.value}")

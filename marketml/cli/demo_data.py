@@ -9,13 +9,11 @@ from pathlib import Path
 
 import marketml.demo
 from marketml.cli.command import CommandFailed
-from marketml.cli.data import send, tell_file
+from marketml.cli.import_files import send, tell_file
 from marketml.cli.output import Output
 from marketml.clients.data import DataClient
-from marketml.imports import ImportedFile, ImportRefused, read_market_file
+from marketml.imports import ImportedFile, ImportRefused, is_market_name, read_market_file
 from marketml.rpc.refusals import InvalidArgument
-
-_ENDINGS = (".csv", ".csv.gz", ".json", ".json.gz", ".parquet", ".feather", ".zip", ".txt", ".gz")
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,7 @@ def store_market(
 
 
 def _listed(folder: Path) -> list[Path]:
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".") and path.name.lower().endswith(_ENDINGS)
-    ]
+    found = [path for path in sorted(folder.iterdir()) if path.is_file() and is_market_name(path.name)]
     if not found:
         raise CommandFailed(f"{folder} holds no market-data files.")
     return found
@@ -103,7 +97,10 @@ def _read(output: Output, paths: list[Path]) -> list[tuple[Path, ImportedFile]]:
         except ImportRefused as refused:
             output.say(f"  {path.name} is left out: {refused}", style="yellow")
             continue
-        tell_file(output, path, imported)
+        if imported.prices != "trade":
+            output.say(f"  {path.name} is left out: {imported.prices} prices, not trades.", style="yellow")
+            continue
+        tell_file(output, path, imported, set())
         files.append((path, imported))
     return files
 

@@ -54,6 +54,7 @@ class DataRoom:
         return (
             [each.SerializeToString(deterministic=True) for each in series],
             [each.SerializeToString(deterministic=True) for each in self.client.list_snapshots()],
+            [(each.policy_id, each.etag) for each in self.client.list_collection_policies()],
         )
 
 

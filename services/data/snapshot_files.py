@@ -23,6 +23,7 @@ import errno
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,8 +68,11 @@ class SnapshotFiles:
         Unavailable
             The process has no descriptor or memory left.
         """
-        pieces = read_seal(seal)
         with self._opened(snapshot_id, size_bytes) as (descriptor, state):
+            try:
+                pieces = read_seal(seal)
+            except struct.error:
+                raise _lost(snapshot_id, "has a damaged seal") from None
             if sum(piece.size_bytes for piece in pieces) != size_bytes:
                 raise _lost(snapshot_id, "is not what it was")
             whole = None if self._verified.get(snapshot_id) == state else hashlib.sha256()

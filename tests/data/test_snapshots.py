@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
+import mmap
 import os
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +23,9 @@ from marketml.rpc.refusals import DataLoss, FailedPrecondition, NotFound
 from services.data.alignment import FRAME_SCHEMA, aligned, newest_known
 from services.data.blocks import batch_of
 from services.data.revisions import Rows
+from services.data.seals import Piece, read_seal, written_seal
 from services.data.series import CANDLES
-from services.data.snapshot_draft import BATCH_ROWS
+from services.data.snapshot_draft import BATCH_ROWS, Written
 from services.data.snapshot_files import SnapshotFiles
 from tests.data.market import HOUR, KEY, START, SYMBOL, TIMEFRAME, VENUE, candles, data_room, funding, same
 from tests.support.waiting import eventually
@@ -122,11 +127,18 @@ def test_a_repeated_request_has_the_first_answer_even_when_its_source_is_gone(ro
     assert len(room.client.read_snapshot(first.snapshot_id)) == 5
 
 
-@pytest.mark.parametrize("damage", ["bit", "cut", "grown", "gone", "empty"])
-def test_a_damaged_file_is_data_loss_and_making_the_snapshot_again_repairs_it(room, tmp_path, damage):
+@pytest.mark.parametrize("was_read", [False, True])
+@pytest.mark.parametrize(
+    "damage", ["bit", "cut", "grown", "gone", "empty", "link", "pipe", "folder", "other"]
+)
+def test_a_damaged_file_is_data_loss_and_making_the_snapshot_again_repairs_it(
+    room, tmp_path, damage, was_read
+):
     room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
     snapshot = room.client.create_snapshot(*SERIES)
     [path] = files(tmp_path)
+    if was_read:
+        assert len(room.client.read_snapshot(snapshot.snapshot_id)) == 9_000
     raw = path.read_bytes()
     middle = len(raw) // 2
     damaged = {
@@ -134,14 +146,162 @@ def test_a_damaged_file_is_data_loss_and_making_the_snapshot_again_repairs_it(ro
         "cut": raw[:-1],
         "grown": raw + b"\0",
         "empty": b"",
+        "other": bytes(len(raw)),
     }
-    path.unlink() if damage == "gone" else path.write_bytes(damaged[damage])
+    if damage in damaged:
+        path.write_bytes(damaged[damage])
+    else:
+        path.rename(tmp_path / "moved")
+    if damage == "link":
+        path.symlink_to(tmp_path / "moved")
+    elif damage == "pipe":
+        os.mkfifo(path)
+    elif damage == "folder":
+        path.mkdir()
     with pytest.raises(DataLoss, match=snapshot.snapshot_id) as refused:
         room.client.read_snapshot(snapshot.snapshot_id)
     assert str(tmp_path) not in refused.value.message
     assert room.client.get_snapshot(snapshot.snapshot_id) == snapshot
+    if damage == "folder":
+        path.rmdir()
     room.client.create_snapshot(*SERIES)
     assert len(room.client.read_snapshot(snapshot.snapshot_id)) == 9_000
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory) -> tuple[Path, Written]:
+    """A snapshot's file of three record batches."""
+    folder = tmp_path_factory.mktemp("sealed")
+    count = 2 * BATCH_ROWS + 50
+    times = np.arange(count, dtype=np.int64) * 60_000_000
+    rows = Rows(times, tuple(np.random.default_rng(0).random((8, count))), times)
+    known = newest_known(times, rows.take(slice(0, 9)), 10**12)
+    draft = SnapshotFiles(folder).draft(FRAME_SCHEMA)
+    draft.write(pa.Table.from_batches([aligned(batch_of(CANDLES, rows), known, known, 0)]))
+    written = draft.finish()
+    draft.publish()
+    return folder / f"{written.snapshot_id}.arrow", written
+
+
+def read(store: SnapshotFiles, written: Written) -> list[bytes]:
+    pieces = store.read(written.snapshot_id, written.size_bytes, written.seal)
+    return [bytes(piece) for piece in pieces]
+
+
+@given(data=st.data(), bit=st.integers(0, 7))
+@settings(max_examples=40)
+def test_a_changed_bit_anywhere_is_data_loss_when_nothing_else_tells(sealed, data, bit):
+    path, written = sealed
+    store = SnapshotFiles(path.parent)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        edges = [0, 8, written.size_bytes - 1, written.size_bytes - 10, written.size_bytes - 600]
+        position = data.draw(st.one_of(st.sampled_from(edges), st.integers(0, written.size_bytes - 1)))
+        mapped[position] = mapped[position]  # the file's times change now, and not with what follows
+        assert len(read(store, written)) == 4
+        mapped[position] ^= 1 << bit
+        for files_of in (store, SnapshotFiles(path.parent)):
+            with pytest.raises(DataLoss, match=written.snapshot_id):
+                read(files_of, written)
+        mapped[position] ^= 1 << bit
+        assert len(read(store, written)) == 4
+
+
+def test_no_piece_is_given_that_is_not_what_was_written(sealed, tmp_path):
+    path, written = sealed
+    whole = read(SnapshotFiles(path.parent), written)
+    raw = bytearray(path.read_bytes())
+    raw[len(whole[0]) + len(whole[1]) + 4000] ^= 1
+    (tmp_path / path.name).write_bytes(raw)
+    pieces = SnapshotFiles(tmp_path).read(written.snapshot_id, written.size_bytes, written.seal)
+    assert [bytes(next(pieces)), bytes(next(pieces))] == whole[:2]
+    with pytest.raises(DataLoss):
+        next(pieces)
+
+
+@pytest.mark.parametrize("was_read", [False, True])
+def test_a_file_that_is_cut_short_while_it_is_read_is_data_loss_and_nothing_worse(sealed, tmp_path, was_read):
+    path, written = sealed
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    store = SnapshotFiles(tmp_path)
+    if was_read:
+        read(store, written)
+    pieces = store.read(written.snapshot_id, written.size_bytes, written.seal)
+    next(pieces)
+    next(pieces)
+    os.truncate(copy, 4096)
+    with pytest.raises(DataLoss):
+        next(pieces)
+
+
+def test_a_file_deleted_or_made_again_while_it_is_read_is_read_to_its_end(sealed, tmp_path):
+    path, written = sealed
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    store = SnapshotFiles(tmp_path)
+    pieces = store.read(written.snapshot_id, written.size_bytes, written.seal)
+    next(pieces)
+    (tmp_path / "new").write_bytes(b"another")
+    (tmp_path / "new").rename(copy)
+    copy.unlink()
+    assert len(list(pieces)) == 3
+
+
+def test_a_seal_that_belongs_to_other_bytes_does_not_make_them_the_snapshot(sealed, tmp_path):
+    path, written = sealed
+    raw = bytearray(path.read_bytes())
+    raw[5000] ^= 1
+    (tmp_path / path.name).write_bytes(raw)
+    edges = np.cumsum([0, *(piece.size_bytes for piece in read_seal(written.seal))])
+    pieces = [Piece.of(bytes(raw[start:end])) for start, end in itertools.pairwise(edges)]
+    with pytest.raises(DataLoss):
+        read(SnapshotFiles(tmp_path), dataclasses.replace(written, seal=written_seal(pieces)))
+    for seal in (b"", written.seal[:-1], written.seal[24:], b"\xff" * 48):
+        with pytest.raises(DataLoss):
+            read(SnapshotFiles(path.parent), dataclasses.replace(written, seal=seal))
+
+
+def test_the_seal_of_a_file_is_the_one_it_was_written_with(sealed):
+    path, written = sealed
+    assert SnapshotFiles(path.parent).seal(written.snapshot_id, written.size_bytes) == written.seal
+    with pytest.raises(DataLoss):
+        SnapshotFiles(path.parent).seal("0" * 64, written.size_bytes)
+
+
+def test_a_program_maps_a_snapshot_into_memory_without_a_copy(sealed):
+    path, _ = sealed
+    before = pa.total_allocated_bytes()
+    with pa.memory_map(str(path)) as mapped:
+        table = pa.ipc.open_file(mapped).read_all()
+        assert table.num_rows == 2 * BATCH_ROWS + 50
+        assert pa.total_allocated_bytes() == before
+
+
+def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(each_room, database_url, tmp_path):
+    def seals(change: str = "") -> list[bytes | None]:
+        engine = sqlalchemy.create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            if change:
+                connection.execute(sqlalchemy.text(change))
+            found = connection.execute(sqlalchemy.text("SELECT seal FROM snapshots")).scalars().all()
+        engine.dispose()
+        return [None if seal is None else bytes(seal) for seal in found]
+
+    each_room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
+    snapshot = each_room.client.create_snapshot(*SERIES)
+    [seal] = seals()
+    assert seal is not None
+    frame = each_room.client.read_snapshot(snapshot.snapshot_id)
+    assert seals("UPDATE snapshots SET seal = NULL") == [None]
+    [path] = files(tmp_path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-1] + b"?")
+    with pytest.raises(DataLoss, match=snapshot.snapshot_id):
+        each_room.client.read_snapshot(snapshot.snapshot_id)
+    assert seals() == [None]
+    path.write_bytes(raw)
+    same(each_room.client.read_snapshot(snapshot.snapshot_id), frame)
+    assert seals() == [seal]
 
 
 def test_deleting_frees_the_file_and_the_series(room, tmp_path):

@@ -43,6 +43,14 @@ class CommandFailed(click.ClickException):
     exit_code = FAILED
 
 
+class ListsByDefault(click.Group):
+    """A group whose name alone is its command `list`: `marketml data snapshots`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names_none = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, ["list", *args] if names_none else args)
+
+
 @dataclass(frozen=True)
 class Context:
     """What a command gets beside its own arguments."""

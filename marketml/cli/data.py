@@ -9,11 +9,12 @@ from typing import Any
 import click
 import pandas as pd
 
-from marketml.cli.command import Context, command
+from marketml.cli.command import Context, ListsByDefault, command
 from marketml.cli.documents import parse_time
 from marketml.cli.frames import write_frame
 from marketml.cli.import_files import KINDS, import_files
 from marketml.cli.output import enum_text
+from marketml.cli.policies import lag, policies
 from marketml.cli.series import series_options
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
@@ -25,6 +26,7 @@ def data() -> None:
 
 
 data.add_command(import_files)
+data.add_command(policies)
 
 
 @data.command("list")
@@ -32,7 +34,7 @@ data.add_command(import_files)
 @click.option("--symbol", default="", help="Only this symbol.")
 @command("data")
 def list_series(context: Context, venue: str, symbol: str) -> None:
-    """List series with their coverage."""
+    """List series with their coverage, and how those fare that the room collects by itself."""
     with DataClient(context.endpoint("data"), tls=context.tls) as client:
         found = client.list_series(venue=venue, symbol=symbol)
     if context.output.is_json:
@@ -40,7 +42,10 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
             context.output.line(series)
         return
     context.output.table(
-        ("venue", "symbol", "kind", "timeframe", "rows", "first", "last", "absent bars", "revised", "source"),
+        (
+            *("venue", "symbol", "kind", "timeframe", "rows", "first", "last", "absent bars", "revised"),
+            *("source", "lag", "collection"),
+        ),
         [
             (
                 one.key.venue,
@@ -53,6 +58,8 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
                 one.missing_bars_count if one.HasField("missing_bars_count") else None,
                 one.revised_count,
                 one.source,
+                lag(one.collection),
+                (one.collection.error or "well") if one.HasField("collection") else None,
             )
             for one in found
         ],
@@ -112,14 +119,7 @@ def _query(
             return client.query_open_interest(venue, symbol, **span)
 
 
-class _ListsByDefault(click.Group):
-    """`marketml data snapshots` is `marketml data snapshots list`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ["list"])
-
-
-@data.group("snapshots", cls=_ListsByDefault)
+@data.group("snapshots", cls=ListsByDefault)
 def snapshots() -> None:
     """List, make, read and delete immutable aligned frames; alone it lists them."""
 

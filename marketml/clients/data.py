@@ -5,6 +5,7 @@
         candles = data.query_candles("binance", "BTC/USDT:USDT", "1h", start=datetime(2024, 1, 1, tzinfo=UTC))
         snapshot = data.create_snapshot("binance", "BTC/USDT:USDT", "1h")
         frame = data.read_snapshot(snapshot.snapshot_id)
+        table = data.tables.read_snapshot(snapshot.snapshot_id)  # pyarrow, as every other query
 
 Frames of candles are indexed by `open_time`, those of funding rates and open interest by `time`: UTC,
 strictly increasing when they come back, in any order when they are sent. Absent numbers are NaN. Moments are
@@ -169,10 +170,6 @@ class DataClient(PolicyCalls, DataQueries):
             token = response.next_page_token
             if not token:
                 return found
-
-    def read_snapshot(self, snapshot_id: str) -> pd.DataFrame:
-        """A snapshot's rows, after its digest was verified; columns as in `query_frame`."""
-        return self._read("ReadSnapshot", pb.ReadSnapshotRequest(snapshot_id=snapshot_id))
 
     def delete_snapshot(self, snapshot_id: str, *, request_id: str | None = None) -> int:
         """Delete a snapshot and its file; returns the bytes freed."""

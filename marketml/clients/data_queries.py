@@ -1,12 +1,13 @@
-"""Queries of the data room: series and aligned frames as DataFrames, one or many in one stream."""
+"""Queries of the data room: series and aligned frames, one or many in one stream, as DataFrames or tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypedDict, Unpack
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 import pandas as pd
+import pyarrow as pa
 
 from marketml.clients.connection import Connection
 from marketml.clients.data_messages import frame_spec, query_message
@@ -22,6 +23,9 @@ _UPLOADS = frozenset({"IngestCandles", "IngestFundingRates", "IngestOpenInterest
 # candles come in half the time that gRPC's own search for the right window takes.
 _WINDOW = (("grpc.http2.lookahead_bytes", 16 * 1024 * 1024), ("grpc.http2.bdp_probe", 0))
 _READS = ("QueryCandles", "QueryFundingRates", "QueryOpenInterest", "QueryFrame", "ReadSnapshot")
+
+
+Given = TypeVar("Given")
 
 
 class QueryOptions(TypedDict, total=False):
@@ -48,14 +52,12 @@ class QueryOptions(TypedDict, total=False):
     float32: bool
 
 
-class DataQueries(Connection):
-    """The part of `DataClient` that asks for rows."""
+class Queries(Generic[Given]):
+    """What can be asked for rows. `give` makes of a table what is given to the caller."""
 
-    def __init__(self, target: str = "127.0.0.1:50051", *, tls: Tls | None = None) -> None:
-        super().__init__(_SERVICE, target, tls, not_repeatable=_UPLOADS, options=_WINDOW)
-        self._streams: dict[str, Callable[..., Any]] = {
-            name: stream_bytes(self._channel, _SERVICE.methods_by_name[name]) for name in _READS
-        }
+    def __init__(self, streams: dict[str, Callable[..., Any]], give: Callable[[pa.Table], Given]) -> None:
+        self._streams = streams
+        self._give = give
 
     def query_candles(
         self,
@@ -65,19 +67,19 @@ class DataQueries(Connection):
         *,
         resample_timeframe: str = "",
         **options: Unpack[QueryOptions],
-    ) -> pd.DataFrame:
+    ) -> Given:
         """Candles; with `resample_timeframe` the bars of that longer timeframe which they make up, each once
         its time is over. For the options see `QueryOptions`."""
         keys = [_key(venue, symbol, timeframe)]
         request = query_message(pb.QueryCandlesRequest, keys, options, resample_timeframe=resample_timeframe)
         return self._read("QueryCandles", request)
 
-    def query_funding_rates(self, venue: str, symbol: str, **options: Unpack[QueryOptions]) -> pd.DataFrame:
+    def query_funding_rates(self, venue: str, symbol: str, **options: Unpack[QueryOptions]) -> Given:
         """Funding rates, as `query_candles`."""
         request = query_message(pb.QueryFundingRatesRequest, [_key(venue, symbol)], options)
         return self._read("QueryFundingRates", request)
 
-    def query_open_interest(self, venue: str, symbol: str, **options: Unpack[QueryOptions]) -> pd.DataFrame:
+    def query_open_interest(self, venue: str, symbol: str, **options: Unpack[QueryOptions]) -> Given:
         """Open interest, as `query_candles`."""
         request = query_message(pb.QueryOpenInterestRequest, [_key(venue, symbol)], options)
         return self._read("QueryOpenInterest", request)
@@ -92,7 +94,7 @@ class DataQueries(Connection):
         open_interest_max_age: timedelta | None = None,
         base_timeframe: str = "",
         **options: Unpack[QueryOptions],
-    ) -> pd.DataFrame:
+    ) -> Given:
         """Closed candles with the newest funding rate and open interest known at each bar's close.
 
         Columns: those of candles, `funding_rate`, `funding_time`, `funding_rate_missing`, `open_interest`,
@@ -111,7 +113,7 @@ class DataQueries(Connection):
         *,
         resample_timeframe: str = "",
         **options: Unpack[QueryOptions],
-    ) -> dict[tuple[str, str, str], pd.DataFrame]:
+    ) -> dict[tuple[str, str, str], Given]:
         """Candles of up to 100 series (venue, symbol, timeframe) in one stream. The options hold for each."""
         keys = [_key(*each) for each in series]
         request = query_message(pb.QueryCandlesRequest, keys, options, resample_timeframe=resample_timeframe)
@@ -119,14 +121,14 @@ class DataQueries(Connection):
 
     def query_funding_rates_of_many(
         self, series: Sequence[tuple[str, str]], **options: Unpack[QueryOptions]
-    ) -> dict[tuple[str, str], pd.DataFrame]:
+    ) -> dict[tuple[str, str], Given]:
         """Funding rates of up to 100 instruments (venue, symbol) in one stream."""
         request = query_message(pb.QueryFundingRatesRequest, [_key(*each) for each in series], options)
         return dict(zip(series, self._read_many("QueryFundingRates", request), strict=True))
 
     def query_open_interest_of_many(
         self, series: Sequence[tuple[str, str]], **options: Unpack[QueryOptions]
-    ) -> dict[tuple[str, str], pd.DataFrame]:
+    ) -> dict[tuple[str, str], Given]:
         """Open interest of up to 100 instruments (venue, symbol) in one stream."""
         request = query_message(pb.QueryOpenInterestRequest, [_key(*each) for each in series], options)
         return dict(zip(series, self._read_many("QueryOpenInterest", request), strict=True))
@@ -139,19 +141,43 @@ class DataQueries(Connection):
         open_interest_max_age: timedelta | None = None,
         base_timeframe: str = "",
         **options: Unpack[QueryOptions],
-    ) -> dict[tuple[str, str, str], pd.DataFrame]:
+    ) -> dict[tuple[str, str, str], Given]:
         """Aligned frames of up to 100 series (venue, symbol, timeframe) in one stream."""
         ages = (funding_max_age, open_interest_max_age)
         request = _frame_request([_key(*each) for each in series], ages, base_timeframe, options)
         return dict(zip(series, self._read_many("QueryFrame", request), strict=True))
 
-    def _read(self, name: str, request: Any) -> pd.DataFrame:
-        with self._streams[name](request) as messages:
-            return to_frame(read_chunks(messages))
+    def read_snapshot(self, snapshot_id: str) -> Given:
+        """A snapshot's rows, verified; columns as in `query_frame`."""
+        return self._read("ReadSnapshot", pb.ReadSnapshotRequest(snapshot_id=snapshot_id))
 
-    def _read_many(self, name: str, request: Any) -> list[pd.DataFrame]:
+    def _read(self, name: str, request: Any) -> Given:
         with self._streams[name](request) as messages:
-            return [to_frame(table) for table in read_frames(messages)]
+            return self._give(read_chunks(messages))
+
+    def _read_many(self, name: str, request: Any) -> list[Given]:
+        with self._streams[name](request) as messages:
+            return [self._give(table) for table in read_frames(messages)]
+
+
+class DataQueries(Connection, Queries[pd.DataFrame]):
+    """The part of `DataClient` that asks for rows.
+
+    Attributes
+    ----------
+    tables
+        The same queries, as Arrow tables: the rows as they came, the series in the metadata of the schema.
+    """
+
+    def __init__(self, target: str = "127.0.0.1:50051", *, tls: Tls | None = None) -> None:
+        Connection.__init__(self, _SERVICE, target, tls, not_repeatable=_UPLOADS, options=_WINDOW)
+        streams = {name: stream_bytes(self._channel, _SERVICE.methods_by_name[name]) for name in _READS}
+        Queries.__init__(self, streams, to_frame)
+        self.tables: Queries[pa.Table] = Queries(streams, _as_it_came)
+
+
+def _as_it_came(table: pa.Table) -> pa.Table:
+    return table
 
 
 def _key(venue: str, symbol: str, timeframe: str = "") -> market_pb2.SeriesKey:

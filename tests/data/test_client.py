@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from marketml.data.v1 import data_pb2 as pb
+from marketml.rpc.frames import to_frame
 from marketml.rpc.refusals import InvalidArgument
 from tests.data.market import HOUR, START, SYMBOL, TIMEFRAME, VENUE, candles, funding, same
 from tests.imports.found_data import found
@@ -100,3 +101,24 @@ def test_five_years_of_real_bars_rates_and_open_interest_align_as_pandas_aligns_
         np.testing.assert_array_equal(frame[name], expected)
     series = room.client.list_series(kind="candles")
     assert [each.missing_bars_count for each in series] == [0]
+
+
+def test_every_query_gives_its_rows_as_an_arrow_table_too(room):
+    other = ("bybit", "ETH/USDT:USDT", TIMEFRAME)
+    for series in (SERIES, other):
+        room.client.ingest_candles(candles(30), *series)
+    room.client.ingest_funding_rates(funding(3), VENUE, SYMBOL)
+    snapshot = room.client.create_snapshot(*SERIES)
+    asked = [
+        ("query_candles", SERIES, {"limit": 7, "columns": ["close"]}),
+        ("query_funding_rates", (VENUE, SYMBOL), {}),
+        ("query_frame", SERIES, {"newest_first": True, "limit": 5}),
+        ("read_snapshot", (snapshot.snapshot_id,), {}),
+    ]
+    for name, named, options in asked:
+        table = getattr(room.client.tables, name)(*named, **options)
+        same(to_frame(table), getattr(room.client, name)(*named, **options))
+    assert table.schema.metadata[b"digest"] == snapshot.snapshot_id.encode()
+    tables = room.client.tables.query_candles_of_many([SERIES, other], limit=4)
+    assert {key: table.num_rows for key, table in tables.items()} == {SERIES: 4, other: 4}
+    assert tables[other].schema.metadata[b"venue"] == b"bybit"

@@ -331,7 +331,7 @@ class DataServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSeries(self, request, context):
-        """Deletes one series, all its revisions included.
+        """Deletes one series, all its revisions included. A policy that collects it stays, and collects it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

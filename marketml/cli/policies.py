@@ -17,7 +17,12 @@ from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
 
 _INTERVAL = re.compile(r"([0-9]+)\s*([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
 
 
 @click.group("policies", cls=ListsByDefault)
@@ -48,7 +53,7 @@ def list_policies(context: Context) -> None:
                 one.series.key.symbol,
                 _kind(one),
                 one.series.key.timeframe,
-                one.interval,
+                _interval_text(one),
                 _state(one),
                 one.status.last_run_time,
                 lag(one.status),
@@ -159,7 +164,7 @@ def _tell(context: Context, policy: pb.CollectionPolicy) -> None:
         return
     key, status = policy.series.key, policy.status
     name = " ".join(word for word in (key.venue, key.symbol, key.timeframe, _kind(policy)) if word)
-    context.output.show(f"{policy.policy_id}: {name} every {cell(policy.interval)}, {_state(policy)}")
+    context.output.show(f"{policy.policy_id}: {name} every {_interval_text(policy)}, {_state(policy)}")
     if not policy.paused and not status.is_running:
         context.output.show(f"  next run {cell(status.next_run_time)} UTC")
     if status.HasField("last_run_time"):
@@ -184,6 +189,14 @@ def _state(policy: pb.CollectionPolicy) -> str:
 
 def _interval(text: str) -> timedelta:
     found = _INTERVAL.fullmatch(text.strip())
-    if found is None or len(found[1]) > 9:
+    if found is None or len(found[1]) > 8:
         raise click.UsageError(f"An interval is a number and s, m, h or d, as 30s, 5m, 1h or 1d: {text!r}.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _interval_text(policy: pb.CollectionPolicy) -> str:
+    interval = policy.interval.ToTimedelta()
+    for letter, unit in _UNITS.items():
+        if not interval % unit:
+            return f"{interval // unit}{letter}"
+    return cell(policy.interval)

@@ -18,6 +18,7 @@ from marketml.imports import checksums, oddities, series, times
 from marketml.imports.clocks import to_utc
 from marketml.imports.columns import Layout, find_layout
 from marketml.imports.containers import UNBOUNDED, Bounds, read_bounded, read_table
+from marketml.imports.decimals import to_nearest_decimals
 from marketml.imports.file_names import FileName, as_contract, read_file_name
 from marketml.imports.names import CANDLES, FUNDING, PRICES, REQUIRED, by_word, find_confirmed, find_symbol
 from marketml.imports.numbers import is_numeric, to_floats
@@ -257,6 +258,14 @@ def _values(table: RawTable, layout: Layout, notes: list[str]) -> dict[str, npt.
         values[role], note = to_floats(table.column(name), name)
         if note:
             notes.append(note)
+        before = values[role].copy()
+        beside = to_nearest_decimals(values[role])
+        if len(beside):
+            row = beside[0]
+            notes.append(
+                f"Column {name!r}: {len(beside):,} numbers are one bit beside a short decimal, as "
+                f"{float(before[row])!r} for {float(values[role][row])!r}: taken as the decimal."
+            )
     used = {*layout.time, *layout.other_times, *layout.roles.values(), layout.symbol, layout.close_time}
     dropped = [name or "(unnamed)" for name in table.names if name not in used]
     if dropped:

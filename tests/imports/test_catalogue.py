@@ -175,7 +175,15 @@ def test_bitfinex_order_is_found_by_the_rows_and_quiet_minutes_stay_absent():
 def test_both_files_of_one_freqtrade_series_agree():
     feather = read_market_file(found("ingest/freqtrade_tests/XRP_USDT_USDT-1h-futures.feather")).frame
     json = read_market_file(found("ingest/freqtrade_tests/XRP_USDT_USDT-1h-futures.json.gz")).frame
-    pd.testing.assert_frame_equal(feather, json, check_index_type=False)
+    pd.testing.assert_frame_equal(feather, json, check_index_type=False, check_exact=True)
+
+
+def test_float_noise_of_the_feather_file_is_told():
+    notes = read_market_file(found("ingest/freqtrade_tests/XRP_USDT_USDT-1h-futures.feather")).notes
+    assert (
+        "Column 'open': 4 numbers are one bit beside a short decimal, as 1.0520100000000001 for 1.05201: "
+        "taken as the decimal." in notes
+    )
 
 
 def test_absent_volume_is_unknown_not_zero():

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketml.imports import ImportRefused, read_market_file
+from marketml.imports.decimals import to_nearest_decimals
 from tests.imports.market_files import candles, lines
 
 EPOCHS = {"s": 10**6, "ms": 10**3, "us": 1}
@@ -169,3 +170,27 @@ def test_json_of_lists_of_objects_and_inside_an_answer(tmp_path):
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps(document))
         pd.testing.assert_frame_equal(read_market_file(path).frame, frame, check_freq=False)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    digits=st.lists(st.integers(1, 10**15 - 1), min_size=4, max_size=30),
+    scale=st.integers(-12, 12),
+    off=st.lists(st.sampled_from([-1, 0, 0, 0, 0, 1]), min_size=30, max_size=30),
+)
+def test_numbers_one_bit_beside_a_decimal_become_it_and_decimals_stay(digits, scale, off):
+    decimals = np.array([float(f"{digit}e{scale}") for digit in digits])
+    is_off = np.array(off[: len(digits)])
+    noisy = np.where(is_off == 0, decimals, np.nextafter(decimals, np.where(is_off > 0, np.inf, -np.inf)))
+    read = noisy.copy()
+    rows = to_nearest_decimals(read)
+    if np.count_nonzero(is_off) <= len(digits) / 2:
+        assert read.tolist() == decimals.tolist()
+        assert rows.tolist() == np.flatnonzero(is_off).tolist()
+
+
+def test_computed_numbers_are_left_as_they_are():
+    values = np.random.default_rng(0).normal(0, 1, 10_000)
+    read = values.copy()
+    assert len(to_nearest_decimals(read)) == 0
+    assert read.tolist() == values.tolist()

@@ -13,7 +13,7 @@ from services.data.dump_files import ImportFolder
 from services.data.servicer import DataServicer
 from services.data.settings import DataSettings
 from services.data.snapshot_files import SnapshotFiles
-from services.data.store import PolicyStore, SeriesStore, SnapshotStore
+from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
 from services.host import Room, explained_start, read_settings, serve
 from services.host.database import Database, open_database
 
@@ -26,6 +26,7 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
         SeriesStore(database, settings.cache_bytes),
         SnapshotStore(database),
         PolicyStore(database, settings.open_interest_lag_ms * 1000),
+        RepairStore(database),
         SnapshotFiles(settings.folder / "snapshots"),
         clock,
         Limits(

@@ -22,14 +22,18 @@ from services.data.bounds import Bounds
 from services.data.dump_files import ImportFolder, no_import_folder
 from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
+from services.data.inspections import Question, inspect_series
 from services.data.policies import Change, Draft, Policy
+from services.data.quality import Inspection, inspect_given
 from services.data.reading import FrameQuery, Query, Reader
 from services.data.records import Coverage, Snapshot
+from services.data.repairer import Repairer, Run
+from services.data.repairs import Action, Outcome, planned
 from services.data.series import Kind, Series
 from services.data.snapshot_files import SnapshotFiles, schema_of
-from services.data.store import PolicyStore, SeriesStore, SnapshotStore
+from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
 from services.data.symbols import Symbol, normalize_symbol
-from services.data.uploads import Budget, Header, Upload
+from services.data.uploads import Budget, Header, Piece, Upload
 
 SWEEP_INTERVAL_SECONDS = 3600.0
 
@@ -63,6 +67,7 @@ class DataApplication:
         series: SeriesStore,
         snapshots: SnapshotStore,
         policies: PolicyStore,
+        repairs: RepairStore,
         files: SnapshotFiles,
         clock: Callable[[], int],
         limits: Limits = Limits(),
@@ -77,6 +82,7 @@ class DataApplication:
         self._import_folder = import_folder
         self._budget = Budget(limits.ingest_bytes_max)
         self._reader = Reader(series, limits.open_interest_lag_us)
+        self._repairer = Repairer(series, repairs, None, clock)
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:
@@ -230,6 +236,44 @@ class DataApplication:
         freed_bytes = self._snapshots.delete_snapshot(snapshot_id, request_id=request_id, body=body)
         self._snapshots.remove_unnamed(snapshot_id, self._files.remove)
         return freed_bytes
+
+    def check_quality(
+        self, question: Question, given: Piece | None, check: Callable[[], None]
+    ) -> tuple[Inspection, list[Action]]:
+        """What is wrong or doubtful in a series, or in given rows, and what could be done about it now."""
+        self._refuse_future(question.as_of_us, "as_of_time")
+        series = question.series
+        if given is not None:
+            thresholds, places_max = question.thresholds, question.places_max
+            looked = inspect_given(
+                series,
+                given.times,
+                given.columns,
+                self._clock(),
+                thresholds=thresholds,
+                places_max=places_max,
+            )
+            return looked, []
+        looked = inspect_series(self._series, question, self._clock(), self._budget, check)
+        if question.as_of_us is not None:
+            return looked, []  # it may have been repaired since
+        can_refetch = self._repairer.can_refetch(series)
+        return looked, planned(series, looked.findings, looked.spacing_us, can_refetch=can_refetch)
+
+    async def repair_series(
+        self,
+        series: Series,
+        actions: Sequence[Action],
+        *,
+        request_id: str,
+        body: bytes,
+        run: Run,
+        check: Callable[[], None],
+    ) -> list[Outcome]:
+        """Apply repairs; see `Repairer.repair`."""
+        return await self._repairer.repair(
+            series, actions, request_id=request_id, body=body, run=run, check=check
+        )
 
     def list_series(
         self, *, venue: str, symbol: str, kind: Kind | None, after: Sequence[Any] | None, count: int

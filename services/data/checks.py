@@ -35,6 +35,7 @@ _WHAT = {
 }
 
 Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class Checked:
-    """Rows fit to be stored, by strictly increasing time, and those that are not."""
+    """Rows fit to be stored, by strictly increasing time, and those that are not. `positions` are the places
+    of the former in the call, None when each row is where it was."""
 
     times: Times
     columns: tuple[Values, ...]
     repeated_count: int
     bad_count: int
     faults: tuple[Fault, ...]
+    positions: Positions | None = None
 
 
 def check_rows(
@@ -84,17 +87,17 @@ def check_rows(
     faults_max
         How many faults to describe; all are counted.
     """
-    columns = tuple(_canonical(column) for column in columns)
+    columns = tuple(canonical(column) for column in columns)
     bad = np.zeros(len(times), np.bool_)
     found: list[tuple[int, str, str]] = []
-    for field, rule, broken in _broken(series, times, columns, latest_us):
+    for field, rule, broken in broken_rules(series, times, columns, latest_us):
         _note(found, bad, field, rule, broken, faults_max)
 
     order = np.argsort(times, kind="stable") if (times[1:] <= times[:-1]).any() else np.arange(len(times))
     order = order[~bad[order]]
     repeats = np.zeros(len(order), np.bool_)
     if len(order) > 1 and (times[order][1:] == times[order][:-1]).any():
-        repeats, differing = _repeats(times[order], tuple(column[order] for column in columns))
+        repeats, differing = repeated_rows(times[order], tuple(column[order] for column in columns))
         broken = np.zeros(len(times), np.bool_)
         broken[order[differing]] = True
         _note(found, bad, series.kind.time_column, "duplicate_differs", broken, faults_max)
@@ -102,7 +105,7 @@ def check_rows(
     good = order[~bad[order] & ~repeats]
     is_whole = len(good) == len(times) and bool((good == np.arange(len(times))).all())
     faults = [
-        Fault(row, field, rule, _text(series.kind, row, field, times, columns))
+        Fault(row, field, rule, text_of(series.kind, row, field, times, columns))
         for row, field, rule in sorted(found)[:faults_max]
     ]
     return Checked(
@@ -111,12 +114,14 @@ def check_rows(
         int(repeats.sum()),
         int(bad.sum()),
         tuple(faults),
+        None if is_whole else good,
     )
 
 
-def _broken(
+def broken_rules(
     series: Series, times: Times, columns: tuple[Values, ...], latest_us: int
 ) -> Iterator[tuple[str, str, Mask]]:
+    """Field, rule and the rows that break it, for each rule that one row can break by itself."""
     kind = series.kind
     yield kind.time_column, "required", times == ABSENT_US
     yield kind.time_column, "microseconds", times == INEXACT_US
@@ -153,7 +158,7 @@ def _note(
     bad |= broken
 
 
-def _repeats(times: Times, columns: tuple[Values, ...]) -> tuple[Mask, Mask]:
+def repeated_rows(times: Times, columns: tuple[Values, ...]) -> tuple[Mask, Mask]:
     """Of rows ordered by time: those that repeat an earlier one, those whose time has different values."""
     same_time = np.append(False, times[1:] == times[:-1])
     contradicts = np.zeros(len(times), np.bool_)
@@ -164,7 +169,7 @@ def _repeats(times: Times, columns: tuple[Values, ...]) -> tuple[Mask, Mask]:
     return same_time, np.isin(group, group[contradicts])
 
 
-def _canonical(values: Values) -> Values:
+def canonical(values: Values) -> Values:
     """One NaN and no negative zero, so that equal values are equal bits."""
     values = values + 0.0
     absent = np.isnan(values)
@@ -173,7 +178,13 @@ def _canonical(values: Values) -> Values:
     return values
 
 
-def _text(kind: Kind, row: int, field: str, times: Times, columns: tuple[Values, ...]) -> str:
+def what_is_wrong(rule: str) -> str:
+    """What a rule asks, as in `must be positive`."""
+    return _WHAT[rule]
+
+
+def text_of(kind: Kind, row: int, field: str, times: Times, columns: tuple[Values, ...]) -> str:
+    """A value of a row as text."""
     if field != kind.time_column:
         return repr(float(columns[kind.columns.index(field)][row]))
     if times[row] == ABSENT_US:

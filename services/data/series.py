@@ -107,7 +107,7 @@ def grid_times(timeframe: str, start_us: int, end_us: int) -> npt.NDArray[np.int
     """The open times on the grid in [start, end)."""
     step_us = TIMEFRAMES_US[timeframe]
     first_us = start_us + (grid_offset_us(timeframe) - start_us) % step_us
-    return np.arange(first_us, end_us, step_us, np.int64)
+    return np.arange(first_us, end_us, step_us, dtype=np.int64)
 
 
 def series_violations(series: Series, field: str) -> list[Violation]:

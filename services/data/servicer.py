@@ -11,11 +11,12 @@ from services.data import wire, wire_files, wire_policies, wire_queries, wire_ro
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
 from services.data.servicer_policies import PolicyServicer
+from services.data.servicer_quality import QualityServicer
 from services.data.uploads import Header, Upload
 from services.host import Call
 
 
-class DataServicer(PolicyServicer):
+class DataServicer(PolicyServicer, QualityServicer):
     """The methods of DataService, as the host calls them."""
 
     def __init__(self, application: DataApplication) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from marketml.rpc.refusals import InvalidArgument, Reason, ResourceExhausted, Violation
 from services.data.checks import Checked, Fault, check_rows
+from services.data.doubts import DoubtfulRow, doubtful_rows
 from services.data.revisions import Counts, OnConflict, Times, Values
 from services.data.series import Series
 
@@ -48,6 +49,8 @@ class Report:
     faults: tuple[Fault, ...]
     first_time_us: int | None
     last_time_us: int | None
+    doubtful_count: int = 0
+    doubtful: tuple[DoubtfulRow, ...] = ()
 
 
 class Sink(Protocol):
@@ -154,6 +157,7 @@ class Upload:
         if rows.bad_count and not header.skip_invalid:
             raise _refused(rows)
         counts = Counts(unchanged=rows.repeated_count)
+        doubtful_count, doubtful = doubtful_rows(header.series, rows)
         if len(rows.times):
             counts += self._sink.ingest(
                 header.series,
@@ -171,6 +175,8 @@ class Upload:
             rows.faults,
             int(rows.times[0]) if len(rows.times) else None,
             int(rows.times[-1]) if len(rows.times) else None,
+            doubtful_count,
+            doubtful,
         )
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from services.data.blocks import BLOCK_ROWS, Block, Head, batch_of, decode
 from services.data.records import SeriesState
 from services.data.resampling import open_after, open_before, opens, resampled_pages
-from services.data.revisions import Rows, Times, empty_rows, forming, joined, known_at
+from services.data.revisions import Rows, Times, empty_rows, forming, joined, known_at, revisions_at
 from services.data.series import TIMEFRAMES_US, Kind, Series
 
 PAGE_BLOCKS = 64  # 22 MB
@@ -108,6 +108,12 @@ class View:
         """The rows in [start, end), all at once."""
         found = [rows_of(self.kind, piece) for piece in self.pieces(Selection(start_us, end_us))]
         return joined(found or [empty_rows(len(self.kind.columns))])
+
+    def revisions(self, start_us: int, end_us: int) -> Iterator[Rows]:
+        """What is known of each time in [start, end), block by block, marks included."""
+        for block in self._blocks(Selection(start_us, end_us), PAGE_BLOCKS):
+            rows = revisions_at(decode(self.kind, block), self.as_of_us)
+            yield rows.take(slice(*np.searchsorted(rows.times, [start_us, end_us])))
 
     def has_row_from(self, time_us: int) -> bool:
         """Whether a row at this time or later is known."""

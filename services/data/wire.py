@@ -126,6 +126,11 @@ def written_report(report: Report) -> pb.IngestReport:
         ],
         first_time=written_instant(report.first_time_us),
         last_time=written_instant(report.last_time_us),
+        doubtful_count=report.doubtful_count,
+        doubtful=[
+            pb.DoubtfulRow(row=one.row, field=one.field, rule=one.rule, value=one.value)
+            for one in report.doubtful
+        ],
     )
 
 

@@ -76,7 +76,7 @@ def read_frame(spec: pb.FrameSpec, field: str = "frame") -> FrameSpec:
     series = read_series(CANDLES, spec.series, f"{field}.series")
     start_us, end_us = read_range(spec.range, f"{field}.range")
     funding_us, interest_us = (
-        _read_age(getattr(spec, name), f"{field}.{name}") if spec.HasField(name) else None
+        read_age(getattr(spec, name), f"{field}.{name}") if spec.HasField(name) else None
         for name in ("funding_max_age", "open_interest_max_age")
     )
     as_of_us = read_optional_time(spec, "as_of_time", f"{field}.as_of_time")
@@ -173,7 +173,8 @@ def _unknown_timeframe(timeframe: str, field: str) -> Violation:
     return Violation(field, "unknown", f"must be one of {' '.join(TIMEFRAMES_US)}, not {timeframe[:32]!r}.")
 
 
-def _read_age(age: Duration, field: str) -> int:
+def read_age(age: Duration, field: str) -> int:
+    """A duration of at least a microsecond, in microseconds."""
     nanos = age.seconds * 1_000_000_000 + age.nanos
     is_valid = abs(age.nanos) < 1_000_000_000 and age.seconds * age.nanos >= 0
     if not is_valid or nanos < 1000 or age.seconds > _DURATION_SECONDS_MAX:

@@ -20,9 +20,9 @@ from services.data.uploads import Header, Piece
 from services.data.wire import instant_us
 
 ROWS_MAX = 10_000  # typed, in a message
+ARROW_ROWS_MAX = 200_000
 SOURCE_LENGTH_MAX = 200
 
-_ARROW_LIMITS = Limits(rows_max=200_000, columns_max=64, bytes_max=CHUNK_BYTES_MAX)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OUT_OF_RANGE_US = ABSENT_US + 2  # before 1970, which no row may be
 _BEYOND_US = 2**62  # later than any row may be
@@ -79,7 +79,7 @@ def read_piece(kind: Kind, request: Any) -> Piece:
     if part == "rows":
         return _read_typed(kind, request.rows.rows)
     if part == "arrow_ipc":
-        return _read_arrow(kind, request.arrow_ipc)
+        return read_arrow(kind, request.arrow_ipc)
     if part == "header":
         raise InvalidArgument.of("header", "first_only", "must not be sent twice.")
     raise InvalidArgument.of("part", "required", "must be rows or arrow_ipc after the header.")
@@ -140,12 +140,15 @@ def _typed_values(kind: Kind, position: int, name: str, rows: Any) -> Any:
     return (read(row) if row.HasField(name) else np.nan for row in rows)
 
 
-def _read_arrow(kind: Kind, raw: bytes) -> Piece:
-    if len(raw) > CHUNK_BYTES_MAX:
+def read_arrow(
+    kind: Kind, raw: bytes, bytes_max: int = CHUNK_BYTES_MAX, rows_max: int = ARROW_ROWS_MAX
+) -> Piece:
+    """Rows as an Arrow IPC stream."""
+    if len(raw) > bytes_max:
         raise InvalidArgument.of(
-            "arrow_ipc", "at_most", f"must be at most {CHUNK_BYTES_MAX} bytes, not {len(raw)}."
+            "arrow_ipc", "at_most", f"must be at most {bytes_max} bytes, not {len(raw)}."
         )
-    table = read_ipc(raw, "arrow_ipc", _ARROW_LIMITS)
+    table = read_ipc(raw, "arrow_ipc", Limits(rows_max, columns_max=64, bytes_max=bytes_max))
     violations = [
         Violation(f"arrow_ipc.{name[:64]}", "unknown", f"is no column of {kind.name}.")
         for name in table.schema.names

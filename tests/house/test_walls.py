@@ -32,6 +32,7 @@ PARTS = {
     "data": {
         "dump_files": "store",
         "file_collector": "application",
+        "repairer": "application",
         "snapshot_draft": "store",
         "snapshot_files": "store",
     },

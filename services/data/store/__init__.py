@@ -12,7 +12,8 @@ again, so that a block read once may be kept in memory under its id.
 """
 
 from services.data.store.policy_store import PolicyStore
+from services.data.store.repair_store import RepairStore
 from services.data.store.series_store import SeriesStore
 from services.data.store.snapshot_store import SnapshotStore
 
-__all__ = ["PolicyStore", "SeriesStore", "SnapshotStore"]
+__all__ = ["PolicyStore", "RepairStore", "SeriesStore", "SnapshotStore"]

@@ -1,0 +1,131 @@
+"""Repairs: what could be done about findings, and what may be asked for. Nothing here is done by itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import pairwise
+
+from marketml.rpc.refusals import Violation
+from services.data.findings import Finding
+from services.data.series import Series
+
+ACTIONS_MAX = 100
+TIMES_MAX = 1_000_000  # of one action
+_NEAR_SPACINGS = (
+    1000  # one page of most exchanges: asking twice for it costs more than asking for what lies between
+)
+
+# What an exchange may say otherwise now; and what, where none can be asked, is at least known to be absent.
+_REFETCHED = frozenset({"gap", "settlement_gap", "never_closed", "jump", "disconnected", "unit_change"})
+_MARKED = frozenset({"gap", "never_closed"})
+
+
+class Remedy(Enum):
+    """What an action does."""
+
+    REFETCH = "refetch"
+    MARK_MISSING = "mark_missing"
+
+
+@dataclass(frozen=True)
+class Action:
+    """A remedy for [start_us, end_us). `rule` and `rows_count` say why, of planned ones."""
+
+    remedy: Remedy
+    start_us: int
+    end_us: int
+    rule: str = ""
+    rows_count: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an action did."""
+
+    inserted: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    marked_count: int = 0
+    still_missing_count: int = 0
+
+
+def planned(
+    series: Series, findings: Sequence[Finding], spacing_us: int | None, *, can_refetch: bool
+) -> list[Action]:
+    """What could be done about findings, by time: the first actions, as many as one request takes.
+
+    Parameters
+    ----------
+    can_refetch
+        Whether the venue is an exchange that can be asked. Without one only absent bars are planned for.
+    """
+    remedy = Remedy.REFETCH if can_refetch else Remedy.MARK_MISSING
+    if not can_refetch and not series.step_us:
+        return []
+    rules = _REFETCHED if can_refetch else _MARKED
+    wanted = [
+        Action(remedy, start_us, end_us, finding.rule, rows_count)
+        for finding in findings
+        if finding.rule in rules
+        for (start_us, end_us), rows_count in zip(
+            finding.spans.tolist(), finding.counts.tolist(), strict=True
+        )
+    ]
+    wanted.sort(key=lambda action: (action.start_us, action.end_us))
+    reach_us = (spacing_us or series.step_us or 1) * (_NEAR_SPACINGS if can_refetch else 0)
+    longest_us = (series.step_us or spacing_us or 1) * TIMES_MAX
+    joined = _joined(wanted, reach_us, longest_us)
+    if can_refetch and len(joined) > ACTIONS_MAX:
+        distances = sorted(after.start_us - before.end_us for before, after in pairwise(joined))
+        joined = _joined(joined, distances[len(joined) - ACTIONS_MAX - 1], longest_us)
+    return [piece for action in joined for piece in _pieces(action, longest_us)][:ACTIONS_MAX]
+
+
+def action_violations(series: Series, action: Action, field: str, now_us: int) -> list[Violation]:
+    """The rules that an action's range breaks."""
+    if action.start_us < 0:
+        return [Violation(f"{field}.start_time", "range", "must not be before 1970-01-01.")]
+    if action.end_us > now_us:
+        return [Violation(f"{field}.end_time", "future", "must not be in the future.")]
+    if series.step_us and (times := (action.end_us - action.start_us) // series.step_us) > TIMES_MAX:
+        said = f"must hold at most {TIMES_MAX:,} bars, not {times:,}."
+        return [Violation(field, "at_most", said)]
+    return []
+
+
+def step_id(request_id: str, position: int) -> str:
+    """The id under which one action of a request is remembered; empty when the request is not."""
+    if not request_id:
+        return ""
+    return "repair:" + hashlib.sha256(f"{position} {request_id}".encode()).hexdigest()
+
+
+def _joined(actions: Sequence[Action], reach_us: int, longest_us: int) -> list[Action]:
+    """Actions by time, those that overlap or lie within reach of each other as one."""
+    found: list[Action] = []
+    for action in actions:
+        if found:
+            last = found[-1]
+            end_us = max(last.end_us, action.end_us)
+            is_near = action.start_us - last.end_us <= reach_us and end_us - last.start_us <= longest_us
+            if is_near:
+                rules = dict.fromkeys([*last.rule.split(), *action.rule.split()])
+                rows_count = last.rows_count + action.rows_count
+                found[-1] = replace(last, end_us=end_us, rule=" ".join(rules), rows_count=rows_count)
+                continue
+        found.append(action)
+    return found
+
+
+def _pieces(action: Action, longest_us: int) -> Iterator[Action]:
+    """An action in parts that one may have."""
+    if action.end_us - action.start_us <= longest_us:
+        yield action
+        return
+    for start_us in range(action.start_us, action.end_us, longest_us):
+        end_us = min(action.end_us, start_us + longest_us)
+        rows_count = action.rows_count * (end_us - start_us) // (action.end_us - action.start_us)
+        yield replace(action, start_us=start_us, end_us=end_us, rows_count=rows_count)

@@ -15,6 +15,7 @@ from marketml.cli.frames import write_frame
 from marketml.cli.import_files import KINDS, import_files
 from marketml.cli.output import enum_text
 from marketml.cli.policies import lag, policies
+from marketml.cli.quality import quality
 from marketml.cli.series import series_options
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
@@ -27,6 +28,7 @@ def data() -> None:
 
 data.add_command(import_files)
 data.add_command(policies)
+data.add_command(quality)
 
 
 @data.command("list")

@@ -33,7 +33,7 @@ from marketml.rpc.refusals import Refusal
 KINDS = ("candles", "funding", "open-interest")
 _UNIFIED = re.compile(r"[^/:]+/[^/:]+(:[^/:]+)?")
 _LISTED_MAX = 5
-_SERIES_KINDS = {"candles": "candles", "funding": "funding_rates", "open-interest": "open_interest"}
+SERIES_KINDS = {"candles": "candles", "funding": "funding_rates", "open-interest": "open_interest"}
 
 
 @click.command("import")
@@ -247,6 +247,10 @@ class _Importer:
             self._output.show(
                 f"  row {rejection.row + 1}: {rejection.field} {rejection.rule}: {rejection.value}"
             )
+        if report.doubtful_count:
+            self._output.show(f"  {report.doubtful_count:,} stored rows are doubtful, look at them:")
+        for doubt in report.doubtful[:10]:
+            self._output.show(f"  row {doubt.row + 1}: {doubt.field} {doubt.rule}: {doubt.value}")
 
     def _tell_failure(self, path: Path, error: ImportRefused | Refusal) -> None:
         message = error.message if isinstance(error, Refusal) else str(error)
@@ -267,7 +271,7 @@ class _Importer:
         for (venue, symbol, kind, timeframe), counts in sorted(self._totals.items()):
             stored = next(
                 one
-                for one in self._client.list_series(venue=venue, symbol=symbol, kind=_SERIES_KINDS[kind])
+                for one in self._client.list_series(venue=venue, symbol=symbol, kind=SERIES_KINDS[kind])
                 if one.key.timeframe == timeframe
             )
             rows.append(

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from marketml.clients.data_messages import enum_number, frame_spec, ingest_header
 from marketml.clients.data_policies import PolicyCalls
+from marketml.clients.data_quality import QualityCalls
 from marketml.clients.data_queries import DataQueries
 from marketml.data.v1 import data_pb2 as pb
 from marketml.data.v1.data_pb2_grpc import DataServiceStub
@@ -36,7 +37,7 @@ from marketml.rpc.refusals import ResourceExhausted, Unavailable
 INGEST_ATTEMPTS = 4
 
 
-class DataClient(PolicyCalls, DataQueries):
+class DataClient(PolicyCalls, QualityCalls, DataQueries):
     """A connection to the data room. Its methods raise the classes of `marketml.rpc.refusals`.
 
     Calls that change something carry a `request_id`, so that they can be sent again: give your own to be able

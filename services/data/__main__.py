@@ -10,8 +10,9 @@ from pathlib import Path
 from marketml.data.v1 import data_pb2
 from services.data.application import DataApplication, Limits
 from services.data.dump_files import ImportFolder
+from services.data.exchange import Access
 from services.data.servicer import DataServicer
-from services.data.settings import DataSettings
+from services.data.settings import DataSettings, venue_urls
 from services.data.snapshot_files import SnapshotFiles
 from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
 from services.host import Room, explained_start, read_settings, serve
@@ -39,6 +40,14 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
             sweep_grace_seconds=settings.sweep_grace_seconds,
         ),
         ImportFolder(settings.import_folder) if settings.import_folder else None,
+        Access(
+            urls=venue_urls(settings.exchange_urls),
+            proxy=settings.exchange_proxy,
+            attempts_count=settings.exchange_attempts_count,
+            request_seconds=settings.exchange_request_seconds,
+            backoff_seconds=settings.exchange_backoff_seconds,
+            wait_seconds_max=settings.exchange_wait_seconds,
+        ),
     )
     service = data_pb2.DESCRIPTOR.services_by_name["DataService"]
     return Room("data", ((service, DataServicer(application)),), lifespan=application.background)

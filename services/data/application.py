@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,10 @@ from marketml.rpc.frames import END_OF_STREAM
 from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted, Unavailable
 from services.data.alignment import FrameSpec, frame_schema
 from services.data.bounds import Bounds
+from services.data.collection import CollectionRequest, SeriesOutcome, SeriesProgress
+from services.data.collector import Collector
 from services.data.dump_files import ImportFolder, no_import_folder
+from services.data.exchange import Access, Exchanges
 from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
 from services.data.inspections import Question, inspect_series
@@ -72,6 +75,7 @@ class DataApplication:
         clock: Callable[[], int],
         limits: Limits = Limits(),
         import_folder: ImportFolder | None = None,
+        access: Access | None = None,
     ) -> None:
         self._series = series
         self._snapshots = snapshots
@@ -82,7 +86,9 @@ class DataApplication:
         self._import_folder = import_folder
         self._budget = Budget(limits.ingest_bytes_max)
         self._reader = Reader(series, limits.open_interest_lag_us)
-        self._repairer = Repairer(series, repairs, None, clock)
+        self._exchanges = Exchanges(access or Access())
+        self._collector = Collector(self._exchanges, series, self._upload, clock)
+        self._repairer = Repairer(series, repairs, self._collector, clock)
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:
@@ -94,6 +100,7 @@ class DataApplication:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            await self._exchanges.close()
 
     def ingest_candles(self, header: Header) -> Upload:
         """An upload of candles; see `Upload`."""
@@ -106,6 +113,14 @@ class DataApplication:
     def ingest_open_interest(self, header: Header) -> Upload:
         """An upload of open interest."""
         return self._upload(header)
+
+    def collect_series(
+        self, request: CollectionRequest, run: Run, check: Callable[[], None]
+    ) -> AsyncGenerator[SeriesProgress | SeriesOutcome, None]:
+        """Pull series from exchanges; see `Collector.collect`."""
+        self._refuse_future(request.start_us, "exchange.start_time")
+        self._refuse_future(request.end_us, "exchange.end_time")
+        return self._collector.collect(request, run, check, "exchange.series")
 
     def collect_files(
         self, request: FileRequest, check: Callable[[], None]

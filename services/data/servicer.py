@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
-from services.data import wire, wire_files, wire_policies, wire_queries, wire_rows
+from services.data import wire, wire_collection, wire_files, wire_policies, wire_queries, wire_rows
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
 from services.data.servicer_policies import PolicyServicer
@@ -45,7 +46,12 @@ class DataServicer(PolicyServicer, QualityServicer):
             async for part in self._collect_files(request.files, call):
                 yield part
             return
-        raise InvalidArgument.of("source", "required", "must be exchange or files.")
+        if request.WhichOneof("source") != "exchange":
+            raise InvalidArgument.of("source", "required", "must be exchange or files.")
+        wanted = wire_collection.read_exchange_source(request.exchange)
+        async with aclosing(self._application.collect_series(wanted, call.run, call.check)) as parts:
+            async for each in parts:
+                yield wire_collection.written_part(each)
 
     async def _collect_files(
         self, source: pb.FileSource, call: Call

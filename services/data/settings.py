@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from services.host.settings import ServerSettings, SettingsError
 
@@ -19,6 +20,12 @@ class DataSettings(ServerSettings):
     database_url: str = "sqlite:///.run/data/data.sqlite"
 
     import_folder: Path | None = None  # exchange dumps that callers may name; None reads no files
+    exchange_urls: str = ""  # mirrors, as binance=https://mirror.example bybit=…; else the exchanges' own
+    exchange_proxy: str | None = None  # of all requests to exchanges
+    exchange_attempts_count: int = 6  # of a request, before its series fails
+    exchange_request_seconds: float = 20.0  # for one answer
+    exchange_backoff_seconds: float = 1.0  # before the second attempt; doubles from there
+    exchange_wait_seconds: float = 120.0  # the longest wait that an exchange may ask for
     open_interest_lag_ms: int = 0  # open interest is known this long after its observation
     ingest_rows_count: int = 5_000_000  # of one call
     ingest_bytes: int = 1024**3  # of all calls under way
@@ -33,4 +40,31 @@ class DataSettings(ServerSettings):
             raise SettingsError(
                 f"open_interest_lag_ms must be from 0 to {LAG_MS_MAX}: {self.open_interest_lag_ms}."
             )
+        venue_urls(self.exchange_urls)
+        if self.exchange_proxy is not None and not _is_address(self.exchange_proxy):
+            raise SettingsError("exchange_proxy must be an address that begins with http:// or https://.")
         super().__post_init__()
+
+
+def venue_urls(text: str) -> dict[str, str]:
+    """The mirrors by venue.
+
+    Raises
+    ------
+    SettingsError
+        The text is not `venue=address` with spaces between.
+    """
+    found = dict(word.partition("=")[::2] for word in text.split())
+    if not all(venue and _is_address(url) for venue, url in found.items()):
+        raise SettingsError(
+            "exchange_urls must be venue=address with spaces between, an address begins with http:// or https://."
+        )
+    return found
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)

@@ -30,6 +30,8 @@ PARTS = {
         "blobs": "store",
     },
     "data": {
+        "collector": "application",
+        "exchange": "store",
         "dump_files": "store",
         "file_collector": "application",
         "repairer": "application",

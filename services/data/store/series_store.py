@@ -53,6 +53,13 @@ class SeriesStore:
         with self._database.read() as connection:
             return _found(connection, series)
 
+    def newest_time_us(self, series: Series) -> int | None:
+        """Event time of the newest row, marks included; None without any."""
+        newest = select(func.max(BLOCKS.c.last_time_us)).join(SERIES, SERIES.c.id == BLOCKS.c.series_id)
+        with self._database.read() as connection:
+            found: int | None = connection.scalar(newest.where(*_where(series)))
+        return found
+
     def ingest(
         self,
         series: Series,

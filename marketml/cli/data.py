@@ -9,6 +9,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from marketml.cli.collect_files import collect_files
 from marketml.cli.command import Context, ListsByDefault, command
 from marketml.cli.documents import parse_time
 from marketml.cli.frames import write_frame
@@ -27,6 +28,7 @@ def data() -> None:
 
 
 data.add_command(import_files)
+data.add_command(collect_files)
 data.add_command(policies)
 data.add_command(quality)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -335,10 +335,15 @@ def tell_file(output: Output, path: Path, imported: ImportedFile, told: set[str]
     what = f"{imported.kind}{f' {imported.timeframe}' if imported.timeframe else ''}"
     first, last = (time.strftime("%Y-%m-%d %H:%M") for time in (frame.index[0], frame.index[-1]))
     output.say(f"{path.name}: {len(frame):,} rows of {what}, {first} to {last} UTC")
-    for note in imported.notes:
-        kind = re.sub(r"[0-9]", "0", note) if note.startswith("Time from ") else note  # its example differs
-        if kind not in told:
-            told.add(kind)
+    tell_notes(output, imported.notes, told)
+
+
+def tell_notes(output: Output, notes: Iterable[str], told: set[str]) -> None:
+    """Say notes of a file but those that are in `told`; they are then in it."""
+    for note in notes:
+        shape = re.sub(r"[0-9]", "0", note) if note.startswith("Time from ") else note  # its example differs
+        if shape not in told:
+            told.add(shape)
             output.say(f"  {note}", style="yellow" if note.startswith("Warning:") else None)
 
 

@@ -3,7 +3,7 @@
 The room is a process on SQLite, the peers stand beside it in the same run, and their runs alternate: Arrow
 Flight in another process with the same table in memory, `executemany` in one transaction on the same SQLite
 settings, `pandas.read_sql`, `pandas.read_parquet`, `pandas.merge_asof`. Medians of wall time, and of the CPU
-time of all processes together.
+time of all processes together. A ratio above 1 is faster than the peer.
 """
 
 from __future__ import annotations
@@ -28,14 +28,22 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.flight
+import pyarrow.parquet as pq
 
 from marketml.clients.data import DataClient
+from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.frames import to_table
+from services.data.alignment import aligned, newest_known
+from services.data.blocks import batch_of
+from services.data.revisions import Rows
+from services.data.series import CANDLES
+from services.data.snapshot_files import SnapshotFiles, schema_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MINUTE = pd.Timedelta(minutes=1)
 SERIES = ("binance", "BTC/USDT:USDT", "1m")
 FLIGHT_BATCH_ROWS = 65_536
+ONE_BAR_REPEATS = 500
 RUNNING: list[psutil.Process] = []  # the processes of the room and of Flight
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 
@@ -50,7 +58,7 @@ def main() -> None:
         serve_flight(Path(given.flight_server))
         return
     frame = candles(given.rows)
-    names = ("pyarrow", "pandas", "numpy", "grpcio", "protobuf", "sqlalchemy")
+    names = ("pyarrow", "pandas", "numpy", "grpcio", "protobuf", "sqlalchemy", "xxhash")
     print(
         f"{given.rows:,} candles, {given.rows * 72:,} bytes, seed 0; medians of {given.repeats}; "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores; "
@@ -62,7 +70,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, room(Path(folder)) as client:
         ingest(client, frame, Path(folder), given.repeats)
         query(client, frame, Path(folder), given.repeats)
-        aligned(client, frame, given.repeats)
+        rates, interest = known(client, frame)
+        join(frame, rates, interest, given.repeats)
+        query_frame(client, frame, rates, interest, given.repeats)
         snapshot(client, frame, Path(folder), given.repeats)
         one_bar(client, frame)
 
@@ -92,91 +102,142 @@ def ingest(client: DataClient, frame: pd.DataFrame, folder: Path, repeats: int) 
 
 
 def query(client: DataClient, frame: pd.DataFrame, folder: Path, repeats: int) -> None:
-    """A series as a DataFrame, against Flight and against SQL."""
+    """A series as a table and as a DataFrame, against Flight and against SQL."""
+    ticket = pa.flight.Ticket(b"candles")
     with flight(frame, folder) as peer:
 
-        def fetch(_run: int) -> None:
-            read = peer.do_get(pa.flight.Ticket(b"candles")).read_all().to_pandas()
-            assert len(read.set_index("open_time")) == len(frame)
+        def table(_run: int) -> None:
+            assert client.tables.query_candles(*SERIES).num_rows == len(frame)
 
-        def fetch_table(_run: int) -> None:
-            assert peer.do_get(pa.flight.Ticket(b"candles")).read_all().num_rows == len(frame)
+        def peer_table(_run: int) -> None:
+            assert peer.do_get(ticket).read_all().num_rows == len(frame)
 
-        def ours(_run: int) -> None:
+        def read(_run: int) -> None:
             assert len(client.query_candles(*SERIES)) == len(frame)
 
-        compare("QueryCandles to a DataFrame", ours, fetch, repeats, "Arrow Flight to a DataFrame")
-        compare("QueryCandles to a DataFrame", ours, fetch_table, repeats, "Arrow Flight to a table alone")
+        def peer_read(_run: int) -> None:
+            assert len(peer.do_get(ticket).read_all().to_pandas().set_index("open_time")) == len(frame)
+
+        compare("QueryCandles to a table", table, peer_table, repeats, "Arrow Flight to a table")
+        compare("QueryCandles to a DataFrame", read, peer_read, repeats, "Arrow Flight to a DataFrame")
     database = connect(folder / "peer.sqlite")
     read_sql = lambda _run: pd.read_sql("SELECT * FROM run0 ORDER BY open_time", database)  # noqa: E731
-    compare("QueryCandles to a DataFrame", ours, read_sql, 3, "pandas.read_sql")
+    compare("QueryCandles to a DataFrame", read, read_sql, 3, "pandas.read_sql, SQLite")
     database.close()
 
 
-def aligned(client: DataClient, frame: pd.DataFrame, repeats: int) -> None:
-    """Candles with funding and open interest, against pandas on frames that are in memory already."""
+def known(client: DataClient, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Funding rates every 8 hours and open interest every 5 minutes, stored and in memory."""
     span = len(frame) * MINUTE
     rates = observations(frame.index[0], span, pd.Timedelta(hours=8), "funding_rate", 1e-4)
     interest = observations(frame.index[0], span, 5 * MINUTE, "open_interest", 1000.0)
     client.ingest_funding_rates(rates, *SERIES[:2])
     client.ingest_open_interest(interest, *SERIES[:2])
+    return rates, interest
 
-    def peer(_run: int) -> None:
-        bars = frame.reset_index()
-        bars["close_time"] = bars["open_time"] + MINUTE
-        for known, age in ((rates, "12h"), (interest, "2h")):
-            bars = pd.merge_asof(
-                bars, known.reset_index(), left_on="close_time", right_on="time",
-                tolerance=pd.Timedelta(age), suffixes=("", "_other"),
-            )  # fmt: skip
 
-    def ours(_run: int) -> None:
-        client.query_frame(*SERIES)
+def merged(frame: pd.DataFrame, rates: pd.DataFrame, interest: pd.DataFrame) -> pd.DataFrame:
+    """What `pandas.merge_asof` makes of frames in memory."""
+    bars = frame.reset_index()
+    bars["close_time"] = bars["open_time"] + MINUTE
+    for newest, age in ((rates, "12h"), (interest, "2h")):
+        bars = pd.merge_asof(
+            bars, newest.reset_index(), left_on="close_time", right_on="time",
+            tolerance=pd.Timedelta(age), suffixes=("", "_other"),
+        )  # fmt: skip
+    return bars
 
-    compare("QueryFrame, over the wire", ours, peer, repeats, "pandas.merge_asof in memory")
+
+def join(frame: pd.DataFrame, rates: pd.DataFrame, interest: pd.DataFrame, repeats: int) -> None:
+    """The as-of join alone: everything in memory on both sides, and the same values."""
+    batch = batch_of(CANDLES, in_rows(frame))
+    closes = in_rows(frame).times + MINUTE // pd.Timedelta(microseconds=1)
+    observed = in_rows(rates), in_rows(interest)
+    ages = tuple(pd.Timedelta(age) // pd.Timedelta(microseconds=1) for age in ("12h", "2h"))
+
+    def ours(_run: int = 0) -> pa.RecordBatch:
+        return aligned(batch, *(newest_known(closes, *each) for each in zip(observed, ages, strict=True)), 0)
+
+    expected = merged(frame, rates, interest)
+    for name in ("funding_rate", "open_interest"):
+        assert np.array_equal(ours().column(name).to_numpy(), expected[name].to_numpy())
+    peer = lambda _run: merged(frame, rates, interest)  # noqa: E731
+    compare(
+        "as-of join, funding and open interest, alone", ours, peer, repeats, "pandas.merge_asof, in memory"
+    )
+
+
+def query_frame(
+    client: DataClient, frame: pd.DataFrame, rates: pd.DataFrame, interest: pd.DataFrame, repeats: int
+) -> None:
+    """The same from the store and over the wire, against pandas in memory and in no process but its own."""
+    ours = lambda _run: client.query_frame(*SERIES)  # noqa: E731
+    peer = lambda _run: merged(frame, rates, interest)  # noqa: E731
+    compare("QueryFrame to a DataFrame, over the wire", ours, peer, repeats, "pandas.merge_asof, in memory")
 
 
 def snapshot(client: DataClient, frame: pd.DataFrame, folder: Path, repeats: int) -> None:
-    """A snapshot verified and read, against a Parquet file of the same rows."""
+    """A snapshot verified and read, against a Parquet file of the same rows, read and not verified."""
     made = client.create_snapshot(*SERIES)
-    rows = client.query_frame(*SERIES)
-    rows.to_parquet(folder / "peer.parquet")
-
-    def ours(_run: int) -> None:
-        client.read_snapshot(made.snapshot_id)
-
-    compare(
-        "ReadSnapshot, verified, over the wire",
-        ours,
-        lambda _run: pd.read_parquet(folder / "peer.parquet"),
-        repeats,
-        f"pandas.read_parquet ({len(frame):,} rows)",
+    parquet = folder / "peer.parquet"
+    client.query_frame(*SERIES).to_parquet(parquet)
+    print(
+        f"{made.row_count:,} rows: snapshot {made.size_bytes:,} bytes, Parquet {parquet.stat().st_size:,} bytes"
     )
+    snapshots = folder / ".run/data/snapshots"
+    seal = SnapshotFiles(snapshots).seal(made.snapshot_id, made.size_bytes)
+    opened = SnapshotFiles(snapshots)
+    open_all(opened, made, seal)
+    table = lambda _run: pq.read_table(parquet)  # noqa: E731
+    read = lambda _run: pd.read_parquet(parquet)  # noqa: E731
+    compare(
+        "snapshot opened and verified, first time",
+        lambda _run: open_all(SnapshotFiles(snapshots), made, seal),
+        table,
+        repeats,
+        "pyarrow.parquet to a table",
+    )
+    again = lambda _run: open_all(opened, made, seal)  # noqa: E731
+    compare("snapshot opened and verified, later", again, table, repeats, "pyarrow.parquet to a table")
+    compare("snapshot opened and verified, later", again, read, repeats, "pandas.read_parquet")
+    over_wire = lambda _run: client.tables.read_snapshot(made.snapshot_id)  # noqa: E731
+    compare("ReadSnapshot to a table, over the wire", over_wire, table, repeats, "pyarrow.parquet to a table")
+    over_wire = lambda _run: client.read_snapshot(made.snapshot_id)  # noqa: E731
+    compare("ReadSnapshot to a DataFrame, over the wire", over_wire, read, repeats, "pandas.read_parquet")
+
+
+def open_all(files: SnapshotFiles, made: pb.Snapshot, seal: bytes) -> None:
+    """Every byte of a snapshot verified, and every record batch opened."""
+    pieces = files.read(made.snapshot_id, made.size_bytes, seal)
+    schema, rows = schema_of(next(pieces)), 0
+    for piece in pieces:
+        rows += pa.ipc.read_record_batch(pa.py_buffer(piece), schema).num_rows
+    assert rows == made.row_count
 
 
 def one_bar(client: DataClient, frame: pd.DataFrame) -> None:
     """One new bar stored and read back, against an empty answer of the same server."""
     last = frame.iloc[[-1]]
-    empty, bars = [], []
-    for number in range(1, 201):
-        empty.append(timed(lambda: client.list_series(venue="nobody")))
+    seconds: dict[str, list[float]] = {"empty": [], "stored": [], "read back": []}
+    for number in range(1, ONE_BAR_REPEATS + 1):
         bar = last.set_axis(last.index + number * MINUTE).rename_axis("open_time")
-
-        def stored_and_read(bar: pd.DataFrame = bar) -> None:
-            client.ingest_candles(bar, *SERIES)
-            client.query_candles(*SERIES, limit=1, newest_first=True)
-
-        bars.append(timed(stored_and_read))
-    for name, quantile in (("p50", 0.5), ("p99", 0.99)):
-        ours, peer = float(np.quantile(bars, quantile)), float(np.quantile(empty, quantile))
-        what = f"one new bar, durable and read back, {name}"
-        print(f"{what:44} {ours:9.4f} {peer:9.4f} {peer / ours:7.2f}  ListSeries without a match")
+        seconds["empty"].append(timed(lambda: client.list_series(venue="nobody")))
+        seconds["stored"].append(timed(lambda bar=bar: client.ingest_candles(bar, *SERIES)))
+        read = lambda: client.query_candles(*SERIES, limit=1, newest_first=True)  # noqa: E731
+        seconds["read back"].append(timed(read))
+    seconds["stored and read back"] = list(np.add(seconds["stored"], seconds["read back"]))
+    for quantile in (0.5, 0.99):
+        peer = float(np.quantile(seconds["empty"], quantile))
+        for what in ("stored", "read back", "stored and read back"):
+            ours = float(np.quantile(seconds[what], quantile))
+            name = f"one new bar, durable: {what}, p{quantile * 100:.0f}"
+            print(f"{name:44} {ours:8.4f} {peer:8.4f} {peer / ours:7.2f}  ListSeries without a match")
 
 
 def compare(
     what: str, ours: Callable[[int], None], peer: Callable[[int], object], repeats: int, name: str
 ) -> None:
-    """Alternate both and print the medians; a ratio above 1 is faster than the peer."""
+    """Alternate both and print the medians."""
     wall: tuple[list[float], list[float]] = ([], [])
     cpu: tuple[list[float], list[float]] = ([], [])
     for run in range(repeats):
@@ -229,6 +290,12 @@ def connect(path: Path) -> sqlite3.Connection:
     for pragma in PRAGMAS:
         database.execute(f"PRAGMA {pragma}")
     return database
+
+
+def in_rows(frame: pd.DataFrame) -> Rows:
+    """A frame as the room has it in memory."""
+    times = frame.index.as_unit("us").asi8
+    return Rows(times, tuple(np.ascontiguousarray(frame[name]) for name in frame.columns), times)
 
 
 @contextmanager

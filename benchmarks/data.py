@@ -181,9 +181,7 @@ def snapshot(client: DataClient, frame: pd.DataFrame, folder: Path, repeats: int
     made = client.create_snapshot(*SERIES)
     parquet = folder / "peer.parquet"
     client.query_frame(*SERIES).to_parquet(parquet)
-    print(
-        f"{made.row_count:,} rows: snapshot {made.size_bytes:,} bytes, Parquet {parquet.stat().st_size:,} bytes"
-    )
+    print(f"snapshot {made.size_bytes:,} bytes, Parquet {parquet.stat().st_size:,} bytes")
     snapshots = folder / ".run/data/snapshots"
     seal = SnapshotFiles(snapshots).seal(made.snapshot_id, made.size_bytes)
     opened = SnapshotFiles(snapshots)

@@ -108,14 +108,16 @@ def quality(
             actions = checked.plan if is_repair else ()
         repaired: list[pb.RepairOutcome] = []
         if actions:
-            _announce(context.output, actions)
-            repaired = client.repair_series(*series.words, actions=actions)
+            for action in actions:
+                context.output.say(_action(action))
+            for action in actions:
+                repaired += client.repair_series(*series.words, actions=[action])
+                _tell_repaired(context.output, repaired[-1])
             checked = client.check_quality(*series.words, **asked)
         assert checked is not None
     if context.output.is_json:
         context.output.document({"quality": checked, "repaired": repaired})
     else:
-        _tell_repaired(context.output, repaired)
         _tell(context.output, checked)
         _tell_plan(context.output, checked.plan, series.command, same)
     errors = [one.rule for one in checked.findings if one.severity == pb.SEVERITY_ERROR]
@@ -192,11 +194,6 @@ def _tell_plan(output: Output, plan: Sequence[pb.RepairAction], command: list[st
     output.show(f"  {shlex.join([*command, '--mark-missing', *map(time_text, span)])}")
 
 
-def _announce(output: Output, actions: Sequence[pb.RepairAction]) -> None:
-    for action in actions:
-        output.say(_action(action))
-
-
 def _action(action: pb.RepairAction) -> str:
     start, end = _span(action)
     does = "ask the exchange again for" if action.WhichOneof("action") == "refetch" else "mark as missing"
@@ -210,16 +207,13 @@ def _span(action: pb.RepairAction) -> tuple[Timestamp, Timestamp]:
     return span.start_time, span.end_time
 
 
-def _tell_repaired(output: Output, repaired: Sequence[pb.RepairOutcome]) -> None:
-    for outcome in repaired:
-        counts = {
-            "inserted": outcome.inserted,
-            "revised": outcome.revised,
-            "unchanged": outcome.unchanged,
-            "marked as missing": outcome.marked_count,
-            "absent at the exchange, too": outcome.still_missing_count,
-        }
-        told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-        output.show(f"{_action(outcome.action)}: {told or 'nothing to change'}")
-    if repaired:
-        output.show()
+def _tell_repaired(output: Output, outcome: pb.RepairOutcome) -> None:
+    counts = {
+        "inserted": outcome.inserted,
+        "revised": outcome.revised,
+        "unchanged": outcome.unchanged,
+        "marked as missing": outcome.marked_count,
+        "absent at the exchange, too": outcome.still_missing_count,
+    }
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    output.show(f"{_action(outcome.action)}: {told or 'nothing to change'}")

@@ -16,6 +16,8 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import to_table
 
+REPAIR_DEADLINE_SECONDS = 600.0  # an exchange may make the room wait
+
 
 class QualityCalls:
     """The part of `DataClient` that is about quality and repair."""
@@ -87,10 +89,12 @@ class QualityCalls:
         *,
         actions: Sequence[pb.RepairAction],
         request_id: str | None = None,
+        deadline_seconds: float = REPAIR_DEADLINE_SECONDS,
     ) -> list[pb.RepairOutcome]:
         """Apply actions in order, those of a plan or `refetch` and `mark_missing`; what each did.
 
-        What was known before stays readable with `as_of`.
+        What was known before stays readable with `as_of`. Where the deadline passes, the actions before are
+        done: the same request with the same `request_id` goes on after them.
         """
         request = pb.RepairSeriesRequest(
             kind=enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind"),
@@ -98,7 +102,7 @@ class QualityCalls:
             actions=actions,
             request_id=request_id or str(uuid.uuid4()),
         )
-        response: pb.RepairSeriesResponse = self._stub.RepairSeries(request)
+        response: pb.RepairSeriesResponse = self._stub.RepairSeries(request, timeout=deadline_seconds)
         return list(response.outcomes)
 
 

@@ -13,13 +13,15 @@ from services.data.findings import Finding
 from services.data.series import Series
 
 ACTIONS_MAX = 100
-TIMES_MAX = 1_000_000  # of one action
+TIMES_MAX = 1_000_000  # marked by one action
+REFETCHED_BARS_MAX = 100_000  # by one action: more would outlast what callers wait for
+_PLANNED_BARS_MAX = 20_000
 _NEAR_SPACINGS = (
     1000  # one page of most exchanges: asking twice for it costs more than asking for what lies between
 )
 
 # What an exchange may say otherwise now; and what, where none can be asked, is at least known to be absent.
-_REFETCHED = frozenset({"gap", "settlement_gap", "never_closed", "jump", "disconnected", "unit_change"})
+_REFETCHED = frozenset({"gap", "settlement_gap", "never_closed", "jump", "disconnected"})
 _MARKED = frozenset({"gap", "never_closed"})
 
 
@@ -76,7 +78,7 @@ def planned(
     ]
     wanted.sort(key=lambda action: (action.start_us, action.end_us))
     reach_us = (spacing_us or series.step_us or 1) * (_NEAR_SPACINGS if can_refetch else 0)
-    longest_us = (series.step_us or spacing_us or 1) * TIMES_MAX
+    longest_us = (series.step_us or spacing_us or 1) * (_PLANNED_BARS_MAX if can_refetch else TIMES_MAX)
     joined = _joined(wanted, reach_us, longest_us)
     if can_refetch and len(joined) > ACTIONS_MAX:
         distances = sorted(after.start_us - before.end_us for before, after in pairwise(joined))
@@ -90,9 +92,9 @@ def action_violations(series: Series, action: Action, field: str, now_us: int) -
         return [Violation(f"{field}.start_time", "range", "must not be before 1970-01-01.")]
     if action.end_us > now_us:
         return [Violation(f"{field}.end_time", "future", "must not be in the future.")]
-    if series.step_us and (times := (action.end_us - action.start_us) // series.step_us) > TIMES_MAX:
-        said = f"must hold at most {TIMES_MAX:,} bars, not {times:,}."
-        return [Violation(field, "at_most", said)]
+    bars_max = REFETCHED_BARS_MAX if action.remedy is Remedy.REFETCH else TIMES_MAX
+    if series.step_us and (bars := (action.end_us - action.start_us) // series.step_us) > bars_max:
+        return [Violation(field, "at_most", f"must hold at most {bars_max:,} bars, not {bars:,}.")]
     return []
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from marketml.clients.data_quality import mark_missing, refetch
 from marketml.data.v1 import data_pb2 as pb
-from marketml.rpc.refusals import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
+from marketml.rpc.refusals import (
+    AlreadyExists,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
 from tests.data.market import (
     HOUR,
     START,
@@ -22,6 +28,7 @@ from tests.data.market import (
     open_interest,
     same,
 )
+from tests.support.exchange_server import ExchangeServer
 
 VENUE = "nowhere"  # no exchange that could be asked
 SERIES = (VENUE, SYMBOL, TIMEFRAME)
@@ -317,3 +324,96 @@ def test_an_ingest_in_typed_rows_flags_too(each_room):
     ]
     report = each_room.stub.IngestCandles(iter(requests)).report
     assert [(one.row, one.rule) for one in report.doubtful] == [(30, "zero_volume")]
+
+
+@pytest.fixture
+def traded(database_url, tmp_path):
+    """A room that can ask an exchange, and the exchange."""
+    with (
+        ExchangeServer(now="2024-01-09T00:30Z") as exchange,
+        data_room(
+            database_url, tmp_path, exchange_urls=f"binanceusdm={exchange.url}", exchange_backoff_seconds=0.01
+        ) as room,
+    ):
+        room.clock.now = pd.Timestamp("2024-01-09T00:30Z")
+        yield room, exchange
+
+
+TRADED = ("candles", "binanceusdm", SYMBOL, "1h")
+
+
+def said_by(exchange: ExchangeServer, count: int = 190) -> pd.DataFrame:
+    """What the exchange says of the bars from its beginning."""
+    index = pd.date_range(START, periods=count, freq=HOUR, name="open_time", unit="us")
+    bars = [exchange.bar(exchange.stamp(stamp), 3_600_000) for stamp in index]
+    return pd.DataFrame(bars, index=index, columns=candles().columns)
+
+
+def test_a_gap_of_an_exchange_is_asked_for_again_on_request(traded):
+    room, exchange = traded
+    frame = said_by(exchange)
+    exchange.absent.add(exchange.stamp(frame.index[101]))
+    room.client.ingest_candles(frame.drop(frame.index[[50, 100, 101]]), *TRADED[1:])
+    checked = room.client.check_quality(*TRADED)
+    assert found(checked)["gap"] == (3, 2)
+    [action] = checked.plan  # near gaps are one page of the exchange
+    assert action.WhichOneof("action") == "refetch"
+    assert "gap" in action.rule.split()
+    assert not exchange.asked  # nothing is asked for by itself
+
+    [outcome] = room.client.repair_series(*TRADED, actions=checked.plan, request_id="r")
+    assert (outcome.inserted, outcome.revised) == (2, 0)
+    assert outcome.still_missing_count == 1
+    same(room.client.query_candles(*TRADED[1:]), frame.drop(frame.index[101]))
+
+    asked = len(exchange.asked)
+    assert room.client.repair_series(*TRADED, actions=checked.plan, request_id="r") == [outcome]
+    assert len(exchange.asked) == asked
+
+    # What the exchange does not have either can be marked, and comes no more as a gap.
+    bar = frame.index[101]
+    room.client.repair_series(*TRADED, actions=[mark_missing(bar, bar + HOUR)])
+    told = found(room.client.check_quality(*TRADED))
+    assert "gap" not in told
+    assert told["marked_missing"] == (1, 1)
+
+
+def test_a_doubtful_bar_is_what_the_exchange_says_now_and_was_what_it_said_then(traded):
+    room, exchange = traded
+    frame = said_by(exchange)
+    damaged = frame.copy()
+    damaged.iloc[120, :4] *= 3
+    room.client.ingest_candles(damaged, *TRADED[1:], capture_time=frame.index[-1] + HOUR)
+    checked = room.client.check_quality(*TRADED, jump_z=10.0)
+    assert frame.index[120] in times(
+        [row for one in checked.findings if one.rule in ("jump", "disconnected") for row in one.rows]
+    )
+    outcomes = room.client.repair_series(*TRADED, actions=checked.plan)
+    assert sum(outcome.revised for outcome in outcomes) == 1
+    same(room.client.query_candles(*TRADED[1:]), frame)
+    same(room.client.query_candles(*TRADED[1:], as_of=frame.index[-1] + HOUR), damaged)
+
+
+def test_an_exchange_that_is_down_repairs_nothing_and_the_same_request_goes_on_later(traded):
+    room, exchange = traded
+    frame = said_by(exchange)
+    room.client.ingest_candles(frame.drop(frame.index[[20, 60]]), *TRADED[1:])
+    actions = [
+        mark_missing(frame.index[60], frame.index[61]),
+        refetch(frame.index[20], frame.index[21]),
+    ]
+    exchange.is_down = True
+    request = pb.RepairSeriesRequest(
+        kind=1,
+        key={"venue": TRADED[1], "symbol": SYMBOL, "timeframe": "1h"},
+        actions=actions,
+        request_id="later",
+    )
+    with pytest.raises(Unavailable):
+        room.stub.RepairSeries(request, timeout=60)
+    [series] = room.client.list_series()
+    assert (series.row_count, series.marked_missing_count) == (188, 1)  # each action whole or not
+    exchange.is_down = False
+    outcomes = room.stub.RepairSeries(request, timeout=60).outcomes
+    assert [(one.marked_count, one.inserted) for one in outcomes] == [(1, 0), (0, 1)]
+    assert [one.row_count for one in room.client.list_series()] == [189]

@@ -18,6 +18,7 @@ from marketml.cli.output import enum_text
 from marketml.cli.policies import lag, policies
 from marketml.cli.quality import quality
 from marketml.cli.series import series_options
+from marketml.cli.symbols import infer, symbol
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
 
@@ -31,6 +32,8 @@ data.add_command(import_files)
 data.add_command(collect_files)
 data.add_command(policies)
 data.add_command(quality)
+data.add_command(infer)
+data.add_command(symbol)
 
 
 @data.command("list")

@@ -27,6 +27,7 @@ from marketml.clients.data_messages import enum_number, frame_spec, ingest_heade
 from marketml.clients.data_policies import PolicyCalls
 from marketml.clients.data_quality import QualityCalls
 from marketml.clients.data_queries import DataQueries
+from marketml.clients.data_symbols import SymbolCalls
 from marketml.data.v1 import data_pb2 as pb
 from marketml.data.v1.data_pb2_grpc import DataServiceStub
 from marketml.market.v1 import market_pb2
@@ -37,7 +38,7 @@ from marketml.rpc.refusals import ResourceExhausted, Unavailable
 INGEST_ATTEMPTS = 4
 
 
-class DataClient(PolicyCalls, QualityCalls, DataQueries):
+class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
     """A connection to the data room. Its methods raise the classes of `marketml.rpc.refusals`.
 
     Calls that change something carry a `request_id`, so that they can be sent again: give your own to be able
@@ -197,13 +198,6 @@ class DataClient(PolicyCalls, QualityCalls, DataQueries):
             token = response.next_page_token
             if not token:
                 return found
-
-    def normalize_symbol(self, text: str, venue: str = "") -> pb.NormalizeSymbolResponse:
-        """A venue's spelling in unified form, and how it was recognised."""
-        response: pb.NormalizeSymbolResponse = self._stub.NormalizeSymbol(
-            pb.NormalizeSymbolRequest(text=text, venue=venue)
-        )
-        return response
 
     def delete_series(
         self,

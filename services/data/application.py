@@ -19,12 +19,14 @@ from marketml.rpc.frames import END_OF_STREAM
 from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted, Unavailable
 from services.data.alignment import FrameSpec, frame_schema
 from services.data.bounds import Bounds
+from services.data.clues import Unlabelled
 from services.data.collection import CollectionRequest, SeriesOutcome, SeriesProgress
 from services.data.collector import Collector
 from services.data.dump_files import ImportFolder, no_import_folder
 from services.data.exchange import Access, Exchanges
 from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
+from services.data.inferring import Suggestion, infer_series
 from services.data.inspections import Question, inspect_series
 from services.data.policies import Change, Draft, Policy
 from services.data.quality import Inspection, inspect_given
@@ -301,6 +303,10 @@ class DataApplication:
     def normalize_symbol(self, text: str, venue: str) -> Symbol:
         """A venue's spelling in unified form."""
         return normalize_symbol(text, venue, self._series.symbols())
+
+    def infer_series(self, frame: Unlabelled, check: Callable[[], None]) -> list[Suggestion]:
+        """What a frame of unknown origin may be; see `infer_series`."""
+        return infer_series(frame, self._series, check)
 
     def delete_series(
         self, series: Series, *, dry_run: bool, force: bool, request_id: str, body: bytes

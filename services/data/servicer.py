@@ -8,7 +8,15 @@ from typing import Any
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
-from services.data import wire, wire_collection, wire_files, wire_policies, wire_queries, wire_rows
+from services.data import (
+    wire,
+    wire_collection,
+    wire_files,
+    wire_inference,
+    wire_policies,
+    wire_queries,
+    wire_rows,
+)
 from services.data.application import DataApplication
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind
 from services.data.servicer_policies import PolicyServicer
@@ -125,6 +133,10 @@ class DataServicer(PolicyServicer, QualityServicer):
 
     def NormalizeSymbol(self, request: pb.NormalizeSymbolRequest, _call: Call) -> pb.NormalizeSymbolResponse:
         return wire.written_symbol(self._application.normalize_symbol(*wire.read_spelling(request)))
+
+    def InferSeries(self, request: pb.InferSeriesRequest, call: Call) -> pb.InferSeriesResponse:
+        frame = wire_inference.read_unlabelled(request)
+        return wire_inference.written_suggestions(self._application.infer_series(frame, call.check))
 
     def DeleteSeries(self, request: pb.DeleteSeriesRequest, _call: Call) -> pb.DeleteSeriesResponse:
         deleted_count = self._application.delete_series(

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 
 from marketml.rpc.refusals import InvalidArgument
-from services.data.currencies import BASES, Currencies, is_known
-from services.data.instruments import Spelling, Symbol, Unclear
-from services.data.spellings import VENUES, read_anywhere, read_at, unified, venue_by
+from services.data.currencies import BASES, Currencies, is_known, is_money
+from services.data.instruments import Spelling, Symbol, Unclear, settles_in
+from services.data.spellings import VENUES, Pair, read_anywhere, read_at, unified, venue_by
 
-__all__ = ["Symbol", "normalize_symbol"]
+__all__ = ["Symbol", "normalize_symbol", "possible_symbols"]
 
 TEXT_LENGTH_MAX = 64
 
@@ -55,18 +55,15 @@ def normalize_symbol(text: str, venue: str = "", known: Iterable[str] = ()) -> S
         nearest known symbols are named.
     """
     stored = sorted(set(known))
-    words = text.strip()
-    if not words or len(text) > TEXT_LENGTH_MAX:
+    if not text.strip() or len(text) > TEXT_LENGTH_MAX:
         raise InvalidArgument.of(
             "text",
-            "required" if not words else "length",
+            "length" if text.strip() else "required",
             f"must be 1 to {TEXT_LENGTH_MAX} characters, not {len(text)}.",
         )
-    bases = BASES | {symbol.partition("/")[0] for symbol in stored}
-    words, venue = _named(words, venue_by(venue))
-    spelling = Spelling(words.upper(), words, Currencies(bases))
+    spelling, venue = _spelled(text, venue, stored)
     try:
-        found = unified(spelling) or (read_at(venue, spelling) if venue else read_anywhere(spelling))
+        found = _read(spelling, venue)
     except Unclear as unclear:
         raise InvalidArgument.of("text", "unclear_symbol", f"{unclear}: {text!r}.") from None
     if found is not None:
@@ -76,15 +73,46 @@ def normalize_symbol(text: str, venue: str = "", known: Iterable[str] = ()) -> S
     raise _unknown(text, spelling.text, stored)
 
 
-def _named(words: str, venue: str) -> tuple[str, str]:
+def possible_symbols(text: str, venue: str = "", known: Iterable[str] = ()) -> dict[str, float]:
+    """What a spelling may mean, with chances whose sum is 1; empty when it means nothing.
+
+    Where a plain pair may be the perpetual too it is that with a chance of 0.4; of readings that depend on
+    the venue each has the same.
+    """
+    if not text.strip() or len(text) > TEXT_LENGTH_MAX:
+        return {}
+    try:
+        spelling, venue = _spelled(text, venue, known)
+        found = _read(spelling, venue)
+    except (Unclear, InvalidArgument):
+        return {}
+    if found is None:
+        readings = {} if venue else _readings(spelling)
+        return {symbol: 1 / len(readings) for symbol in readings}
+    habits = VENUES.get(venue)
+    is_open = habits is None or Pair.EITHER in (habits.one_word, habits.underscore)
+    is_said = found.settle or "/" in spelling.text
+    if is_said or not is_open or is_money(found.base) or not is_money(found.quote):
+        return {found.text: 1.0}
+    contract = f"{found.text}:{settles_in(found.base, found.quote)}"
+    return {found.text: 0.6, contract: 0.4}
+
+
+def _spelled(text: str, venue: str, known: Iterable[str]) -> tuple[Spelling, str]:
     """The text without the venue that it names, and the venue."""
+    words, venue = text.strip(), venue_by(venue)
     found = _NAMED_VENUE.fullmatch(words)
     named = venue_by(found[1].lower()) if found else ""
-    if found is None or named not in VENUES:
-        return words, venue
-    if venue and not venue.startswith(named):
-        raise InvalidArgument.of("text", "venue", f"names the venue {named}, not {venue}: {words!r}.")
-    return found[2], venue or named
+    if found is not None and named in VENUES:
+        if venue and not venue.startswith(named):
+            raise InvalidArgument.of("text", "venue", f"names the venue {named}, not {venue}: {words!r}.")
+        words, venue = found[2], venue or named
+    bases = BASES | {symbol.partition("/")[0] for symbol in known}
+    return Spelling(words.upper(), words, Currencies(bases)), venue
+
+
+def _read(spelling: Spelling, venue: str) -> Symbol | None:
+    return unified(spelling) or (read_at(venue, spelling) if venue else read_anywhere(spelling))
 
 
 def _readings(spelling: Spelling) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc import frames, refusals
 from tests.data.market import KEY, START, SYMBOL, TIMEFRAME, VENUE, candle_rows, candles, funding, header
+from tests.data.refused_repairs import REFUSED_REPAIRS
 
 SERIES = (VENUE, SYMBOL, TIMEFRAME)
 DIGEST = "0" * 64
@@ -176,6 +177,13 @@ INVALID = [
     ("NormalizeSymbol", pb.NormalizeSymbolRequest(text="B" * 65), "text", "length"),
     ("NormalizeSymbol", pb.NormalizeSymbolRequest(text="HELLO"), "text", "unknown_symbol"),
     ("NormalizeSymbol", pb.NormalizeSymbolRequest(text="BTCUSDT", venue="!"), "venue", "venue"),
+    ("NormalizeSymbol", pb.NormalizeSymbolRequest(text="BTCUSD"), "text", "ambiguous_symbol"),
+    ("NormalizeSymbol", pb.NormalizeSymbolRequest(text="BTC-USDT-250230"), "text", "unclear_symbol"),
+    ("InferSeries", pb.InferSeriesRequest(), "arrow_ipc", "required"),
+    ("InferSeries", pb.InferSeriesRequest(arrow_ipc=bytes(2**20 + 1)), "arrow_ipc", "at_most"),
+    ("InferSeries", pb.InferSeriesRequest(arrow_ipc=b"not arrow"), "arrow_ipc", "undecodable"),
+    ("InferSeries", pb.InferSeriesRequest(venue="!"), "venue", "venue"),
+    ("InferSeries", pb.InferSeriesRequest(metadata={"x": "y" * 1001}), "metadata[x]", "length"),
     *_keyed("DeleteSeries", "key", lambda key: pb.DeleteSeriesRequest(kind=1, key=key)),
     ("DeleteSeries", pb.DeleteSeriesRequest(key=KEY), "kind", "required"),
     (
@@ -192,6 +200,7 @@ INVALID = [
         "request_id",
         "request_id",
     ),
+    *REFUSED_REPAIRS,
 ]
 
 
@@ -284,6 +293,18 @@ def test_series_without_bars_take_no_timeframe_and_their_own_columns(filled, nam
 
 
 ABSENT = [
+    ("CheckQuality", pb.CheckQualityRequest(kind=2, key=Key(venue="bybit", symbol=SYMBOL)), "series"),
+    (
+        "RepairSeries",
+        pb.RepairSeriesRequest(
+            kind=3,
+            key=Key(venue=VENUE, symbol=SYMBOL),
+            actions=[
+                {"mark_missing": Range(start_time=START, end_time={"seconds": START.value // 10**9 + 1})}
+            ],
+        ),
+        "series",
+    ),
     ("QueryCandles", _query(series=Key(venue="bybit", symbol=SYMBOL, timeframe="1h")), "series"),
     ("QueryFundingRates", pb.QueryFundingRatesRequest(series=Key(venue="a", symbol=SYMBOL)), "series"),
     ("QueryOpenInterest", pb.QueryOpenInterestRequest(series=Key(venue=VENUE, symbol=SYMBOL)), "series"),

@@ -34,6 +34,7 @@ Tell = Callable[[str], None]
 BEGINNING_US = 1_230_940_800_000_000  # 2009-01-03: no exchange has older rows
 BACKOFF_SECONDS_MAX = 30.0
 FUNDING_JITTER_MS = 1000
+_TOO_MANY = (418, 429)
 RELOAD_SECONDS = 600.0  # how old markets may be when a symbol is not among them
 
 _log = logging.getLogger("marketml.data")
@@ -71,6 +72,20 @@ class Page:
 
     rows: Piece
     exchange_us: int | None
+
+
+@dataclass
+class Quiet:
+    """Until when, by the monotonic clock, an exchange wants no request of anybody."""
+
+    until: float = 0.0
+
+    def ask(self, seconds: float) -> None:
+        self.until = max(self.until, time.monotonic() + seconds)
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.until - time.monotonic())
 
 
 class TroubleError(Exception):
@@ -121,6 +136,7 @@ class Exchanges:
             return
         for exchange in self._open.values():
             await exchange.close()
+        await self.run(_end_other_tasks)
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join, 5.0)
         self._loop.close()
@@ -144,7 +160,7 @@ class Exchange:
         self._ccxt: Any = None
         self._loading = asyncio.Lock()
         self._loaded_at: float | None = None
-        self._quiet_until = 0.0  # by the monotonic clock: it asked everybody to wait
+        self._quiet = Quiet()
 
     async def load(self, symbols: Iterable[str], tell: Tell) -> None:
         """Load its markets, once, and again when one of `symbols` may have been listed since.
@@ -156,7 +172,7 @@ class Exchange:
         """
         async with self._loading:
             if self._ccxt is None:
-                self._ccxt = await asyncio.to_thread(_made, self.name, self._access)
+                self._ccxt = await asyncio.to_thread(_made, self.name, self._access, self._quiet)
             is_known = all(symbol in (self._ccxt.markets or {}) for symbol in symbols)
             if is_known and self._loaded_at is not None:
                 return
@@ -210,19 +226,19 @@ class Exchange:
         return int(page.rows.times[0]) if len(page.rows.times) else None
 
     async def oldest_us(self, series: Series, end_us: int, tell: Tell) -> int | None:
-        """Time of the oldest row before `end_us`, found by halving the years; None without any."""
+        """A time shortly before the oldest row, found by halving the years; None without a row."""
         if self.venue.has_klines:
             return await self.following_us(series, 0, tell)
         window_us = self.venue.window_us(series)
-        low_us, high_us, found = BEGINNING_US, end_us, None
-        while low_us < high_us:
-            middle_us = (low_us + high_us) // 2
-            page = await self.page(series, middle_us, min(middle_us + window_us, end_us), tell)
+        low, high, found_us = BEGINNING_US // window_us, -(-end_us // window_us), None
+        while low < high:
+            middle = (low + high) // 2
+            page = await self.page(series, middle * window_us, (middle + 1) * window_us, tell)
             if len(page.rows.times):
-                found, high_us = int(page.rows.times[0]), middle_us
+                found_us, high = middle * window_us, middle
             else:
-                low_us = middle_us + window_us
-        return found
+                low = middle + 1
+        return found_us
 
     async def close(self) -> None:
         """Close its connections."""
@@ -240,7 +256,9 @@ class Exchange:
     async def _attempts(self, work: Callable[[], Awaitable[Any]], tell: Tell) -> Any:
         count = self._access.attempts_count
         for attempt in range(1, count + 1):
-            while (seconds := self._quiet_until - time.monotonic()) > 0:
+            while seconds := self._quiet.seconds:
+                if seconds > self._access.wait_seconds_max:
+                    raise self._down("the exchange's rate limit", attempt - 1, seconds)
                 tell("rate limit")
                 await asyncio.sleep(seconds)
             try:
@@ -248,20 +266,23 @@ class Exchange:
             except TroubleError as trouble:
                 seconds = min(self._access.backoff_seconds * 2 ** (attempt - 1), BACKOFF_SECONDS_MAX)
                 seconds *= 0.5 + random.random()
+                seconds = max(seconds, trouble.wait_seconds or 0.0)
                 if trouble.is_rate_limit:
-                    seconds = max(seconds, trouble.wait_seconds or 0.0)
-                    self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
+                    self._quiet.ask(seconds)
                 if attempt == count or seconds > self._access.wait_seconds_max:
-                    raise Unavailable(
-                        f"{self.name}: {trouble.sentence} ({attempt} of {count} attempts); what was stored "
-                        "before stays, the same call goes on there.",
-                        max(seconds, 1.0),
-                        Reason.EXCHANGE_DOWN,
-                    ) from trouble
+                    raise self._down(trouble.sentence, attempt, seconds) from trouble
                 told = "rate limit" if trouble.is_rate_limit else trouble.sentence
                 tell(f"{told}, attempt {attempt + 1} of {count}")
                 await asyncio.sleep(seconds)
         raise AssertionError("unreachable")
+
+    def _down(self, sentence: str, attempts_count: int, seconds: float) -> Unavailable:
+        return Unavailable(
+            f"{self.name}: {sentence} ({attempts_count} of {self._access.attempts_count} attempts); what was "
+            "stored before stays, the same call goes on there.",
+            max(seconds, 1.0),
+            Reason.EXCHANGE_DOWN,
+        )
 
     async def _rows(
         self, series: Series, since: int, until: int | None, rows_max: int
@@ -312,7 +333,15 @@ class Exchange:
         return [row[0] for row in rows], values
 
 
-def _made(name: str, access: Access) -> Any:
+async def _end_other_tasks() -> None:
+    """ccxt's own: a rate limit that waits for its next turn."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+def _made(name: str, access: Access, quiet: Quiet) -> Any:
     """The exchange of ccxt. Takes seconds the first time."""
     import ccxt.async_support as ccxt
 
@@ -331,9 +360,19 @@ def _made(name: str, access: Access) -> Any:
     def heard(status: int, _reason: Any, _url: Any, _method: Any, headers: Any, body: Any, *_: Any) -> Any:
         heard_of = _answer.get()
         heard_of["status"], heard_of["headers"] = status, headers
+        if status in _TOO_MANY:
+            quiet.ask(_retry_after_seconds() or 0.0)
         return body.strip()
 
+    in_turn = exchange.throttle
+
+    async def throttle(cost: Any = None) -> None:
+        await in_turn(cost)
+        while seconds := quiet.seconds:  # it may have been asked for while the request waited for its turn
+            await asyncio.sleep(seconds)
+
     exchange.on_rest_response = heard
+    exchange.throttle = throttle
     return exchange
 
 
@@ -370,7 +409,7 @@ def _understood(name: str, error: Exception) -> Exception:
 
     status = int(_answer.get().get("status", 0))
     _log.info("%s: an attempt failed with %s, status %d.", name, type(error).__name__, status)
-    if status in (418, 429) or isinstance(error, ccxt.DDoSProtection):
+    if status in _TOO_MANY or isinstance(error, ccxt.DDoSProtection):
         return TroubleError("the exchange's rate limit", _retry_after_seconds(), is_rate_limit=True)
     if status >= 500:
         return TroubleError(f"the exchange answered {status}", _retry_after_seconds())

@@ -17,7 +17,10 @@ import pyarrow as pa
 from services.data.revisions import Rows, Stored, Times, are_marks, empty_rows, forming, revised_count
 from services.data.series import Kind, Series
 
-BLOCK_ROWS = 4800  # three of candles fill a message of 1 MiB; a new bar rewrites 350 KB at most
+BLOCK_ROWS = 4800  # three of candles fill a message of 1 MiB
+# Fewer new rows than this make a block of their own at the end, or join the one there; when that has so many
+# rows it goes into the one before it. A new bar rewrites 10 KB and not 350.
+TAIL_ROWS = 256
 _CAPTURED = "captured"
 _ZSTD = pa.Codec("zstd")
 

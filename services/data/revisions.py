@@ -105,6 +105,12 @@ def joined(parts: Iterable[Rows]) -> Rows:
     )
 
 
+def in_order(parts: Iterable[Stored]) -> Stored:
+    """What several parts hold, each one's times later than those of the one before. At least one part."""
+    listed = list(parts)
+    return Stored(joined(part.current for part in listed), joined(part.history for part in listed))
+
+
 def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) -> tuple[Stored, Counts]:
     """Join new rows to what is stored.
 

@@ -19,7 +19,7 @@ from marketml.rpc.refusals import (
     Reason,
     ResourceExhausted,
 )
-from services.data.blocks import Block, Head, decode, encode
+from services.data.blocks import BLOCK_ROWS, TAIL_ROWS, Block, Head, decode, encode
 from services.data.checks import Checked
 from services.data.records import Coverage, SeriesState, no_series
 from services.data.revisions import (
@@ -31,6 +31,7 @@ from services.data.revisions import (
     Times,
     are_marks,
     empty_rows,
+    in_order,
     marks,
     merge,
 )
@@ -183,20 +184,31 @@ class SeriesStore:
             if start == end:
                 continue
             mine = new.take(slice(start, end))
-            old = empty_rows(len(series.kind.columns))
-            stored = Stored(old, old)
-            if near:
-                [block] = self._loaded(connection, [near[position]])
-                stored = decode(series.kind, block)
+            at = near[position] if near else None
+            is_append = at is None or int(mine.times[0]) > at[1].last_time_us
+            if at is not None and is_append and len(mine) < TAIL_ROWS <= at[1].row_count:
+                at = None  # a block of their own
+            gone = [] if at is None else [at]
+            stored = self._stored(connection, series.kind, gone)
             merged, joined = merge(stored, mine, on_conflict, series.step_us)
             counts += joined
             if merged is stored:
                 continue
-            if near:
-                connection.execute(delete(BLOCKS).where(BLOCKS.c.id == near[position][0]))
-            is_append = not near or int(mine.times[0]) > near[position][1].last_time_us
+            if at is not None and is_append and at[1].row_count < TAIL_ROWS <= len(merged.current):
+                earlier = _room_before(connection, series_id, at[1].first_time_us)
+                merged = in_order([self._stored(connection, series.kind, earlier), merged])
+                gone += earlier
+            if gone:
+                connection.execute(delete(BLOCKS).where(BLOCKS.c.id.in_([block_id for block_id, _ in gone])))
             _write_blocks(connection, series, series_id, merged, is_append)
         return counts
+
+    def _stored(self, connection: Connection, kind: Kind, heads: list[tuple[int, Head]]) -> Stored:
+        """The rows of at most one block."""
+        for block in self._loaded(connection, heads):
+            return decode(kind, block)
+        nothing = empty_rows(len(kind.columns))
+        return Stored(nothing, nothing)
 
     def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
         """The first `count` blocks that may have rows in [start, end), by time.
@@ -401,6 +413,13 @@ def _near(connection: Connection, series_id: int, first_us: int, last_us: int) -
         by_time.where(BLOCKS.c.last_time_us >= first_us, BLOCKS.c.first_time_us <= last_us),
     )
     return found or _heads(connection, by_time.limit(1))
+
+
+def _room_before(connection: Connection, series_id: int, first_us: int) -> list[tuple[int, Head]]:
+    """The block before a time, unless there is none or it is full."""
+    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
+    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
+    return [each for each in _heads(connection, before) if each[1].row_count < BLOCK_ROWS]
 
 
 def _heads(connection: Connection, query: Any) -> list[tuple[int, Head]]:

@@ -210,7 +210,7 @@ def test_a_value_that_cannot_be_true_refuses_the_call_by_row_and_column(room, co
     [violation] = refused.value.violations
     assert (violation.field, violation.rule) == (f"rows[3].{column}", rule)
     assert str(value) in violation.description
-    assert room.contents() == ([], [])
+    assert not any(room.contents())
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_call_with_bad_rows_only_stores_nothing_and_says_so(room):
     report = room.client.ingest_candles(candles(3) * -1, *SERIES, on_invalid="skip")
     assert counts(report) == (3, 0, 0, 0, 3)
     assert not report.HasField("first_time")
-    assert room.contents() == ([], [])
+    assert not any(room.contents())
 
 
 def test_repeats_within_a_call_must_agree(room):
@@ -334,12 +334,12 @@ def test_arrow_times_beyond_any_calendar_are_named_and_do_not_wrap(room, unit):
     rules = [each.rule for each in refused.value.violations]
     assert rules[2] == "required"
     assert set(rules[:2]) <= {"future", "range", "microseconds"}
-    assert room.contents() == ([], [])
+    assert not any(room.contents())
 
 
 def test_an_upload_with_a_header_alone_stores_nothing(room):
     assert counts(ingest(room)) == (0, 0, 0, 0, 0)
-    assert room.contents() == ([], [])
+    assert not any(room.contents())
 
 
 def test_calls_that_are_too_large_are_refused_by_the_limit_that_broke(tmp_path):

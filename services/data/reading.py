@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from marketml.rpc.frames import CHUNK_BYTES_MAX, END_OF_STREAM
+from marketml.rpc.refusals import Aborted
 from services.data.alignment import FrameSpec, Known, aligned, frame_schema, newest_known
 from services.data.blocks import Block
 from services.data.bounds import Bounds
@@ -119,11 +120,15 @@ class Reader:
         )
 
     def settlement_interval_us(self, series: Series) -> int | None:
-        """The time between the two newest settlements of a series of funding rates, None below two."""
-        state = self._store.find(series)
-        if state is None:
+        """The time between the two newest settlements, None where there are none or one, or the series is of
+        another kind or was just deleted."""
+        if series.kind is not FUNDING_RATES or (state := self._store.find(series)) is None:
             return None
-        times = View(self._store, series.kind, state, state.newest_capture_us, lambda: None).last_times(2)
+        view = View(self._store, series.kind, state, state.newest_capture_us, lambda: None)
+        try:
+            times = view.last_times(2)
+        except Aborted:
+            return None
         return times[1] - times[0] if len(times) == 2 else None
 
     def _source(self, series: Series, query: Query, check: Callable[[], None]) -> Source:

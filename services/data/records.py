@@ -32,6 +32,7 @@ class Coverage:
     source: str
     marked_count: int = 0
     collection: Status | None = None
+    settlement_interval_us: int | None = None  # of funding rates: between the two newest
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marketml.data.v1 import data_pb2 as pb
@@ -54,6 +55,14 @@ def written_instant(time_us: int | None) -> Timestamp | None:
     return Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
+def written_duration(span_us: int | None) -> Duration | None:
+    """Microseconds as a Duration."""
+    if span_us is None:
+        return None
+    seconds, rest = divmod(span_us, 1_000_000)
+    return Duration(seconds=seconds, nanos=rest * 1000)
+
+
 def read_series(kind: Kind, key: market_pb2.SeriesKey, field: str) -> Series:
     """The series that a key names."""
     series = Series(kind, key.venue, key.symbol, key.timeframe)
@@ -94,6 +103,7 @@ def written_coverage(coverage: Coverage) -> pb.Series:
         newest_capture_time=written_instant(coverage.newest_capture_us),
         source=coverage.source,
         marked_missing_count=coverage.marked_count,
+        settlement_interval=written_duration(coverage.settlement_interval_us),
     )
     if series.step_us and coverage.first_time_us is not None and coverage.last_time_us is not None:
         bars_count = (coverage.last_time_us - coverage.first_time_us) // series.step_us + 1

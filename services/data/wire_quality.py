@@ -21,9 +21,10 @@ from services.data.wire import (
     read_range,
     read_series,
     refuse,
+    written_duration,
     written_instant,
 )
-from services.data.wire_queries import read_age, written_age
+from services.data.wire_queries import read_age
 from services.data.wire_rows import read_arrow
 
 GIVEN_BYTES_MAX = 3 * 1024**2
@@ -64,7 +65,7 @@ def written_inspection(inspection: Inspection, plan: list[Action]) -> pb.CheckQu
         findings=map(_written_finding, inspection.findings),
         plan=map(written_action, plan),
         content_sha256=inspection.content_sha256,
-        spacing=None if inspection.spacing_us is None else written_age(inspection.spacing_us),
+        spacing=written_duration(inspection.spacing_us),
     )
 
 

@@ -23,6 +23,7 @@ from services.data.wire import (
     read_range,
     read_series,
     refuse,
+    written_duration,
     written_instant,
     written_key,
 )
@@ -97,8 +98,8 @@ def written_frame(spec: FrameSpec) -> pb.FrameSpec:
     """A frame's spec as its message."""
     frame = pb.FrameSpec(
         series=written_key(spec.series),
-        funding_max_age=None if spec.funding_max_age_us is None else written_age(spec.funding_max_age_us),
-        open_interest_max_age=written_age(spec.open_interest_max_age_us),
+        funding_max_age=written_duration(spec.funding_max_age_us),
+        open_interest_max_age=written_duration(spec.open_interest_max_age_us),
         as_of_time=written_instant(spec.as_of_us),
         base_timeframe=spec.base_timeframe or "",
     )
@@ -119,12 +120,6 @@ def written_snapshot(snapshot: Snapshot) -> pb.Snapshot:
         last_time=written_instant(snapshot.last_time_us),
         create_time=written_instant(snapshot.create_time_us),
     )
-
-
-def written_age(age_us: int) -> Duration:
-    """Microseconds as a Duration."""
-    seconds, rest = divmod(age_us, 1_000_000)
-    return Duration(seconds=seconds, nanos=rest * 1000)
 
 
 def _read_more_series(kind: Kind, first: Series, keys: Sequence[market_pb2.SeriesKey]) -> list[Series]:

@@ -38,6 +38,8 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
             open_interest_lag_us=settings.open_interest_lag_ms * 1000,
             request_memory_seconds=settings.request_memory_seconds,
             sweep_grace_seconds=settings.sweep_grace_seconds,
+            collection_runs_max=settings.collection_runs_count if settings.runs_policies else 0,
+            collection_lease_seconds=settings.collection_lease_seconds,
         ),
         ImportFolder(settings.import_folder) if settings.import_folder else None,
         Access(

@@ -34,6 +34,7 @@ from services.data.reading import FrameQuery, Query, Reader
 from services.data.records import Coverage, Snapshot
 from services.data.repairer import Repairer, Run
 from services.data.repairs import Action, Outcome, planned
+from services.data.schedule import Schedule
 from services.data.series import Kind, Series
 from services.data.snapshot_files import SnapshotFiles, schema_of
 from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
@@ -56,6 +57,8 @@ class Limits:
     open_interest_lag_us: int = 0
     request_memory_seconds: float = 7 * 86_400.0
     sweep_grace_seconds: float = 3600.0
+    collection_runs_max: int = 4
+    collection_lease_seconds: float = 60.0
 
 
 class DataApplication:
@@ -90,19 +93,29 @@ class DataApplication:
         self._reader = Reader(series, limits.open_interest_lag_us)
         self._exchanges = Exchanges(access or Access())
         self._collector = Collector(self._exchanges, series, self._upload, clock)
+        self._schedule = Schedule(
+            policies,
+            self._collector,
+            runs_max=limits.collection_runs_max,
+            lease_seconds=limits.collection_lease_seconds,
+        )
         self._repairer = Repairer(series, repairs, self._collector, clock)
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:
-        """Sweep now and every hour."""
-        task = asyncio.create_task(self._sweep_for_ever())
+        """Sweep now and every hour, and run the collection policies that are due."""
+        tasks = [
+            asyncio.create_task(work) for work in (self._sweep_for_ever(), self._schedule.run_for_ever())
+        ]
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
             await self._exchanges.close()
+            if bugs := [end for end in ends if isinstance(end, Exception)]:
+                raise bugs[0]
 
     def ingest_candles(self, header: Header) -> Upload:
         """An upload of candles; see `Upload`."""
@@ -298,7 +311,14 @@ class DataApplication:
         """Series, their coverage and how their collection fares, by venue, symbol, kind and timeframe."""
         found = self._series.coverage(venue=venue, symbol=symbol, kind=kind, after=after, count=count)
         statuses = self._policies.statuses(found[0].series, found[-1].series) if found else {}
-        return [dataclasses.replace(one, collection=statuses.get(one.series)) for one in found]
+        return [
+            dataclasses.replace(
+                one,
+                collection=statuses.get(one.series),
+                settlement_interval_us=self._reader.settlement_interval_us(one.series),
+            )
+            for one in found
+        ]
 
     def normalize_symbol(self, text: str, venue: str) -> Symbol:
         """A venue's spelling in unified form."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from services.host.settings import ServerSettings, SettingsError
 
 LAG_MS_MAX = 24 * 3600 * 1000
+RUNS_MAX = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,9 @@ class DataSettings(ServerSettings):
     exchange_request_seconds: float = 20.0  # for one answer
     exchange_backoff_seconds: float = 1.0  # before the second attempt; doubles from there
     exchange_wait_seconds: float = 120.0  # the longest wait that an exchange may ask for
+    runs_policies: bool = True  # of collection; false leaves them to other processes on the same database
+    collection_runs_count: int = 4  # at once by this process
+    collection_lease_seconds: float = 60.0  # after its last sign of life a process's runs go to others
     open_interest_lag_ms: int = 0  # open interest is known this long after its observation
     ingest_rows_count: int = 5_000_000  # of one call
     ingest_bytes: int = 1024**3  # of all calls under way
@@ -39,6 +43,14 @@ class DataSettings(ServerSettings):
         if not 0 <= self.open_interest_lag_ms <= LAG_MS_MAX:
             raise SettingsError(
                 f"open_interest_lag_ms must be from 0 to {LAG_MS_MAX}: {self.open_interest_lag_ms}."
+            )
+        if not 1 <= self.collection_runs_count <= RUNS_MAX:
+            raise SettingsError(
+                f"collection_runs_count must be from 1 to {RUNS_MAX}: {self.collection_runs_count}."
+            )
+        if not 1 <= self.collection_lease_seconds <= 3600:
+            raise SettingsError(
+                f"collection_lease_seconds must be from 1 to 3600: {self.collection_lease_seconds:g}."
             )
         venue_urls(self.exchange_urls)
         if self.exchange_proxy is not None and not _is_address(self.exchange_proxy):

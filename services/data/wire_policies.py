@@ -13,6 +13,7 @@ from services.data import wire
 from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Draft, Policy, Status
 from services.data.records import Coverage
 from services.data.series import Series
+from services.data.venues import venue_violation
 
 _POLICY_ID = re.compile(r"[0-9a-f]{32}")
 _ETAG = re.compile(r"[0-9a-f]{16}")
@@ -32,8 +33,11 @@ def read_draft(policy: pb.CollectionPolicy) -> Draft:
     if violations:
         raise InvalidArgument(violations)
     kind = wire.read_kind(policy.series.kind, "policy.series.kind")
+    series = wire.read_series(kind, policy.series.key, "policy.series.key")
+    if (violation := venue_violation(series, "policy.series")) is not None:
+        raise InvalidArgument([violation])
     return Draft(
-        wire.read_series(kind, policy.series.key, "policy.series.key"),
+        series,
         _read_interval(policy),
         wire.instant_us(policy.start_time, "policy.start_time") if policy.HasField("start_time") else None,
         policy.paused,

@@ -35,6 +35,7 @@ PARTS = {
         "dump_files": "store",
         "file_collector": "application",
         "repairer": "application",
+        "schedule": "application",
         "snapshot_draft": "store",
         "snapshot_files": "store",
     },

@@ -124,7 +124,7 @@ class OneOf:
     default: str
 
 
-def _seconds(high: float, default: float) -> Number:
+def _seconds(high: float, default: float | None) -> Number:
     return Number(0, high, default, above_low=True, unit=" s")
 
 
@@ -216,8 +216,8 @@ _LABELS: dict[str, Rule] = {
 }
 
 RULES: Mapping[str, Rule] = {
-    "data_processing.funding_max_age": _seconds(30 * _DAY, 12 * 3600.0),
-    "data_processing.open_interest_max_age": _seconds(30 * _DAY, 2 * 3600.0),
+    "data_processing.funding_max_age": _seconds(30 * _DAY, None),  # none: as the data room decides
+    "data_processing.open_interest_max_age": _seconds(30 * _DAY, None),
     **{f"features.{path}": rule for path, rule in _FEATURES.items()},
     **{f"training.{path}": rule for path, rule in _TRAINING.items()},
     **{f"labels.{path}": rule for path, rule in _LABELS.items()},

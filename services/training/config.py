@@ -133,8 +133,8 @@ _BUDGET = Group(
 _AGE_HIGH = 30 * 86_400.0
 _AGES = Group(
     {
-        "funding_max_age": _positive(12 * 3600.0, _AGE_HIGH, unit=" s"),
-        "open_interest_max_age": _positive(2 * 3600.0, _AGE_HIGH, unit=" s"),
+        name: _positive(None, _AGE_HIGH, is_required=False, unit=" s")  # absent: as the data room decides
+        for name in ("funding_max_age", "open_interest_max_age")
     }
 )
 _OUTER = Group(

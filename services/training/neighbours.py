@@ -188,13 +188,13 @@ def _frame(dataset: Tree) -> dict[str, Any]:
     """The frame of `dataset.series` in the words of the data room's client."""
     source = dataset["series"]
     span = source.get("range", {})
+    ages = ("funding_max_age", "open_interest_max_age")  # absent ones are the data room's to decide
     return {
         **source["series"],
         "start": _moment(span.get("start_time")),
         "end": _moment(span.get("end_time")),
         "as_of": _moment(source.get("as_of_time")),
-        "funding_max_age": timedelta(seconds=dataset["funding_max_age"]),
-        "open_interest_max_age": timedelta(seconds=dataset["open_interest_max_age"]),
+        **{name: timedelta(seconds=dataset[name]) for name in ages if name in dataset},
     }
 
 

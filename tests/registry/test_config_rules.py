@@ -69,7 +69,7 @@ def test_the_defaults_break_no_rule_and_fill_every_message():
     assert message.labels.triple_barrier.volatility.profit_multiple == 4
     assert message.labels.triple_barrier.volatility.window_bars == 72
     assert message.labels.triple_barrier.horizon_bars == 24
-    assert message.data_processing.funding_max_age.seconds == 12 * 3600
+    assert not message.data_processing.HasField("funding_max_age"), "the data room decides"
     assert message.features.technical.enabled
     assert not message.features.tsfresh.enabled
     assert message.prediction.max_rows == 100_000

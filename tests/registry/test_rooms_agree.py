@@ -30,7 +30,7 @@ def test_the_defaults_make_a_training_config_without_a_violation():
     assert undecodable == []
     platform = {
         **config["training"],
-        "dataset": config["data_processing"],
+        "dataset": config.get("data_processing", {}),
         "features": config["features"],
         "label": config["labels"],
         "evaluation": config["evaluation"],

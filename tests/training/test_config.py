@@ -95,7 +95,7 @@ def test_what_is_given_wins_then_the_platform_then_the_built_in_default() -> Non
     assert found["class_weight"] == "CLASS_WEIGHT_BALANCED"
     assert found["early_stopping"] == {"enabled": True, "patience_rounds": 5, "fraction": 0.15}
     assert found["dataset"]["funding_max_age"] == 60.0
-    assert found["dataset"]["open_interest_max_age"] == 7200.0
+    assert "open_interest_max_age" not in found["dataset"], "absent everywhere: the data room decides"
 
 
 def test_the_platforms_values_of_another_branch_count_for_nothing() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor
 
+from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2
 from marketml.features.v1 import features_pb2
 from marketml.training.v1 import training_pb2 as pb
-from services.training.neighbours import our_path
+from services.training.neighbours import Endpoints, Neighbours, our_path
+from tests.training.conftest import SERIES, Neighbourhood
 
 
 def fields(message: Descriptor, path: str) -> Iterator[str]:
@@ -26,7 +29,11 @@ def fields(message: Descriptor, path: str) -> Iterator[str]:
 
 OURS = set(fields(pb.TrainingConfig.DESCRIPTOR, "config"))
 THEIRS = [
-    *[("data", path) for path in fields(data_pb2.FrameSpec.DESCRIPTOR, "frame")],
+    *[
+        ("data", path)
+        for path in fields(data_pb2.FrameSpec.DESCRIPTOR, "frame")
+        if path != "frame.base_timeframe"  # which a job leaves to the data room
+    ],
     *[("features", path) for path in fields(features_pb2.FeatureConfig.DESCRIPTOR, "config")],
     ("data", "snapshot_id"),
     ("features", "snapshot_id"),
@@ -57,3 +64,28 @@ def test_a_path_below_a_known_one_keeps_its_end_and_any_other_keeps_its_name(
     room: str, theirs: str, ours: str
 ) -> None:
     assert our_path(room, theirs) == ours
+
+
+def test_an_age_that_nobody_gave_is_the_data_rooms_to_decide(neighbourhood: Neighbourhood) -> None:
+    rooms = (neighbourhood.data, neighbourhood.features, neighbourhood.registry)
+    neighbours = Neighbours(Endpoints(*(room.target for room in rooms)))
+    try:
+        key = {"venue": SERIES[0], "symbol": SERIES[1], "timeframe": "4h"}
+        silent: dict[str, Any] = {"series": {"series": key}}
+        later = {"series": key, "range": {"start_time": "2024-01-02T00:00:00+00:00"}}
+        ages = {"open_interest_max_age": 3600.0, "funding_max_age": 7200.0}
+        snapshots = {
+            name: neighbours.create_snapshot(dataset, f"ages-{name}").snapshot_id
+            for name, dataset in (
+                ("silent", silent),
+                ("stated", {"series": later, **ages}),
+            )
+        }
+        neighbours.require_dataset(silent)
+    finally:
+        neighbours.close()
+    with DataClient(neighbourhood.data.target) as data:
+        frames = {name: data.get_snapshot(digest).frame for name, digest in snapshots.items()}
+    assert frames["silent"].open_interest_max_age.seconds == 8 * 3600, "two bars"
+    assert frames["stated"].open_interest_max_age.seconds == 3600
+    assert frames["stated"].funding_max_age.seconds == 7200

@@ -191,7 +191,7 @@ def test_a_job_records_its_config_with_every_default_filled_in(calm_job: pb.Job)
     config = calm_job.config
     assert config.model.lightgbm.max_bin == 255
     assert config.model.lightgbm.rounds == 40
-    assert config.dataset.funding_max_age.seconds == 12 * 3600
+    assert not config.dataset.HasField("funding_max_age"), "the data room decides"
     assert config.features.technical.enabled
     assert not config.features.calendar.enabled
     assert config.budget.max_duration.seconds == 3600

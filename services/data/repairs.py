@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import pairwise
+from itertools import islice
+
+import numpy as np
 
 from marketml.rpc.refusals import Violation
 from services.data.findings import Finding
@@ -64,26 +66,32 @@ def planned(
     can_refetch
         Whether the venue is an exchange that can be asked. Without one only absent bars are planned for.
     """
-    remedy = Remedy.REFETCH if can_refetch else Remedy.MARK_MISSING
     if not can_refetch and not series.step_us:
         return []
-    rules = _REFETCHED if can_refetch else _MARKED
-    wanted = [
-        Action(remedy, start_us, end_us, finding.rule, rows_count)
-        for finding in findings
-        if finding.rule in rules
-        for (start_us, end_us), rows_count in zip(
-            finding.spans.tolist(), finding.counts.tolist(), strict=True
-        )
-    ]
-    wanted.sort(key=lambda action: (action.start_us, action.end_us))
-    reach_us = (spacing_us or series.step_us or 1) * (_NEAR_SPACINGS if can_refetch else 0)
-    longest_us = (series.step_us or spacing_us or 1) * (_PLANNED_BARS_MAX if can_refetch else TIMES_MAX)
-    joined = _joined(wanted, reach_us, longest_us)
-    if can_refetch and len(joined) > ACTIONS_MAX:
-        distances = sorted(after.start_us - before.end_us for before, after in pairwise(joined))
-        joined = _joined(joined, distances[len(joined) - ACTIONS_MAX - 1], longest_us)
-    return [piece for action in joined for piece in _pieces(action, longest_us)][:ACTIONS_MAX]
+    wanted = [one for one in findings if one.rule in (_REFETCHED if can_refetch else _MARKED)]
+    if not wanted:
+        return []
+    spans = np.concatenate([one.spans for one in wanted])
+    order = np.argsort(spans[:, 0], kind="stable")
+    starts, ends = spans[order].T
+    latest = np.maximum.accumulate(ends)
+    step_us = series.step_us or spacing_us or 1
+    apart = starts[1:] - latest[:-1]
+    reach_us = step_us * _NEAR_SPACINGS if can_refetch else 0
+    if can_refetch and (excess := int((apart > reach_us).sum()) + 1 - ACTIONS_MAX) > 0:
+        reach_us = int(np.sort(apart[apart > reach_us])[excess - 1])
+    firsts = np.flatnonzero(np.append(True, apart > reach_us))
+    counts = np.add.reduceat(np.concatenate([one.counts for one in wanted])[order], firsts)
+    numbers = np.repeat(np.arange(len(wanted)), [len(one.spans) for one in wanted])
+    rules = np.bitwise_or.reduceat(1 << numbers[order], firsts)
+    joined = zip(starts[firsts], np.maximum.reduceat(ends, firsts), rules, counts, strict=True)
+    remedy = Remedy.REFETCH if can_refetch else Remedy.MARK_MISSING
+    longest_us = step_us * (_PLANNED_BARS_MAX if can_refetch else TIMES_MAX)
+    plan: list[Action] = []
+    for start_us, end_us, broken, count in islice(joined, ACTIONS_MAX):
+        rule = " ".join(one.rule for number, one in enumerate(wanted) if broken >> number & 1)
+        plan += _pieces(Action(remedy, int(start_us), int(end_us), rule, int(count)), longest_us)
+    return plan[:ACTIONS_MAX]
 
 
 def action_violations(series: Series, action: Action, field: str, now_us: int) -> list[Violation]:
@@ -103,23 +111,6 @@ def step_id(request_id: str, position: int) -> str:
     if not request_id:
         return ""
     return "repair:" + hashlib.sha256(f"{position} {request_id}".encode()).hexdigest()
-
-
-def _joined(actions: Sequence[Action], reach_us: int, longest_us: int) -> list[Action]:
-    """Actions by time, those that overlap or lie within reach of each other as one."""
-    found: list[Action] = []
-    for action in actions:
-        if found:
-            last = found[-1]
-            end_us = max(last.end_us, action.end_us)
-            is_near = action.start_us - last.end_us <= reach_us and end_us - last.start_us <= longest_us
-            if is_near:
-                rules = dict.fromkeys([*last.rule.split(), *action.rule.split()])
-                rows_count = last.rows_count + action.rows_count
-                found[-1] = replace(last, end_us=end_us, rule=" ".join(rules), rows_count=rows_count)
-                continue
-        found.append(action)
-    return found
 
 
 def _pieces(action: Action, longest_us: int) -> Iterator[Action]:

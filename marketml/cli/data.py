@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
-import pandas as pd
 
 from marketml.cli.collect_files import collect_files
 from marketml.cli.command import Context, ListsByDefault, command
 from marketml.cli.documents import parse_time
 from marketml.cli.frames import write_frame
-from marketml.cli.import_files import KINDS, import_files
+from marketml.cli.import_files import import_files
 from marketml.cli.output import enum_text
 from marketml.cli.policies import lag, policies
 from marketml.cli.quality import quality
+from marketml.cli.query import query
 from marketml.cli.series import series_options
 from marketml.cli.symbols import infer, symbol
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
+from marketml.imports.series import TIMEFRAMES
 
 
 @click.group()
@@ -32,6 +32,7 @@ data.add_command(import_files)
 data.add_command(collect_files)
 data.add_command(policies)
 data.add_command(quality)
+data.add_command(query)
 data.add_command(infer)
 data.add_command(symbol)
 
@@ -73,59 +74,6 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
     )
 
 
-@data.command("query")
-@series_options()
-@click.option("--kind", type=click.Choice([*KINDS, "frame"]), default="candles", show_default=True)
-@click.option("--limit", type=click.IntRange(0), default=0, help="At most so many rows.")
-@click.option("--newest", "is_newest", is_flag=True, help="The last rows instead of the first.")
-@click.option("--as-of", metavar="TIME", help="What was known then, before later revisions.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write .csv, .parquet or .feather, not to stdout."
-)
-@command("data")
-def query(
-    context: Context,
-    venue: str,
-    symbol: str,
-    timeframe: str | None,
-    start: str | None,
-    end: str | None,
-    kind: str,
-    limit: int,
-    is_newest: bool,
-    as_of: str | None,
-    out: Path | None,
-) -> None:
-    """Read a series; --kind frame is candles with the funding rate and open interest known at each close."""
-    if (timeframe is None) == (kind in ("candles", "frame")):
-        needs = "needs" if timeframe is None else "takes no"
-        raise click.UsageError(f"--kind {kind} {needs} --timeframe.")
-    span: dict[str, Any] = {
-        "start": parse_time(start, "--start") if start else None,
-        "end": parse_time(end, "--end") if end else None,
-        "as_of": parse_time(as_of, "--as-of") if as_of else None,
-        "limit": limit,
-        "newest_first": is_newest,
-    }
-    with DataClient(context.endpoint("data"), tls=context.tls) as client:
-        frame = _query(client, kind, venue, symbol, timeframe, span)
-    write_frame(context.output, frame, out)
-
-
-def _query(
-    client: DataClient, kind: str, venue: str, symbol: str, timeframe: str | None, span: dict[str, Any]
-) -> pd.DataFrame:
-    match kind:
-        case "candles":
-            return client.query_candles(venue, symbol, str(timeframe), **span)
-        case "frame":
-            return client.query_frame(venue, symbol, str(timeframe), **span)
-        case "funding":
-            return client.query_funding_rates(venue, symbol, **span)
-        case _:
-            return client.query_open_interest(venue, symbol, **span)
-
-
 @data.group("snapshots", cls=ListsByDefault)
 def snapshots() -> None:
     """List, make, read and delete immutable aligned frames; alone it lists them."""
@@ -163,8 +111,23 @@ def list_snapshots(context: Context) -> None:
 @snapshots.command("create")
 @series_options()
 @click.option("--as-of", metavar="TIME", help="What was known then; default now.")
-@click.option("--funding-max-age", metavar="HOURS", type=click.FloatRange(0, min_open=True))
-@click.option("--open-interest-max-age", metavar="HOURS", type=click.FloatRange(0, min_open=True))
+@click.option(
+    "--funding-max-age",
+    metavar="HOURS",
+    type=click.FloatRange(0, min_open=True),
+    help="Older rates count as missing; default one and a half times the time between settlements.",
+)
+@click.option(
+    "--open-interest-max-age",
+    metavar="HOURS",
+    type=click.FloatRange(0, min_open=True),
+    help="Older open interest counts as missing; default the larger of 2 hours and 2 bars.",
+)
+@click.option(
+    "--base-timeframe",
+    type=click.Choice(list(TIMEFRAMES)),
+    help="Make the bars of these shorter ones; default: the series' own, else the longest stored that fit.",
+)
 @command("data")
 def create_snapshot(
     context: Context,
@@ -176,6 +139,7 @@ def create_snapshot(
     as_of: str | None,
     funding_max_age: float | None,
     open_interest_max_age: float | None,
+    base_timeframe: str | None,
 ) -> None:
     """Freeze the aligned frame of a series."""
     if timeframe is None:
@@ -190,6 +154,7 @@ def create_snapshot(
             as_of=parse_time(as_of, "--as-of") if as_of else None,
             funding_max_age=timedelta(hours=funding_max_age) if funding_max_age else None,
             open_interest_max_age=timedelta(hours=open_interest_max_age) if open_interest_max_age else None,
+            base_timeframe=base_timeframe or "",
         )
     if context.output.is_json:
         context.output.document(made)

@@ -232,7 +232,10 @@ class DataServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def QueryCandles(self, request, context):
-        """Reads candles in ascending order of time. An empty range is an empty frame, not an error.
+        """Reads candles in ascending order of time. An empty range is an empty frame, not an error. This and the next three
+        calls answer with a bounded number of rows in a bounded time, the room's settings query_rows_count and
+        query_seconds: more is RESOURCE_EXHAUSTED, naming the setting and its value; of rows before the first chunk where
+        it is known by then. DEADLINE_EXCEEDED is the caller's own deadline alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

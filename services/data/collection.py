@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from services.data.checks import Fault
+from services.data.doubts import DOUBTFUL_ROWS_MAX
 from services.data.revisions import Counts
 from services.data.series import DAY_US, Series, grid_offset_us
 from services.data.uploads import Piece, Report
@@ -100,6 +101,7 @@ def joined(one: Report, other: Report) -> Report:
     """The report of two pages, the second one after the first."""
     moved = tuple(dataclasses.replace(fault, row=fault.row + one.received_count) for fault in other.faults)
     faults: tuple[Fault, ...] = (one.faults + moved)[:FAULTS_MAX]
+    doubts = tuple(dataclasses.replace(doubt, row=doubt.row + one.received_count) for doubt in other.doubtful)
     firsts = [time_us for time_us in (one.first_time_us, other.first_time_us) if time_us is not None]
     lasts = [time_us for time_us in (one.last_time_us, other.last_time_us) if time_us is not None]
     return dataclasses.replace(
@@ -110,6 +112,8 @@ def joined(one: Report, other: Report) -> Report:
         faults=faults,
         first_time_us=min(firsts, default=None),
         last_time_us=max(lasts, default=None),
+        doubtful_count=one.doubtful_count + other.doubtful_count,
+        doubtful=(one.doubtful + doubts)[:DOUBTFUL_ROWS_MAX],
     )
 
 

@@ -378,6 +378,22 @@ def test_a_gap_of_an_exchange_is_asked_for_again_on_request(traded):
     assert told["marked_missing"] == (1, 1)
 
 
+def test_a_collection_flags_what_is_doubtful_in_all_of_its_pages(traded):
+    room, exchange = traded
+    exchange.rows_max = 60
+    frame = said_by(exchange)
+    for place in (40, 150):
+        exchange.revised[exchange.stamp(frame.index[place])] = 1000.0
+    key = {"venue": TRADED[1], "symbol": SYMBOL, "timeframe": "1h"}
+    source = pb.ExchangeSource(series=[{"kind": 1, "key": key}])
+    [outcome] = [
+        each.outcome for each in room.client.collect_series(source) if each.WhichOneof("part") == "outcome"
+    ]
+    assert outcome.report.inserted == 192
+    assert outcome.report.doubtful_count == len(outcome.report.doubtful) >= 4
+    assert {40, 41, 150, 151} <= {one.row for one in outcome.report.doubtful if one.rule == "jump"}
+
+
 def test_a_doubtful_bar_is_what_the_exchange_says_now_and_was_what_it_said_then(traded):
     room, exchange = traded
     frame = said_by(exchange)

@@ -158,9 +158,9 @@ def _from_arrow(content: bytes, kind: str) -> RawTable:
         else:
             table = pa.feather.read_table(source, memory_map=False)
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
-        raise ImportRefused(f"The {kind} file is damaged: {str(error).splitlines()[0]}.") from None
-    names = tuple("" if _is_pandas_index(name) else name for name in table.column_names)
+        names = tuple("" if _is_pandas_index(name) else name for name in table.column_names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ImportRefused(f"The {kind} file is damaged: {(str(error).splitlines() or [''])[0]}.") from None
     if len(set(names)) < len(names):
         raise ImportRefused(f"Column names repeat: {', '.join(table.column_names)}.")
     return RawTable(names, tuple(_decoded(column) for column in table.columns), has_names=True)

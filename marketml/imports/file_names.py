@@ -2,8 +2,8 @@
 
 Only spellings that venues and tools write by rule are read: `BTCUSDT-1m-2024-04.zip`,
 `BTCUSDT-metrics-2024-04-01.zip`, `XRP_USDT_USDT-1h-futures.feather`, `Binance_BTCUSDT_1h.csv`,
-`BTC-USDT-SWAP-candlesticks-2024-04-01.zip`, `BTCUSDT_1_2024-04-01_2024-04-30.csv.gz`; folders as Binance's
-archive names them (`data/futures/um/monthly/markPriceKlines`).
+`BTC-USDT-SWAP-candlesticks-2024-04-01.zip`, `BTCUSDT_1_2024-04-01_2024-04-30.csv.gz`, `XBTUSD_60.csv`;
+folders as Binance's archive names them (`data/futures/um/monthly/markPriceKlines`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _PATTERNS = tuple(
         rf"(?P<base>[A-Z0-9]+)_(?P<quote>[A-Z0-9]+)(?:_(?P<settle>[A-Z0-9]+))?-{_SPACING}(?:-(?P<what>[A-Za-z_]+))?",
         rf"(?P<symbol>[A-Z0-9]+-[A-Z0-9]+(?:-SWAP|-\d{{6}})?)-(?P<what>[a-z]{{5,24}})-{_DATE}",
         rf"(?P<symbol>[A-Z0-9]{{4,20}})_(?P<minutes>\d{{1,4}})_{_DATE}_{_DATE}",
+        r"(?P<symbol>[A-Z0-9]{4,20})_(?P<interval>1|5|15|30|60|240|720|1440)",
         rf"(?:[A-Za-z]+_)?(?P<symbol>[A-Z0-9]{{6,20}})[_-]{_SPACING}(?:[_-](?P<what>.+))?",
     )
 )
@@ -99,7 +100,7 @@ def _symbol(parts: dict[str, str | None]) -> str | None:
 
 
 def _spacing(parts: dict[str, str | None]) -> str | None:
-    minutes = parts.get("minutes")
+    minutes = parts.get("minutes") or parts.get("interval")
     if minutes is not None:
         seconds = {int(length.total_seconds()): name for name, length in TIMEFRAMES.items()}
         return seconds.get(int(minutes) * 60, f"{minutes}m")

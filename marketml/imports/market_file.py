@@ -23,7 +23,7 @@ from marketml.imports.file_names import FileName, as_contract, read_file_name
 from marketml.imports.names import CANDLES, FUNDING, PRICES, REQUIRED, by_word, find_confirmed, find_symbol
 from marketml.imports.numbers import is_numeric, to_floats
 from marketml.imports.prices import Prices, prices_of
-from marketml.imports.refused import ImportRefused
+from marketml.imports.refused import ImportRefused, one_line
 from marketml.imports.table import RawTable
 
 Kind: TypeAlias = Literal["candles", "funding", "open-interest"]
@@ -169,7 +169,9 @@ def read_market_bytes(
             notes.append(_LABELLED_EARLY)
     instrument = _instrument(instrument, called, notes)
     frame = _frame(layout, micros, values)
-    return ImportedFile(_as_kind(layout.kind), frame, found, instrument, tuple(notes), of, called.market)
+    return ImportedFile(
+        _as_kind(layout.kind), frame, found, instrument, tuple(map(one_line, notes)), of, called.market
+    )
 
 
 def _instrument(found: str | None, called: FileName, notes: list[str]) -> str | None:

@@ -12,6 +12,7 @@ from marketml.imports.times import are_epochs
 
 _DUMP_COLUMNS = 12  # of Binance's klines, the time included
 _DUMP_WRONG_SHARE_MAX = 0.1  # its layout is known; the rows only have to agree with it
+_HIGH_OVER_LOW_MAX = 2.0  # of the middle bar; beyond it one of the two is an amount
 _WRONG_SHARE_MAX = 0.01  # damaged rows do not overturn a layout that all others fit
 
 
@@ -47,6 +48,12 @@ def candle_positions(
             )
     high = _only(is_highest, "high")
     low = _only(is_lowest, "low")
+    bars = prices[(prices > 0).all(axis=1)]
+    if len(bars) and float(np.median(bars[:, high] / bars[:, low])) > _HIGH_OVER_LOW_MAX:
+        raise ImportRefused(
+            f"No header, and columns {names[low]} and {names[high]} are too far apart to be the low and high "
+            f"of bars: name the columns."
+        )
     first, second = (position for position in range(4) if position not in (high, low))
     if _is_reversed(prices[:, first], prices[:, second]):
         raise ImportRefused(
@@ -96,13 +103,11 @@ def _further(
     rest = names[1:]
     if not rest:
         return []
-    if len(rest) == 1 and rest[0] in values:
+    if len(rest) == 1 and rest[0] in values and names[0] in values:
         last, volume, close = values[rest[0]], values[names[0]], values[roles["close"]]
-        traded = (volume > 0) & (last > 0)
-        if (
-            traded.any()
-            and float(np.median(np.abs(np.log(last[traded] / volume[traded] / close[traded])))) < 0.05
-        ):
+        traded = (volume > 0) & (last > 0) & (close > 0)
+        apart = np.log(last[traded]) - np.log(volume[traded]) - np.log(close[traded])
+        if traded.any() and float(np.median(np.abs(apart))) < 0.05:
             roles["quote_volume"] = rest[0]
             return [f"Column {rest[0]} is the volume in quote currency: it is about volume times price."]
         if bool((np.isnan(last) | (last == np.floor(last))).all()):

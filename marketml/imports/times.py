@@ -21,6 +21,7 @@ from marketml.imports.table import is_text, row_list
 # Seconds, milliseconds, microseconds, nanoseconds of the years 1990 to 2100 do not overlap, so each value
 # tells its unit.
 _FIRST_SECOND, _LAST_SECOND = 631_152_000, 4_102_444_800
+_FIRST_MICRO, _LAST_MICRO = -2_208_988_800_000_000, 4_102_444_800_000_000  # 1900 to 2100
 _UNITS = {"seconds": 1_000_000.0, "milliseconds": 1_000.0, "microseconds": 1.0, "nanoseconds": 0.001}
 
 _DATE = (
@@ -125,13 +126,10 @@ def to_micros(column: pa.ChunkedArray, name: str, day_first: bool | None) -> Tim
     kind = column.type
     if pa.types.is_timestamp(kind):
         is_stated = kind.tz is not None
-        micros = pc.cast(pc.cast(column, pa.timestamp("us", kind.tz), safe=False), pa.int64())
-        return Times(
-            _int64(micros), is_stated, f"timestamps with zone {kind.tz}" if is_stated else "timestamps"
-        )
+        rule = f"timestamps with zone {kind.tz}" if is_stated else "timestamps"
+        return Times(_stored_micros(column, name), is_stated, rule)
     if pa.types.is_date(kind):
-        days = pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64())
-        return Times(_int64(days), False, "dates")
+        return Times(_stored_micros(column, name), False, "dates")
     if is_text(column):
         text = pc.utf8_trim_whitespace(column)
         if pc.all(pc.match_substring_regex(text, r"^\d{9,19}(\.\d*)?$")).as_py():
@@ -146,6 +144,20 @@ def to_micros(column: pa.ChunkedArray, name: str, day_first: bool | None) -> Tim
             return _texts(pc.cast(pc.cast(column, pa.int64()), pa.string()), name, day_first)
         return _epochs(numbers, name)
     raise ImportRefused(f"Column {name!r} holds {kind}, not times.")
+
+
+def _stored_micros(column: pa.ChunkedArray, name: str) -> npt.NDArray[np.int64]:
+    """Timestamps and dates of a typed file; refused outside the years of text and epochs."""
+    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+    is_finer = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+    try:
+        micros = _int64(pc.cast(pc.cast(column, pa.timestamp("us", zone), safe=not is_finer), pa.int64()))
+    except pa.ArrowException:
+        raise ImportRefused(f"Column {name!r} holds times far outside the years 1900 to 2100.") from None
+    outside = np.flatnonzero((micros < _FIRST_MICRO) | (micros >= _LAST_MICRO))
+    if len(outside):
+        raise ImportRefused(f"Column {name!r} is outside the years 1900 to 2100 in {row_list(outside)}.")
+    return micros
 
 
 def _is_compact(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

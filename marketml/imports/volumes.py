@@ -99,8 +99,9 @@ def _quote_of(table: RawTable, close: str, first: str, second: str) -> str | Non
     if not traded.any():
         return None
     a, b, price = a[traded], b[traded], price[traded]
-    ratio = float(np.median(np.abs(np.log(b / a / price))))
-    inverse = float(np.median(np.abs(np.log(a / b / price))))
+    apart = np.log(b) - np.log(a)  # of logarithms: quotients of extremes leave the floats
+    ratio = float(np.median(np.abs(apart - np.log(price))))
+    inverse = float(np.median(np.abs(-apart - np.log(price))))
     if min(ratio, inverse) > _LOG_APART_MAX or abs(ratio - inverse) < _LOG_APART_MAX:
         return None
     return second if ratio < inverse else first

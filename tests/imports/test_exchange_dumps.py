@@ -292,3 +292,37 @@ def test_a_series_cut_into_files_reads_back_whole(cuts, unit):
     whole = pd.concat([part.frame for part in parts])
     kept = frame.iloc[np.concatenate([np.arange(a, b) for a, b in spans])]
     pd.testing.assert_frame_equal(whole[OHLCV], kept, check_freq=False)
+
+
+def test_dumps_of_kraken_leave_quiet_bars_out_and_their_name_tells_the_timeframe(tmp_path):
+    frame = candles(400, "1min")
+    frame = frame.iloc[np.sort(np.random.default_rng(0).choice(400, 120, replace=False))]
+    text = "".join(
+        f"{time // 1_000_000},{bar.open!r},{bar.high!r},{bar.low!r},{bar.close!r},{bar.volume!r},{number}\n"
+        for number, (time, bar) in enumerate(zip(micros(frame), frame.itertuples(), strict=True), start=1)
+    )
+    imported = read_market_file(written(tmp_path, "XBTUSD_1.csv", text))
+    assert (imported.timeframe, imported.symbol) == ("1m", "XBTUSD")
+    pd.testing.assert_frame_equal(imported.frame[OHLCV], frame, check_freq=False)
+    assert imported.frame["trade_count"].tolist() == list(range(1, 121))
+    assert "Timeframe 1m by the file's name: the rows are unevenly apart." in imported.notes
+
+
+def test_an_amount_among_the_prices_is_not_taken_for_the_low(tmp_path):
+    frame = candles(60, "1min").assign(volume=lambda bars: bars["volume"] / 100)
+    text = "".join(  # as Gate.io orders them: amount, close, high, low, open
+        f"{time // 1_000_000},{bar.volume!r},{bar.close!r},{bar.high!r},{bar.low!r},{bar.open!r}\n"
+        for time, bar in zip(micros(frame), frame.itertuples(), strict=True)
+    )
+    path = written(tmp_path, "BTC_USDT-202401.csv", text)
+    assert "too far apart to be the low and high of bars: name the columns" in refusal(path)
+    roles = ["time", "volume", "close", "high", "low", "open"]
+    columns = {role: str(number) for number, role in enumerate(roles, start=1)}
+    pd.testing.assert_frame_equal(read_market_file(path, columns=columns).frame, frame, check_freq=False)
+
+
+@pytest.mark.parametrize("cell", ["a\rb", "a\u202eb", "a\x1bb", "a\x7fb"])
+def test_what_a_refusal_quotes_of_a_file_stays_on_one_line_and_printable(tmp_path, cell):
+    text = f"time,open,high,low,close\n1705708800,1,2,1,{cell}\n1705708860,1,2,1,1\n"
+    said = refusal(written(tmp_path, "a.csv", text))
+    assert said.isprintable()

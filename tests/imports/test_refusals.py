@@ -5,6 +5,8 @@ import pickle
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
 import pytest
 
 from marketml.imports import ImportRefused, read_market_file
@@ -216,3 +218,13 @@ def test_a_bad_cell_without_a_header_is_named_with_its_row(tmp_path):
     assert "Column '3' is no number in row 13: 'n.a.'" in refusal(write(tmp_path, "\n".join(rows)))
     named = [f"{row.partition(',')[0]},ABC,{row.partition(',')[2]}" for row in rows[:10]]
     assert "fit no known layout" in refusal(write(tmp_path, "\n".join(named)))
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("value", [-(2**62), 436_000_000_000_000_000, 2**62])
+def test_times_of_a_typed_file_far_from_ours_are_refused(tmp_path, unit, value):
+    frame = candles(3)
+    stamps = pa.array([value, value + 1, value + 2], pa.timestamp(unit, "UTC"))
+    table = pa.table({"time": stamps, **{name: frame[name].to_numpy() for name in OHLCV}})
+    pyarrow.feather.write_feather(table, tmp_path / "far.feather")
+    assert "the years 1900 to 2100" in refusal(tmp_path / "far.feather")

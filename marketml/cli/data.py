@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from marketml.cli.collect import collect
 from marketml.cli.collect_files import collect_files
 from marketml.cli.command import Context, ListsByDefault, command
 from marketml.cli.documents import parse_time
@@ -29,6 +30,7 @@ def data() -> None:
 
 
 data.add_command(import_files)
+data.add_command(collect)
 data.add_command(collect_files)
 data.add_command(policies)
 data.add_command(quality)

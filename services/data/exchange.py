@@ -172,6 +172,7 @@ class Exchange:
         """
         async with self._loading:
             if self._ccxt is None:
+                tell("the exchange's markets")
                 self._ccxt = await asyncio.to_thread(_made, self.name, self._access, self._quiet)
             is_known = all(symbol in (self._ccxt.markets or {}) for symbol in symbols)
             if is_known and self._loaded_at is not None:

@@ -92,7 +92,7 @@ def doubts(
     changes_max
         Estimate what is usual from so many changes at most, evenly spread.
     """
-    if len(times) < 2:
+    if not len(times):
         return
     value = columns[CANDLES.columns.index("close")] if series.kind is CANDLES else columns[0]
     field = "close" if series.kind is CANDLES else series.kind.columns[0]
@@ -177,7 +177,7 @@ def _jumps(series: Series, times: Times, values: Values, jump_z: float, changes_
     """Which changes are far from the usual. Over absent bars a return is expected to grow with the root of
     their number, as that of a random walk does."""
     if len(values) <= CHANGES_MIN:
-        return np.zeros(len(values) - 1, np.bool_)
+        return np.zeros(0, np.bool_)
     changes = np.diff(np.log(values)) if series.kind is CANDLES else np.diff(values)
     sample = changes if changes_max is None else changes[:: -(-len(changes) // changes_max)]
     middle, scale = _middle_and_scale(sample)

@@ -167,6 +167,8 @@ def test_doubtful_rows_are_told_by_their_place_in_the_call():
         (row, "volume", "zero_volume", "0.0") for row in sorted(positions[[20, 60]].tolist())
     ]
     assert doubtful_rows(BARS, Checked(times[:1], tuple(c[:1] for c in columns), 0, 0, ())) == (0, ())
+    count, _ = doubtful_rows(BARS, Checked(times[20:21], tuple(c[20:21] for c in columns), 0, 0, ()))
+    assert count == 1  # one bar is enough to see that it has no volume
 
 
 def hours(*stretches: tuple[int, int]) -> np.ndarray:

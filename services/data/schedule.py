@@ -56,7 +56,7 @@ class Schedule:
                 if len(running) < self._runs_max:
                     leases = await self._claim(self._runs_max - len(running))
                     running |= {asyncio.create_task(self._run(lease)) for lease in leases}
-                await asyncio.sleep(LOOK_SECONDS)
+                await _first_of(running, LOOK_SECONDS)
         finally:
             for task in running:
                 task.cancel()
@@ -92,6 +92,9 @@ class Schedule:
         try:
             await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
             is_over = working.done() and working.result()
+        except Exception:
+            _log.exception("A bug ended a policy's run; it is run again when its lease is over.")
+            is_over = True
         finally:
             working.cancel()
             keeping.cancel()
@@ -130,6 +133,7 @@ class Schedule:
 
     async def _keep(self, lease: Lease) -> None:
         """Renew the lease while it is ours, however long a page takes."""
+        await asyncio.sleep(self._lease_seconds / 3)
         while await self._is_ours(lease):
             await asyncio.sleep(self._lease_seconds / 3)
 
@@ -138,3 +142,11 @@ class Schedule:
             return await asyncio.to_thread(self._policies.renew, lease, self._lease_us)
         except Refusal:  # the database is down: nothing is stored then, and what it says next decides
             return True
+
+
+async def _first_of(tasks: set[asyncio.Task[None]], seconds: float) -> None:
+    """Wait until one of the tasks is done, or for so long."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    else:
+        await asyncio.sleep(seconds)

@@ -14,6 +14,7 @@ from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Dra
 from services.data.records import Coverage
 from services.data.series import Series
 from services.data.venues import venue_violation
+from services.data.wire_collection import read_target
 
 _POLICY_ID = re.compile(r"[0-9a-f]{32}")
 _ETAG = re.compile(r"[0-9a-f]{16}")
@@ -25,23 +26,22 @@ _CHANGEABLE = ("interval", "paused")
 def read_draft(policy: pb.CollectionPolicy) -> Draft:
     """The policy of CreateCollectionPolicyRequest."""
     given = {field.name for field, _ in policy.ListFields()}
-    violations = [
+    found = [
         Violation(f"policy.{name}", "empty", "must be empty in a new policy, the room gives it.")
         for name in _GIVEN_BY_THE_ROOM
         if name in given
     ]
-    if violations:
-        raise InvalidArgument(violations)
-    kind = wire.read_kind(policy.series.kind, "policy.series.kind")
-    series = wire.read_series(kind, policy.series.key, "policy.series.key")
-    if (violation := venue_violation(series, "policy.series")) is not None:
-        raise InvalidArgument([violation])
-    return Draft(
-        series,
-        _read_interval(policy),
-        wire.instant_us(policy.start_time, "policy.start_time") if policy.HasField("start_time") else None,
-        policy.paused,
-    )
+    series = read_target(policy.series, "policy.series", found)
+    if series is not None and not found and (violation := venue_violation(series, "policy.series.")):
+        found.append(violation)
+    if series is None or found:
+        raise InvalidArgument(found)
+    start_us = None
+    if policy.HasField("start_time"):
+        start_us = wire.instant_us(policy.start_time, "policy.start_time")
+        if start_us < 0:
+            raise InvalidArgument.of("policy.start_time", "range", "must not be before 1970-01-01.")
+    return Draft(series, _read_interval(policy), start_us, policy.paused)
 
 
 def read_change(request: pb.UpdateCollectionPolicyRequest) -> Change:

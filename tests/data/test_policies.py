@@ -213,6 +213,19 @@ def test_failed_runs_are_repeated_soon_and_then_ever_later():
 
 
 INVALID = [
+    ("CreateCollectionPolicy", _create(start_time={"seconds": -1}), "policy.start_time", "range"),
+    (
+        "CreateCollectionPolicy",
+        _create(series={"kind": 1, "key": {"venue": "binanse", "symbol": SYMBOL, "timeframe": "1h"}}),
+        "policy.series.key.venue",
+        "unknown",
+    ),
+    (
+        "CreateCollectionPolicy",
+        _create(series={"kind": 2, "key": {"venue": "coinbase", "symbol": SYMBOL}}),
+        "policy.series.kind",
+        "not_offered",
+    ),
     ("CreateCollectionPolicy", _create(interval=None), "policy.interval", "required"),
     *[
         ("CreateCollectionPolicy", _create(interval=interval), "policy.interval", "range")

@@ -102,8 +102,34 @@ def _files(**changes: Any) -> pb.CollectSeriesRequest:
     return pb.CollectSeriesRequest(files=pb.FileSource(**({"path": "a", "venue": VENUE} | changes)))
 
 
+def _exchange(*keys: Key, kind: Any = 1, **changes: Any) -> pb.CollectSeriesRequest:
+    targets = [pb.CollectionTarget(kind=kind, key=key) for key in keys or (KEY,)]
+    return pb.CollectSeriesRequest(exchange=pb.ExchangeSource(series=targets, **changes))
+
+
+_UNKNOWN_VENUE = Key(venue="binanse", symbol=SYMBOL, timeframe="1h")
+
 INVALID = [
     ("CollectSeries", pb.CollectSeriesRequest(), "source", "required"),
+    *_keyed("CollectSeries", "exchange.series[0].key", _exchange),
+    ("CollectSeries", pb.CollectSeriesRequest(exchange={}), "exchange.series", "count"),
+    ("CollectSeries", _exchange(*[KEY] * 101), "exchange.series", "count"),
+    ("CollectSeries", _exchange(KEY, KEY), "exchange.series[1]", "repeated"),
+    ("CollectSeries", _exchange(kind=0), "exchange.series[0].kind", "required"),
+    ("CollectSeries", _exchange(kind=9), "exchange.series[0].kind", "unknown"),
+    ("CollectSeries", _exchange(kind=2), "exchange.series[0].key.timeframe", "empty"),
+    ("CollectSeries", _exchange(KEY, _UNKNOWN_VENUE), "exchange.series[1].key.venue", "unknown"),
+    (
+        "CollectSeries",
+        _exchange(Key(venue="kraken", symbol=SYMBOL), kind=3),
+        "exchange.series[0].kind",
+        "not_offered",
+    ),
+    ("CollectSeries", _exchange(start_time=FUTURE), "exchange.start_time", "future"),
+    ("CollectSeries", _exchange(start_time={"seconds": -1}), "exchange.start_time", "range"),
+    ("CollectSeries", _exchange(start_time=NO_TIME), "exchange.start_time", "timestamp"),
+    ("CollectSeries", _exchange(end_time=FUTURE), "exchange.end_time", "future"),
+    ("CollectSeries", _exchange(start_time=START, end_time=START), "exchange.end_time", "after_start"),
     ("CollectSeries", _files(venue=""), "files.venue", "required"),
     ("CollectSeries", _files(path=""), "files.path", "required"),
     ("CollectSeries", _files(path="a/" * 3000), "files.path", "at_most"),

@@ -31,6 +31,9 @@ def symbol(context: Context, text: str, venue: str) -> None:
     BTCUSDT, BTC-USDT-SWAP, XBTUSD, PF_XBTUSD, BTCUSD_250328, BINANCE:BTCUSDT.P… become
     BASE/QUOTE[:SETTLE[-YYMMDD]]. What means different things on different venues is refused with its
     meanings: give --venue.
+
+    \b
+      marketml data symbol XBTUSD --venue kraken
     """
     with DataClient(context.endpoint("data"), tls=context.tls) as client:
         found = client.normalize_symbol(text, venue)

@@ -10,7 +10,7 @@ import numpy as np
 
 from marketml.imports import names
 from marketml.imports.file_names import as_contract, read_file_name
-from services.data.currencies import BASES, is_money, plain
+from services.data.currencies import BASES, is_known, is_money, plain
 from services.data.price_ranges import majors_at
 from services.data.revisions import Times, Values
 from services.data.series import (
@@ -76,11 +76,13 @@ class Unlabelled:
 
 @dataclass(frozen=True)
 class Clue:
-    """What speaks for some answers: a chance for each, together below 1, why, and at which venues."""
+    """What speaks for some answers: a chance for each, together below 1, why, and at which venues. One that
+    tells a base currency alone has it in `base`: it speaks for the symbols of it that others name."""
 
     chances: Mapping[str, float]
     reason: str
     venues: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
 
 
 def roles_of(frame: Unlabelled) -> dict[str, str]:
@@ -176,8 +178,10 @@ def timeframe_clues(frame: Unlabelled) -> Iterator[Clue]:
             continue
         found = {name for name in map(_timeframe, _SPACING.finditer(text)) if name}
         if len(found) == 1:
-            chance = 0.95 if is_stated else 0.85
-            yield Clue({found.pop(): chance}, f"Its {_shown(key)} says {_shown(text)}.")
+            timeframe = found.pop()
+            shown = _shown(_name_of(text) if key.lower() in _FILE_KEYS else text)
+            sentence = f"Its {_shown(key)} {shown} says {timeframe}."
+            yield Clue({timeframe: 0.95 if is_stated else 0.85}, sentence)
     yield from _spacing_clue(frame.times)
 
 
@@ -200,11 +204,11 @@ def length_text(length_us: int) -> str:
 
 
 def _file_clue(text: str, read: Callable[..., dict[str, float]]) -> Iterator[Clue]:
-    called = read_file_name(text)
+    called, name = read_file_name(text), _name_of(text)
     if called.symbol and (found := read(called.symbol, called.market == "contract")):
-        yield Clue(_scaled(found, 0.9), f"Its name {_shown(text)} says {_shown(called.symbol)}.")
-    elif found := _in_words(re.sub(r".*[/\\]", "", text), read):
-        yield Clue(_scaled(found, 0.8), f"Its name {_shown(text)} names an instrument.")
+        yield Clue(_scaled(found, 0.9), f"Its name {_shown(name)} says {_shown(called.symbol)}.")
+    elif found := _in_words(name, read):
+        yield Clue(_scaled(found, 0.8), f"Its name {_shown(name)} names an instrument.")
 
 
 def _in_words(text: str, read: Callable[..., dict[str, float]]) -> dict[str, float]:
@@ -214,7 +218,7 @@ def _in_words(text: str, read: Callable[..., dict[str, float]]) -> dict[str, flo
         for piece in (word, *re.split(r"[_.]+", word), *re.split(r"[_.\-/]+", word)):
             if 5 <= len(piece) <= 40 and any(letter.isalpha() for letter in piece):
                 found = read(piece)
-                if found:
+                if found and all(is_known(symbol.partition("/")[0], BASES) for symbol in found):
                     seen.append(found)
                     break
     if not seen or any(found != seen[0] for found in seen[1:]):
@@ -238,14 +242,16 @@ def _column_clues(frame: Unlabelled, read: Callable[..., dict[str, float]]) -> I
         yield Clue(_scaled(found, 0.8), f"Its volumes are in {coins[0]} and {money[0]}.")
     elif len(coins) == 1 and not money:
         pairs = {pair.format(coins[0]): 0.7 * chance for pair, chance in _DOLLAR_PAIRS.items()}
-        yield Clue(pairs, f"Its volume is in {coins[0]}; in what it is quoted is not said.")
+        sentence = f"Its volume is in {coins[0]}; in what it is quoted is not said."
+        yield Clue(pairs, sentence, base=coins[0])
 
 
 def _price_clues(times: Times, prices: Values) -> Iterator[Clue]:
     times, first = np.unique(times, return_index=True)
     for base, chance in majors_at(times, prices[first]).items():
         pairs = {pair.format(base): chance * share for pair, share in _DOLLAR_PAIRS.items()}
-        yield Clue(pairs, f"Its prices lie where {base} traded in dollars at that time; so may others.")
+        sentence = f"Its prices lie where {base} traded in dollars at that time; so may others."
+        yield Clue(pairs, sentence, base=base)
 
 
 def _spacing_clue(times: Times) -> Iterator[Clue]:
@@ -288,6 +294,10 @@ def _contracts(chances: Mapping[str, float]) -> dict[str, float]:
         contract = as_contract(symbol)
         found[contract] = found.get(contract, 0.0) + chance
     return found
+
+
+def _name_of(path: str) -> str:
+    return re.sub(r".*[/\\]", "", path)
 
 
 def _scaled(chances: Mapping[str, float], factor: float) -> dict[str, float]:

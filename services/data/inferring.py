@@ -8,7 +8,7 @@ ones take from each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -77,7 +77,7 @@ def infer_series(frame: Unlabelled, shelf: Shelf, check: Callable[[], None]) -> 
     lengths = _weighed([*timeframe_clues(frame), *_lengths(likes)]) if kind is CANDLES else []
     timeframe, timeframe_confidence, reasons = lengths[0] if lengths else ("", 0.0, _spacing(frame))
     more = (*reasons, kind_reason)
-    symbols = _weighed([*compared, *said])
+    symbols = _weighed(_resolved([*compared, *said]))
     if not symbols:
         series = Series(kind, venue_said(frame), "", timeframe)
         return [Suggestion(series, 0.0, timeframe_confidence, ("Nothing speaks for any instrument.", *more))]
@@ -92,6 +92,22 @@ def infer_series(frame: Unlabelled, shelf: Shelf, check: Callable[[], None]) -> 
         for symbol, confidence, why in symbols[:SUGGESTIONS_MAX]
         if confidence >= CONFIDENCE_MIN
     ]
+
+
+def _resolved(clues: list[Clue]) -> Iterator[Clue]:
+    """Clues that tell a base currency alone speak for the symbols of it that others name."""
+    named: dict[str, float] = {}
+    for clue in clues:
+        if not clue.base:
+            for symbol, chance in clue.chances.items():
+                named[symbol] = max(chance, named.get(symbol, 0.0))
+    for clue in clues:
+        mine = {symbol: chance for symbol, chance in named.items() if symbol.startswith(f"{clue.base}/")}
+        if clue.base and mine:
+            scale = sum(clue.chances.values()) / sum(mine.values())
+            yield replace(clue, chances={symbol: chance * scale for symbol, chance in mine.items()})
+        else:
+            yield clue
 
 
 def _weighed(clues: Iterable[Clue]) -> list[tuple[str, float, list[str]]]:

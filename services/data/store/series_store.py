@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from marketml.rpc.refusals import (
     Aborted,
     AlreadyExists,
-    DataLoss,
     FailedPrecondition,
     Reason,
-    ResourceExhausted,
 )
-from services.data.blocks import BLOCK_ROWS, TAIL_ROWS, Block, Head, decode, encode
+from services.data.blocks import Block, decode
 from services.data.checks import Checked
 from services.data.records import Coverage, SeriesState, no_series
 from services.data.revisions import (
@@ -27,16 +23,12 @@ from services.data.revisions import (
     Counts,
     OnConflict,
     Rows,
-    Stored,
-    Times,
     are_marks,
-    empty_rows,
-    in_order,
     marks,
-    merge,
 )
-from services.data.series import CANDLES, KINDS, Kind, Series, grid_times
-from services.data.store.cache import BlockCache
+from services.data.series import CANDLES, Kind, Series, grid_times
+from services.data.store.block_store import BlockStore, heads
+from services.data.store.coverages import coverage_of, end_block, totals
 from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SNAPSHOTS, insert_on
 from services.host.database import Database
 from services.host.mutations import check_request_id, once
@@ -47,7 +39,7 @@ class SeriesStore:
 
     def __init__(self, database: Database, cache_bytes: int) -> None:
         self._database = database
-        self._cache = BlockCache(cache_bytes)
+        self._blocks = BlockStore(cache_bytes)
 
     def find(self, series: Series) -> SeriesState | None:
         """The stored series, None when there is none."""
@@ -91,7 +83,7 @@ class SeriesStore:
             captured = np.full(len(rows.times), captured_us, np.int64)
             try:
                 new = Rows(rows.times, rows.columns, captured)
-                counts = self._join(connection, series, state.id, new, on_conflict)
+                counts = self._blocks.join(connection, series, state.id, new, on_conflict)
             except ConflictError as conflict:
                 raise _stored_otherwise(series, conflict.time_us) from None
             if counts.inserted or counts.revised:
@@ -137,12 +129,12 @@ class SeriesStore:
             if series.step_us:
                 times = grid_times(series.timeframe, start_us, end_us)
             else:
-                times = self._times(connection, series.kind, state.id, start_us, end_us, times_max)
+                times = self._blocks.times(connection, series.kind, state.id, start_us, end_us, times_max)
             captured_us = max(clock(), state.newest_capture_us + 1)
             counts = Counts()
             if len(times):
                 new = marks(times, len(series.kind.columns), captured_us)
-                counts = self._join(connection, series, state.id, new, OnConflict.REVISE)
+                counts = self._blocks.join(connection, series, state.id, new, OnConflict.REVISE)
             if marked_count := counts.inserted + counts.revised:
                 renewed = update(SERIES).where(SERIES.c.id == state.id)
                 connection.execute(renewed.values(newest_capture_us=captured_us))
@@ -151,64 +143,6 @@ class SeriesStore:
 
         with self._database.write() as connection:
             return int(json.loads(once(connection, request_id, "RepairSeries", body, effect)))
-
-    def _times(
-        self, connection: Connection, kind: Kind, series_id: int, start_us: int, end_us: int, times_max: int
-    ) -> Times:
-        """The stored times in [start, end), marked ones included."""
-        mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
-        inside = mine.where(BLOCKS.c.last_time_us >= start_us, BLOCKS.c.first_time_us < end_us)
-        found, count = [np.empty(0, np.int64)], 0
-        for head in _heads(connection, inside.order_by(BLOCKS.c.last_time_us)):
-            [block] = self._loaded(connection, [head])
-            times = decode(kind, block).current.times
-            first, end = np.searchsorted(times, [start_us, end_us])
-            count += int(end - first)
-            if count > times_max:
-                raise ResourceExhausted(
-                    "repair_times",
-                    f"The range holds more than the {times_max:,} rows that one action takes; divide it.",
-                )
-            found.append(times[first:end])
-        return np.concatenate(found)
-
-    def _join(
-        self, connection: Connection, series: Series, series_id: int, new: Rows, on_conflict: OnConflict
-    ) -> Counts:
-        near = _near(connection, series_id, int(new.times[0]), int(new.times[-1]))
-        starts = np.array([head.first_time_us for _, head in near], np.int64)
-        owner = np.maximum(np.searchsorted(starts, new.times, "right") - 1, 0)
-        edges = np.searchsorted(owner, np.arange(max(1, len(near)) + 1))
-        counts = Counts()
-        for position, (start, end) in enumerate(pairwise(edges)):
-            if start == end:
-                continue
-            mine = new.take(slice(start, end))
-            at = near[position] if near else None
-            is_append = at is None or int(mine.times[0]) > at[1].last_time_us
-            if at is not None and is_append and len(mine) < TAIL_ROWS <= at[1].row_count:
-                at = None  # a block of their own
-            gone = [] if at is None else [at]
-            stored = self._stored(connection, series.kind, gone)
-            merged, joined = merge(stored, mine, on_conflict, series.step_us)
-            counts += joined
-            if merged is stored:
-                continue
-            if at is not None and is_append and at[1].row_count < TAIL_ROWS <= len(merged.current):
-                earlier = _room_before(connection, series_id, at[1].first_time_us)
-                merged = in_order([self._stored(connection, series.kind, earlier), merged])
-                gone += earlier
-            if gone:
-                connection.execute(delete(BLOCKS).where(BLOCKS.c.id.in_([block_id for block_id, _ in gone])))
-            _write_blocks(connection, series, series_id, merged, is_append)
-        return counts
-
-    def _stored(self, connection: Connection, kind: Kind, heads: list[tuple[int, Head]]) -> Stored:
-        """The rows of at most one block."""
-        for block in self._loaded(connection, heads):
-            return decode(kind, block)
-        nothing = empty_rows(len(kind.columns))
-        return Stored(nothing, nothing)
 
     def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
         """The first `count` blocks that may have rows in [start, end), by time.
@@ -246,23 +180,7 @@ class SeriesStore:
         )
         with self._database.read() as connection:
             _refuse_gone(connection, state)
-            return self._loaded(connection, _heads(connection, page))
-
-    def _loaded(self, connection: Connection, heads: list[tuple[int, Head]]) -> list[Block]:
-        known = dict(heads)
-        blocks = {block_id: block for block_id in known if (block := self._cache.get(block_id))}
-        missing = [block_id for block_id in known if block_id not in blocks]
-        if missing:
-            bodies = select(
-                BLOCKS.c.id, BLOCKS.c.batch, BLOCKS.c.captured, BLOCKS.c.history, BLOCKS.c.checksum
-            )
-            for row in connection.execute(bodies.where(BLOCKS.c.id.in_(missing))):
-                read = Block(known[row.id], bytes(row.batch), row.captured, row.history, row.checksum)
-                if not read.is_intact:
-                    raise DataLoss("Stored rows of the series are damaged; restore a backup of the database.")
-                blocks[row.id] = read
-                self._cache.put(row.id, read)
-        return [blocks[block_id] for block_id in known if block_id in blocks]
+            return self._blocks.loaded(connection, heads(connection, page))
 
     def coverage(
         self,
@@ -274,60 +192,17 @@ class SeriesStore:
         count: int,
     ) -> list[Coverage]:
         """Series by venue, symbol, kind and timeframe, from the first after the key `after` on."""
-        key = (SERIES.c.venue, SERIES.c.symbol, SERIES.c.kind, SERIES.c.timeframe)
-        page = select(SERIES).order_by(*key).limit(count)
-        if venue:
-            page = page.where(SERIES.c.venue == venue)
-        if symbol:
-            page = page.where(SERIES.c.symbol == symbol)
-        if kind is not None:
-            page = page.where(SERIES.c.kind == kind.number)
-        if after is not None:
-            page = page.where(tuple_(*key) > tuple_(*after))
-        mine = page.subquery()
-        totals = (
-            select(
-                *mine.c,
-                func.coalesce(func.sum(BLOCKS.c.row_count), 0),
-                func.min(BLOCKS.c.first_time_us),
-                func.max(BLOCKS.c.last_time_us),
-                func.coalesce(func.sum(BLOCKS.c.revised_count), 0),
-                func.coalesce(func.sum(BLOCKS.c.missing_count), 0),
-            )
-            .join_from(mine, BLOCKS, BLOCKS.c.series_id == mine.c.id, isouter=True)
-            .group_by(*mine.c)
-            .order_by(mine.c.venue, mine.c.symbol, mine.c.kind, mine.c.timeframe)
-        )
+        asked = totals(venue=venue, symbol=symbol, kind=kind, after=after, count=count)
         with self._database.read() as connection:
-            return [self._coverage_of(connection, row) for row in connection.execute(totals).all()]
 
-    def _coverage_of(self, connection: Connection, row: Any) -> Coverage:
-        rows_count, first_us, last_us, revised_count, marked_count = row[-5:]
-        kind = KINDS[row.kind]
-        if marked_count:
-            first_us, last_us = (self._end(connection, kind, row.id, is_last) for is_last in (False, True))
-        return Coverage(
-            Series(kind, row.venue, row.symbol, row.timeframe),
-            int(rows_count - marked_count),
-            first_us,
-            last_us,
-            int(revised_count),
-            row.newest_capture_us,
-            row.source,
-            int(marked_count),
-        )
+            def end_of(series_id: int, of: Kind, is_last: bool) -> int | None:
+                end = heads(connection, end_block(series_id, is_last))
+                for block in self._blocks.loaded(connection, end):
+                    rows = decode(of, block).current
+                    return int(rows.times[~are_marks(rows)][-1 if is_last else 0])
+                return None
 
-    def _end(self, connection: Connection, kind: Kind, series_id: int, is_last: bool) -> int | None:
-        """The time of a series' first or last row that is no mark."""
-        order = BLOCKS.c.last_time_us
-        with_rows = select(BLOCKS.c.id, *HEAD_COLUMNS).where(
-            BLOCKS.c.series_id == series_id, BLOCKS.c.row_count > BLOCKS.c.missing_count
-        )
-        heads = _heads(connection, with_rows.order_by(order.desc() if is_last else order).limit(1))
-        for block in self._loaded(connection, heads):
-            rows = decode(kind, block).current
-            return int(rows.times[~are_marks(rows)][-1 if is_last else 0])
-        return None
+            return [coverage_of(row, end_of) for row in connection.execute(asked).all()]
 
     def symbols(self) -> list[str]:
         """Every stored symbol, once."""
@@ -399,45 +274,6 @@ def _locked(connection: Connection, series: Series) -> SeriesState:
     if state is None:
         raise Aborted("The series was deleted at the same moment; send the rows again.", Reason.LOST_RACE)
     return state
-
-
-def _near(connection: Connection, series_id: int, first_us: int, last_us: int) -> list[tuple[int, Head]]:
-    """The blocks that rows from `first_us` to `last_us` may join, by time: those they overlap, the one
-    before, and without these the next one."""
-    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
-    by_time = mine.order_by(BLOCKS.c.last_time_us)
-    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
-    found = _heads(connection, before)
-    found += _heads(
-        connection,
-        by_time.where(BLOCKS.c.last_time_us >= first_us, BLOCKS.c.first_time_us <= last_us),
-    )
-    return found or _heads(connection, by_time.limit(1))
-
-
-def _room_before(connection: Connection, series_id: int, first_us: int) -> list[tuple[int, Head]]:
-    """The block before a time, unless there is none or it is full."""
-    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
-    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
-    return [each for each in _heads(connection, before) if each[1].row_count < BLOCK_ROWS]
-
-
-def _heads(connection: Connection, query: Any) -> list[tuple[int, Head]]:
-    return [(row[0], Head(*row[1:])) for row in connection.execute(query)]
-
-
-def _write_blocks(
-    connection: Connection, series: Series, series_id: int, stored: Stored, is_append: bool
-) -> None:
-    made = []
-    for block in encode(series, stored, is_append=is_append):
-        body = {name: getattr(block, name) for name in ("batch", "captured", "history", "checksum")}
-        made.append({"series_id": series_id} | dataclasses.asdict(block.head) | body)
-        if len(made) == 16:
-            connection.execute(insert(BLOCKS), made)
-            made = []
-    if made:
-        connection.execute(insert(BLOCKS), made)
 
 
 def _refuse_gone(connection: Connection, state: SeriesState) -> None:

@@ -53,8 +53,8 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
         return
     context.output.table(
         (
-            *("venue", "symbol", "kind", "timeframe", "rows", "first", "last", "absent bars", "revised"),
-            *("source", "lag", "collection"),
+            *("venue", "symbol", "kind", "timeframe", "rows", "first", "last", "absent bars", "marked"),
+            *("revised", "source", "lag", "collection"),
         ),
         [
             (
@@ -66,6 +66,7 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
                 one.first_time,
                 one.last_time,
                 one.missing_bars_count if one.HasField("missing_bars_count") else None,
+                one.marked_missing_count or None,
                 one.revised_count,
                 one.source,
                 lag(one.collection),

@@ -98,7 +98,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceExhausted(
                 "disk", "The disk of the snapshots is full.", reason=Reason.DISK_FULL
             ) from error

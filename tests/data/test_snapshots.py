@@ -7,6 +7,8 @@ import hashlib
 import itertools
 import mmap
 import os
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc import frames
-from marketml.rpc.refusals import DataLoss, FailedPrecondition, NotFound
+from marketml.rpc.refusals import DataLoss, FailedPrecondition, NotFound, Reason, ResourceExhausted
 from services.data.alignment import FRAME_SCHEMA, aligned, newest_known
 from services.data.blocks import batch_of
 from services.data.revisions import Rows
@@ -302,6 +304,24 @@ def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(each_room, 
     path.write_bytes(raw)
     same(each_room.client.read_snapshot(snapshot.snapshot_id), frame)
     assert seals() == [seal]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_and_there_is_a_snapshot_once_there_is_room(room, tmp_path):
+    room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, before[1]))
+        with pytest.raises(ResourceExhausted) as refused:
+            room.client.create_snapshot(*SERIES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert refused.value.reason is Reason.DISK_FULL
+    assert files(tmp_path) == []
+    assert room.client.list_snapshots() == []
+    made = room.client.create_snapshot(*SERIES)
+    assert len(room.client.read_snapshot(made.snapshot_id)) == 9_000
 
 
 def test_deleting_frees_the_file_and_the_series(room, tmp_path):

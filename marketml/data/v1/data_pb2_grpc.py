@@ -284,7 +284,7 @@ class DataServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadSnapshot(self, request, context):
-        """Streams a snapshot's rows after its digest was verified; DATA_LOSS when the file is not what it was.
+        """Streams a snapshot's rows, each piece verified before it is sent; DATA_LOSS when the file is not what it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

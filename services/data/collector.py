@@ -280,7 +280,7 @@ class Collector:
                 after_us = int(piece.times[-1]) + (series.step_us or 1)
                 is_short = is_full or until_us - int(piece.times[-1]) > grain
                 cursor_us = min(after_us if is_short else until_us, end_us)
-            elif exchange.venue.has_klines and exchange.venue.kept_us(series) is None and until_us < end_us:
+            elif until_us < end_us and exchange.can_look_ahead(series):
                 next_us = await exchange.following_us(series, until_us, tell)
                 cursor_us = end_us if next_us is None else min(end_us, grid_floor(series, next_us))
             else:

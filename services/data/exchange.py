@@ -221,14 +221,19 @@ class Exchange:
         since, until = -(-start_us // 1000), (end_us - 1) // 1000
         return await self._asked(series, since, until, self.venue.rows_max(series.kind), tell)
 
+    def can_look_ahead(self, series: Series) -> bool:
+        """Whether it says what follows a time, however late; Binance does not of coin-margined contracts."""
+        is_inverse = bool(self._ccxt.markets[series.symbol]["inverse"])
+        return self.venue.has_klines and not is_inverse and self.venue.kept_us(series) is None
+
     async def following_us(self, series: Series, start_us: int, tell: Tell) -> int | None:
-        """Time of the first row from `start_us` on; None without any. Only where the venue answers that."""
+        """Time of the first row from `start_us` on; None without any. Only where it can look ahead."""
         page = await self._asked(series, start_us // 1000, None, 1, tell)
         return int(page.rows.times[0]) if len(page.rows.times) else None
 
     async def oldest_us(self, series: Series, end_us: int, tell: Tell) -> int | None:
         """A time shortly before the oldest row, found by halving the years; None without a row."""
-        if self.venue.has_klines:
+        if self.can_look_ahead(series):
             return await self.following_us(series, 0, tell)
         window_us = self.venue.window_us(series)
         low, high, found_us = BEGINNING_US // window_us, -(-end_us // window_us), None
@@ -297,8 +302,10 @@ class Exchange:
             rows = await ccxt.fetch_ohlcv(symbol, series.timeframe, since, rows_max, params)
             return [row[0] for row in rows], [[*row[1:6], None, None, None] for row in rows]
         if series.kind is FUNDING_RATES:
+            if until is not None:  # a record of that very settlement may be written later
+                params = {"until": until + FUNDING_JITTER_MS - 1}
             if self.name == "okx" and until is not None:  # ccxt leaves the end out there
-                params = {"after": until + 1}
+                params = {"after": until + FUNDING_JITTER_MS}
             rows = await ccxt.fetch_funding_rate_history(symbol, since, rows_max, params)
             times = [_settlement_ms(row["timestamp"]) for row in rows]
             return times, [[row["fundingRate"], row["info"].get("markPrice")] for row in rows]

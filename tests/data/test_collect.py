@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from marketml.data.v1 import data_pb2 as pb
-from marketml.rpc.refusals import DeadlineExceeded, Reason, Unavailable
+from marketml.rpc.refusals import DeadlineExceeded, InvalidArgument, Reason, Unavailable
 from tests.data.collecting import (
     SYMBOL,
     VENUE,
@@ -80,6 +80,19 @@ def test_settlements_are_found_whatever_their_interval(room: DataRoom, exchange:
     told = [moment(at) for at in exchange.funding_times(0, 2**60)]
     assert list(room.client.query_funding_rates(VENUE, SYMBOL).index) == told
     assert outcome.report.inserted == len(told) > 1000  # more than a page
+
+
+def test_settlements_written_late_are_neither_lost_nor_read_again(
+    room: DataRoom, exchange: ExchangeServer
+) -> None:
+    exchange.settlement_delay = 9
+    exchange.settlements = [(0, 1)]
+    exchange.listed = exchange.stamp("2023-06-01")
+    collect(room, target("funding_rates"), start_time="2023-06-01T00:00:00Z", end_time="2023-08-01T00:00Z")
+    outcome = collect(room, target("funding_rates"))
+    assert outcome.report.unchanged == 0
+    told = [moment(at) for at in exchange.funding_times(0, exchange.now - 10)]
+    assert list(room.client.query_funding_rates(VENUE, SYMBOL).index) == told
 
 
 def test_an_exchange_that_says_the_newest_first_is_collected_alike(
@@ -351,6 +364,38 @@ def test_several_symbols_and_kinds_are_collected_at_once(room: DataRoom, exchang
     collect(room, *targets)
     counts = {(one.key.symbol, one.kind): one.row_count for one in room.client.list_series()}
     assert counts == {(symbol, kind): {1: 24, 2: 4}[kind] for symbol in symbols for kind in (1, 2)}
+
+
+def test_what_the_exchange_does_not_have_is_refused_by_its_field_and_nothing_is_collected(
+    room: DataRoom, exchange: ExchangeServer
+) -> None:
+    targets = [
+        hours(),
+        hours(symbol="BTC/USDC:USDC"),
+        hours(symbol="BTC/USDT"),
+        target("candles", "2h", venue="bybit"),
+        target("candles", "8h", venue="bybit"),
+    ]
+    with pytest.raises(InvalidArgument) as caught:
+        list(parts(room, *targets))
+    found = [(violation.field, violation.rule) for violation in caught.value.violations]
+    assert found == [
+        ("exchange.series[1].key.symbol", "unknown"),
+        ("exchange.series[2].key.symbol", "unknown"),
+        ("exchange.series[4].key.timeframe", "not_offered"),
+    ]
+    assert "BTC/USDT:USDT" in caught.value.violations[0].description  # the nearest
+    assert not exchange.asked
+    assert not room.client.list_series()
+
+
+def test_a_symbol_listed_since_the_markets_were_read_is_known(
+    room: DataRoom, exchange: ExchangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(room, hours())
+    exchange.symbols = (*exchange.symbols, "NEWUSDT")
+    monkeypatch.setattr("services.data.exchange.RELOAD_SECONDS", 0.0)
+    assert collect(room, hours(symbol="NEW/USDT:USDT")).report.inserted == 24
 
 
 def test_progress_grows_and_ends_whole(room: DataRoom, exchange: ExchangeServer) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, Update, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
@@ -292,5 +293,13 @@ def _postgresql_engine(url: URL, connections: int) -> Engine:
         # After a failover the old connections may point at a read-only node: drop them all.
         if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_TRANSACTION:
             context.is_disconnect = True
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def read_in_binary(
+        _connection: Connection, cursor: Any, _sql: str, _given: Any, context: Any, _many: bool
+    ) -> None:
+        # As text every byte of a bytea is two digits.
+        if context is not None and context.execution_options.get("binary_results"):
+            cursor.format = psycopg.pq.Format.BINARY
 
     return engine

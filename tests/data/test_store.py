@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ from marketml.rpc.refusals import (
 from services.data.__main__ import MIGRATIONS
 from services.data.alignment import FrameSpec
 from services.data.blocks import BLOCK_ROWS
-from services.data.checks import Checked
 from services.data.bounds import Bounds
+from services.data.checks import Checked
 from services.data.reading import Query, Reader
 from services.data.records import Snapshot
 from services.data.revisions import Counts, OnConflict
@@ -41,6 +42,7 @@ MORE_THAN_A_PAGE = BLOCK_ROWS * (PAGE_BLOCKS + 1)
 BARS = Series(CANDLES, "binance", "BTC/USDT:USDT", "1m")
 RATES = BARS.sibling(FUNDING_RATES)
 NOW = 10**15
+SEAL = b"seal"
 
 
 @contextmanager
@@ -222,7 +224,7 @@ def test_a_series_that_a_snapshot_needs_is_deleted_only_by_force(database_url):
     with stores(database_url) as (store, snapshots):
         told(store, bars(0, 5))
         told(store, Checked(np.array([0]), (np.zeros(1), np.ones(1)), 0, 0, ()), RATES)
-        snapshots.add_snapshot(a_snapshot("a"), lambda: None, request_id="", body=b"")
+        snapshots.add_snapshot(a_snapshot("a"), SEAL, lambda: None, request_id="", body=b"")
         for series in (BARS, RATES):
             for dry_run in (False, True):
                 with pytest.raises(FailedPrecondition, match="aaaa"):
@@ -250,7 +252,9 @@ def test_a_repeated_request_id_has_one_effect(database_url):
 
         def add(name: str) -> Snapshot:
             snapshot = a_snapshot(name)
-            return snapshots.add_snapshot(snapshot, lambda: published.append(name), request_id="s", body=b"1")
+            return snapshots.add_snapshot(
+                snapshot, SEAL, lambda: published.append(name), request_id="s", body=b"1"
+            )
 
         first = add("a")
         assert snapshots.remembered_snapshot("s", b"1") == first
@@ -267,11 +271,11 @@ def test_a_repeated_request_id_has_one_effect(database_url):
 
 def test_a_snapshot_that_is_there_stays_the_first_one(database_url):
     with stores(database_url) as (_, snapshots):
-        first = snapshots.add_snapshot(a_snapshot("a", 7), lambda: None, request_id="", body=b"")
-        second = snapshots.add_snapshot(a_snapshot("a", 8), lambda: None, request_id="", body=b"")
+        first = snapshots.add_snapshot(a_snapshot("a", 7), SEAL, lambda: None, request_id="", body=b"")
+        second = snapshots.add_snapshot(a_snapshot("a", 8), SEAL, lambda: None, request_id="", body=b"")
         assert second == first == snapshots.snapshot(first.snapshot_id)
         for name in "bcd":
-            snapshots.add_snapshot(a_snapshot(name, 8), lambda: None, request_id="", body=b"")
+            snapshots.add_snapshot(a_snapshot(name, 8), SEAL, lambda: None, request_id="", body=b"")
         assert [each.snapshot_id[0] for each in snapshots.snapshots(None, 10)] == ["d", "c", "b", "a"]
         assert [each.snapshot_id[0] for each in snapshots.snapshots((8, "c" * 64), 10)] == ["b", "a"]
 
@@ -282,14 +286,14 @@ def test_a_snapshot_whose_file_cannot_be_published_leaves_no_row(database_url):
 
     with stores(database_url) as (_, snapshots):
         with pytest.raises(OSError, match="disk full"):
-            snapshots.add_snapshot(a_snapshot("a"), full, request_id="s", body=b"")
+            snapshots.add_snapshot(a_snapshot("a"), SEAL, full, request_id="s", body=b"")
         assert snapshots.snapshots(None, 10) == []
         assert snapshots.remembered_snapshot("s", b"") is None
 
 
 def test_old_requests_are_forgotten(database_url):
     with stores(database_url) as (_, snapshots):
-        snapshots.add_snapshot(a_snapshot("a"), lambda: None, request_id="s", body=b"")
+        snapshots.add_snapshot(a_snapshot("a"), SEAL, lambda: None, request_id="s", body=b"")
         assert snapshots.sweep(3_600) == 0
         assert snapshots.sweep(-1) == 1
         assert snapshots.remembered_snapshot("s", b"") is None

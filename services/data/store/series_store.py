@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,19 @@ from marketml.rpc.refusals import (
 )
 from services.data.blocks import Block, decode
 from services.data.checks import Checked
+from services.data.digests import revisions_digest
 from services.data.records import Coverage, SeriesState, no_series
 from services.data.revisions import (
     ConflictError,
     Counts,
     OnConflict,
     Rows,
+    Stored,
     are_marks,
     marks,
 )
 from services.data.series import CANDLES, Kind, Series, grid_times
-from services.data.store.block_store import BlockStore, heads
+from services.data.store.block_store import BlockStore, heads, within
 from services.data.store.coverages import coverage_of, end_block, totals
 from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SNAPSHOTS, insert_on
 from services.host.database import Database
@@ -171,16 +173,32 @@ class SeriesStore:
             return int(connection.scalar(total) or 0)
 
     def _page(self, state: SeriesState, start_us: int, end_us: int, count: int, order: Any) -> list[Block]:
-        mine = BLOCKS.c.series_id == state.id
-        page = (
-            select(BLOCKS.c.id, *HEAD_COLUMNS)
-            .where(mine, BLOCKS.c.last_time_us >= start_us, BLOCKS.c.first_time_us < end_us)
-            .order_by(order)
-            .limit(count)
-        )
+        mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(*within(state.id, start_us, end_us))
+        page = mine.order_by(order).limit(count)
         with self._database.read() as connection:
             _refuse_gone(connection, state)
             return self._blocks.loaded(connection, heads(connection, page))
+
+    def digest(self, series: Series) -> str:
+        """The digest of every revision of a series, however it was told and lies in blocks; see
+        `revisions_digest`. One state of the series, whoever writes meanwhile.
+
+        Raises
+        ------
+        NotFound
+            There is no such series.
+        """
+
+        def parts(connection: Connection, series_id: int) -> Iterator[Stored]:
+            mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
+            for head in heads(connection, mine.order_by(BLOCKS.c.last_time_us)):
+                for block in self._blocks.loaded(connection, [head]):
+                    yield decode(series.kind, block)
+
+        with self._database.read() as connection:
+            if (state := _found(connection, series)) is None:
+                raise no_series(series)
+            return revisions_digest(parts(connection, state.id))
 
     def coverage(
         self,

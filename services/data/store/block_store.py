@@ -1,0 +1,168 @@
+"""Blocks in their table: found by their heads, read once, replaced whole.
+
+No staging table and no upsert: a block's id is never used again and its bytes never change, so new rows are
+merged in memory with the blocks they fall into, whose series' row the transaction has locked, and what comes
+of it is inserted. Measured on PostgreSQL 15 with a million candles (209 blocks, 75 MB), medians of 15: INSERT
+with binary parameters, 16 blocks a statement, 0.32 s; binary COPY 0.36 s; bodies read as text 1.14 s, in
+binary 0.47 s.
+
+The B-tree over series and last time finds heads: with 500,000 blocks of ten series (2.4 billion rows) any
+page of heads takes 0.4 ms, which leaves nothing for BRIN or partitions to win. Only sums over a whole series
+read all of its heads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, func, insert, select
+
+from marketml.rpc.refusals import DataLoss, ResourceExhausted
+from services.data.blocks import BLOCK_ROWS, TAIL_ROWS, Block, Head, decode, encode
+from services.data.revisions import Counts, OnConflict, Rows, Stored, Times, empty_rows, in_order, merge
+from services.data.series import Kind, Series
+from services.data.store.cache import BlockCache
+from services.data.store.tables import BLOCKS, HEAD_COLUMNS
+
+_STATEMENT_BLOCKS = 16  # of one INSERT: 6 MB
+
+
+class BlockStore:
+    """Blocks on a connection that the caller has. Those read last stay in memory, up to `cache_bytes`."""
+
+    def __init__(self, cache_bytes: int) -> None:
+        self._cache = BlockCache(cache_bytes)
+
+    def join(
+        self, connection: Connection, series: Series, series_id: int, new: Rows, on_conflict: OnConflict
+    ) -> Counts:
+        """Join rows, at least one, to a series whose row the transaction has locked."""
+        near = _near(connection, series_id, int(new.times[0]), int(new.times[-1]))
+        starts = np.array([head.first_time_us for _, head in near], np.int64)
+        owner = np.maximum(np.searchsorted(starts, new.times, "right") - 1, 0)
+        edges = np.searchsorted(owner, np.arange(max(1, len(near)) + 1))
+        counts = Counts()
+        for position, (start, end) in enumerate(pairwise(edges)):
+            if start == end:
+                continue
+            mine = new.take(slice(start, end))
+            at = near[position] if near else None
+            is_append = at is None or int(mine.times[0]) > at[1].last_time_us
+            if at is not None and is_append and len(mine) < TAIL_ROWS <= at[1].row_count:
+                at = None  # a block of their own
+            gone = [] if at is None else [at]
+            stored = self._stored(connection, series.kind, gone)
+            merged, joined = merge(stored, mine, on_conflict, series.step_us)
+            counts += joined
+            if merged is stored:
+                continue
+            if at is not None and is_append and at[1].row_count < TAIL_ROWS <= len(merged.current):
+                earlier = _room_before(connection, series_id, at[1].first_time_us)
+                merged = in_order([self._stored(connection, series.kind, earlier), merged])
+                gone += earlier
+            if gone:
+                connection.execute(delete(BLOCKS).where(BLOCKS.c.id.in_([block_id for block_id, _ in gone])))
+            _write(connection, series, series_id, merged, is_append)
+        return counts
+
+    def loaded(self, connection: Connection, heads: list[tuple[int, Head]]) -> list[Block]:
+        """The blocks that these heads are of, in this order; without those that are gone.
+
+        Raises
+        ------
+        DataLoss
+            The bytes of one are not those that were stored.
+        """
+        known = dict(heads)
+        blocks = {block_id: block for block_id in known if (block := self._cache.get(block_id))}
+        missing = [block_id for block_id in known if block_id not in blocks]
+        if missing:
+            bodies = select(
+                BLOCKS.c.id, BLOCKS.c.batch, BLOCKS.c.captured, BLOCKS.c.history, BLOCKS.c.checksum
+            ).execution_options(binary_results=True)
+            for row in connection.execute(bodies.where(BLOCKS.c.id.in_(missing))):
+                read = Block(known[row.id], bytes(row.batch), row.captured, row.history, row.checksum)
+                if not read.is_intact:
+                    raise DataLoss("Stored rows of the series are damaged; restore a backup of the database.")
+                blocks[row.id] = read
+                self._cache.put(row.id, read)
+        return [blocks[block_id] for block_id in known if block_id in blocks]
+
+    def times(
+        self, connection: Connection, kind: Kind, series_id: int, start_us: int, end_us: int, times_max: int
+    ) -> Times:
+        """The stored times in [start, end), marked ones included."""
+        mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(*within(series_id, start_us, end_us))
+        found, count = [np.empty(0, np.int64)], 0
+        for head in heads(connection, mine.order_by(BLOCKS.c.last_time_us)):
+            [block] = self.loaded(connection, [head])
+            times = decode(kind, block).current.times
+            first, end = np.searchsorted(times, [start_us, end_us])
+            count += int(end - first)
+            if count > times_max:
+                raise ResourceExhausted(
+                    "repair_times",
+                    f"The range holds more than the {times_max:,} rows that one action takes; divide it.",
+                )
+            found.append(times[first:end])
+        return np.concatenate(found)
+
+    def _stored(self, connection: Connection, kind: Kind, heads: list[tuple[int, Head]]) -> Stored:
+        """The rows of at most one block."""
+        for block in self.loaded(connection, heads):
+            return decode(kind, block)
+        nothing = empty_rows(len(kind.columns))
+        return Stored(nothing, nothing)
+
+
+def heads(connection: Connection, query: Any) -> list[tuple[int, Head]]:
+    """The ids and heads that a query of both selects."""
+    return [(row[0], Head(*row[1:])) for row in connection.execute(query)]
+
+
+def within(series_id: int, start_us: int, end_us: int) -> list[Any]:
+    """What is true of the blocks of a series that may have rows in [start, end).
+
+    Blocks do not overlap: none begins before the end behind the first that ends there or later. Without that
+    bound a page in the middle read the heads of all later blocks.
+    """
+    mine = BLOCKS.c.series_id == series_id
+    other = BLOCKS.alias("other")
+    last = select(func.min(other.c.last_time_us)).where(
+        other.c.series_id == series_id, other.c.last_time_us >= end_us - 1
+    )
+    end = func.coalesce(last.scalar_subquery(), 2**63 - 1)
+    return [mine, BLOCKS.c.last_time_us.between(start_us, end), BLOCKS.c.first_time_us < end_us]
+
+
+def _near(connection: Connection, series_id: int, first_us: int, last_us: int) -> list[tuple[int, Head]]:
+    """The blocks that rows from `first_us` to `last_us` may join, by time: those they overlap, the one
+    before, and without these the next one."""
+    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
+    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
+    found = heads(connection, before)
+    overlapped = select(BLOCKS.c.id, *HEAD_COLUMNS).where(*within(series_id, first_us, last_us + 1))
+    found += heads(connection, overlapped.order_by(BLOCKS.c.last_time_us))
+    return found or heads(connection, mine.order_by(BLOCKS.c.last_time_us).limit(1))
+
+
+def _room_before(connection: Connection, series_id: int, first_us: int) -> list[tuple[int, Head]]:
+    """The block before a time, unless there is none or it is full."""
+    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
+    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
+    return [each for each in heads(connection, before) if each[1].row_count < BLOCK_ROWS]
+
+
+def _write(connection: Connection, series: Series, series_id: int, stored: Stored, is_append: bool) -> None:
+    made = []
+    for block in encode(series, stored, is_append=is_append):
+        body = {name: getattr(block, name) for name in ("batch", "captured", "history", "checksum")}
+        made.append({"series_id": series_id} | dataclasses.asdict(block.head) | body)
+        if len(made) == _STATEMENT_BLOCKS:
+            connection.execute(insert(BLOCKS), made)
+            made = []
+    if made:
+        connection.execute(insert(BLOCKS), made)

@@ -119,7 +119,7 @@ def quality(
         context.output.document({"quality": checked, "repaired": repaired})
     else:
         _tell(context.output, checked)
-        _tell_plan(context.output, checked.plan, series.command, same)
+        _tell_plan(context.output, checked, series.command, same)
     errors = [one.rule for one in checked.findings if one.severity == pb.SEVERITY_ERROR]
     if errors:
         raise CommandFailed(f"the series has errors: {', '.join(errors)}.")
@@ -174,8 +174,9 @@ def _place(row: pb.QualityRow) -> str:
     return " ".join([*words, row.value]).rstrip()
 
 
-def _tell_plan(output: Output, plan: Sequence[pb.RepairAction], command: list[str], same: list[str]) -> None:
+def _tell_plan(output: Output, answer: pb.CheckQualityResponse, command: list[str], same: list[str]) -> None:
     """The plan, and the exact commands that apply it; `same` are the options that made it what it is."""
+    plan = answer.plan
     if not plan:
         return
     output.show()
@@ -186,12 +187,18 @@ def _tell_plan(output: Output, plan: Sequence[pb.RepairAction], command: list[st
         output.show(f"  and {len(plan) - PLAN_LINES:,} more")
     output.show("To do all of it:")
     output.show(f"  {shlex.join([*command, *same, '--repair'])}")
-    span = _span(plan[0])
-    if plan[0].WhichOneof("action") == "refetch":
-        output.show("To take a range as missing instead, for example the first:")
-    else:
+    if plan[0].WhichOneof("action") != "refetch":
         output.show("To do the first alone:")
-    output.show(f"  {shlex.join([*command, '--mark-missing', *map(time_text, span)])}")
+        output.show(f"  {shlex.join([*command, '--mark-missing', *map(time_text, _span(plan[0]))])}")
+    elif gap := _first_gap(answer.findings):  # not what is asked for again: most rows of that may be good
+        output.show("To take absent bars as missing instead, for example the first:")
+        output.show(f"  {shlex.join([*command, '--mark-missing', *map(time_text, gap)])}")
+
+
+def _first_gap(findings: Sequence[pb.QualityFinding]) -> tuple[Any, Any] | None:
+    """Begin and end of the first listed gap of several bars."""
+    places = [place for one in findings if one.rule == "gap" for place in one.rows]
+    return next(((place.time, place.end_time) for place in places if place.HasField("end_time")), None)
 
 
 def _action(action: pb.RepairAction) -> str:

@@ -67,6 +67,17 @@ def test_the_printed_command_keeps_the_range_that_was_asked_about(run, room, gap
     assert room.client.list_series()[0].marked_missing_count == 1
 
 
+def test_the_command_that_marks_as_missing_takes_the_gap_alone_not_what_is_asked_for_again(run, room):
+    frame = candles(100)
+    room.clock.now = frame.index[-1] + HOUR
+    frame.iloc[20, :4] *= 3  # doubtful, and near the gap: both are asked for again at once
+    room.client.ingest_candles(frame.drop(frame.index[[10, 11, 12]]), "binanceusdm", SYMBOL, "1h")
+    _, out, _ = run("quality", "--venue", "binanceusdm", "--symbol", SYMBOL, "--timeframe", "1h")
+    assert "ask the exchange again for" in out
+    [mark] = [line for line in out.splitlines() if "--mark-missing" in line]
+    assert mark.endswith("--mark-missing 2024-01-01T10:00:00Z 2024-01-01T13:00:00Z")
+
+
 def test_json_is_one_document_with_findings_plan_and_outcomes(run, gappy):
     status, out, err = run(*BARS, "--json")
     assert status == 1

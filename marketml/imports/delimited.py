@@ -68,11 +68,16 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
 
 
+def _width(line: str, delimiter: str) -> int:
+    """How many cells a line has."""
+    return len(_cells(line, delimiter)) if '"' in line else line.count(delimiter) + 1
+
+
 def _shape(lines: list[str]) -> tuple[str, int]:
     """The delimiter under which most lines agree on the largest number of cells, and that number."""
     best = (0.0, 0, ",")
     for delimiter in _DELIMITERS:
-        widths = Counter(len(_cells(line, delimiter)) for line in lines[:200] if line.strip())
+        widths = Counter(_width(line, delimiter) for line in lines[:200] if line.strip())
         width, agreeing = widths.most_common(1)[0] if widths else (1, 0)
         if width > 1:
             # A decimal comma makes "," agree too, on more cells than ";"; quotes and spaces do not decide it.

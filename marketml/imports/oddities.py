@@ -103,8 +103,11 @@ def _volume(micros: npt.NDArray[np.int64], values: Values, notes: list[str]) -> 
 
 def _copied(values: Values) -> npt.NDArray[np.intp]:
     """Bars in runs of three or more that equal an earlier run, all values; single bars repeat by chance."""
+    moving = (values["volume"] > 0) & (values["high"] > values["low"])
+    volumes = np.sort(values["volume"][moving])
+    if np.count_nonzero(volumes[1:] == volumes[:-1]) < 3:  # the cheap look that most files pass
+        return np.array([], dtype=np.intp)
     bars = pd.DataFrame({name: values[name] for name in ("open", "high", "low", "close", "volume")})
-    moving = ((bars["volume"] > 0) & (bars["high"] > bars["low"])).to_numpy()
     shift = np.zeros(len(bars), dtype=np.int64)
     if bars.duplicated().any():
         group = bars.groupby(list(bars.columns), sort=False, dropna=False).ngroup().to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Generator
 
@@ -56,7 +57,7 @@ class FileCollector:
     ) -> None:
         self._folder = folder
         self._upload = upload
-        self._normalize = normalize
+        self._normalize = functools.cache(normalize)  # a folder spells few instruments many times
         self._budget = budget
         self._bytes_max = bytes_max
         self._check = check

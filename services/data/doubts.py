@@ -150,18 +150,18 @@ def disconnected(times: Times, columns: tuple[Values, ...], step_us: int) -> Ite
 
 def unit_changes(values: Values, factor: float) -> Places:
     """Positions from which on values are `factor` times what they were, or that part of it, and stay so."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # of numbers as large as they come
         ratio = values[1:] / values[:-1]
-    sudden = np.flatnonzero((ratio >= factor) | (ratio <= 1 / factor)) + 1
-    found = []
-    for position in sudden.tolist():
-        before = values[max(0, position - _LASTING_ROWS) : position]
-        after = values[position : position + _LASTING_ROWS]
-        if len(after) < _LASTING_ROWS_MIN or not np.median(before) or not np.median(after):
-            continue
-        lasting = np.median(after) / np.median(before)
-        if lasting >= factor or lasting <= 1 / factor:
-            found.append(position)
+        sudden = np.flatnonzero((ratio >= factor) | (ratio <= 1 / factor)) + 1
+        found = []
+        for position in sudden.tolist():
+            before = values[max(0, position - _LASTING_ROWS) : position]
+            after = values[position : position + _LASTING_ROWS]
+            if len(after) < _LASTING_ROWS_MIN or not np.median(before) or not np.median(after):
+                continue
+            lasting = np.median(after) / np.median(before)
+            if lasting >= factor or lasting <= 1 / factor:
+                found.append(position)
     return np.array(found, np.intp)
 
 
@@ -178,10 +178,11 @@ def _jumps(series: Series, times: Times, values: Values, jump_z: float, changes_
     their number, as that of a random walk does."""
     if len(values) <= CHANGES_MIN:
         return np.zeros(0, np.bool_)
-    changes = np.diff(np.log(values)) if series.kind is CANDLES else np.diff(values)
-    sample = changes if changes_max is None else changes[:: -(-len(changes) // changes_max)]
-    middle, scale = _middle_and_scale(sample)
-    away = np.abs(changes - middle)
+    with np.errstate(all="ignore"):  # of numbers as large as they come
+        changes = np.diff(np.log(values)) if series.kind is CANDLES else np.diff(values)
+        sample = changes if changes_max is None else changes[:: -(-len(changes) // changes_max)]
+        middle, scale = _middle_and_scale(sample)
+        away = np.abs(changes - middle)
     found: Mask = away > jump_z * scale if scale else np.zeros(len(changes), np.bool_)
     if series.step_us and found.any():
         places = np.flatnonzero(found)

@@ -118,7 +118,9 @@ def _pieces(action: Action, longest_us: int) -> Iterator[Action]:
     if action.end_us - action.start_us <= longest_us:
         yield action
         return
+    told_count = 0
     for start_us in range(action.start_us, action.end_us, longest_us):
         end_us = min(action.end_us, start_us + longest_us)
-        rows_count = action.rows_count * (end_us - start_us) // (action.end_us - action.start_us)
-        yield replace(action, start_us=start_us, end_us=end_us, rows_count=rows_count)
+        until_count = action.rows_count * (end_us - action.start_us) // (action.end_us - action.start_us)
+        yield replace(action, start_us=start_us, end_us=end_us, rows_count=until_count - told_count)
+        told_count = until_count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
@@ -348,3 +348,65 @@ def test_open_interest_in_another_unit_is_told_with_its_row():
     change = finding(stored(INTEREST, times, (values, values)), "unit_change")
     assert (change.severity, change.count) == (Severity.WARNING, 1)
     assert change.places[0].time_us == times[120]
+
+
+presence = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+@given(presence, st.integers(1, 40))
+def test_a_plan_covers_every_gap_and_marks_no_row_that_is_there(stretches, spread):
+    present, time = [], 0
+    for rows_count, absent_count in stretches:
+        present += range(time, time + rows_count)
+        time += rows_count + absent_count * spread * 100
+    times = np.array(present, np.int64) * MINUTE_US
+    looked = stored(BARS, times, (np.ones(len(times)),) * 8)
+    absent = set(range(present[-1])) - set(present)
+    marks = planned(BARS, looked.findings, MINUTE_US, can_refetch=False)
+    marked = {time for one in marks for time in range(one.start_us // MINUTE_US, one.end_us // MINUTE_US)}
+    assert marked == absent
+    assert sum(one.rows_count for one in marks) == len(absent)
+    asked = planned(BARS, looked.findings, MINUTE_US, can_refetch=True)
+    assert len(asked) <= ACTIONS_MAX
+    covered = {time for one in asked for time in range(one.start_us // MINUTE_US, one.end_us // MINUTE_US)}
+    assert covered >= absent
+    assert sum(one.rows_count for one in asked) == len(absent)
+    for plan in (marks, asked):
+        assert all(before.end_us <= after.start_us for before, after in pairwise(plan))
+
+
+numbers = st.floats() | st.sampled_from([0.0, -0.0, 1.0, 5e-324, 1.7e308, np.inf, -np.inf, np.nan])
+stamps = st.integers(-5, 40).map(lambda minute: minute * MINUTE_US) | st.sampled_from(
+    [-(2**63), -(2**63) + 1, -(2**63) + 2, 2**62, LATER, LATER - 1, 1, 59]
+)
+
+
+@given(
+    st.sampled_from([BARS, RATES, INTEREST]),
+    st.lists(st.tuples(stamps, numbers, numbers), max_size=60),
+    st.integers(1, 5),
+)
+def test_any_rows_at_all_can_be_looked_at(series, rows, places_max):
+    times = np.array([row[0] for row in rows], np.int64)
+    columns = tuple(
+        np.array([row[1 + position % 2] for row in rows], np.float64)
+        for position in range(len(series.kind.columns))
+    )
+    looked = inspect_given(series, times, columns, LATER, places_max=places_max)
+    assert looked.row_count == len(rows)
+    for one in looked.findings:
+        assert 0 < len(one.places) == min(places_max, one.places_count)
+        assert one.places_count <= one.count
+        assert sum(one.counts.tolist()) == one.count
+        assert all(place.time_us is None or place.time_us >= 0 for place in one.places)
+    severities = [one.severity for one in looked.findings]
+    assert severities == sorted(severities, reverse=True)
+
+
+@given(st.lists(st.floats(0, 1.7e308), min_size=32, max_size=60))
+def test_numbers_as_large_as_they_come_are_no_reason_to_fail(values):
+    times, column = np.arange(len(values), dtype=np.int64) * HOUR_US, np.array(values)
+    list(doubts(INTEREST, times, (column, column)))
+    positive = np.maximum(column, 5e-324)
+    list(doubts(BARS, times, (positive,) * 8))
+    list(disconnected(times, (positive,) * 8, HOUR_US))

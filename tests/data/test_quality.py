@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -269,6 +271,20 @@ def test_a_repair_repeated_under_its_id_has_its_answer_and_no_second_effect(each
         each_room.client.repair_series(*CANDLES, actions=actions[:1], request_id="r1")
     second = each_room.client.repair_series(*CANDLES, actions=[*actions, actions[0]])
     assert [outcome.marked_count for outcome in second] == [1, 1, 0]
+
+
+def test_one_repair_sent_by_many_at_once_has_one_effect_and_one_answer(each_room):
+    frame = some(50)
+    each_room.client.ingest_candles(frame, *SERIES)
+    actions = [mark_missing(frame.index[n], frame.index[n + 2]) for n in (10, 20, 30)]
+
+    def send(_number: int) -> list[pb.RepairOutcome]:
+        return each_room.client.repair_series(*CANDLES, actions=actions, request_id="at-once")
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(send, range(6)))
+    assert [[one.marked_count for one in answer] for answer in answers] == [[2, 2, 2]] * 6
+    assert len(each_room.client.query_candles(*SERIES)) == 44
 
 
 def test_a_repair_with_one_bad_action_does_none(each_room):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from marketml.rpc.refusals import AlreadyExists, NotFound, ResourceExhausted
+from marketml.clients.data import DataClient
+from marketml.clients.data_quality import mark_missing
+from marketml.rpc.refusals import AlreadyExists, NotFound, Refusal, ResourceExhausted
 from services.data.__main__ import MIGRATIONS
 from services.data.blocks import BLOCK_ROWS
 from services.data.checks import Checked
@@ -16,6 +20,9 @@ from services.data.revisions import Counts, OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, HOUR_US, MINUTE_US, Series
 from services.data.store import SeriesStore
 from services.host.database import open_database
+from tests.data.market import START, SYMBOL, VENUE, candles, same
+from tests.support.servers import RoomProcess
+from tests.support.waiting import eventually
 
 BARS = Series(CANDLES, "binance", "BTC/USDT:USDT", "1m")
 RATES = BARS.sibling(FUNDING_RATES)
@@ -99,3 +106,32 @@ def test_nothing_is_marked_in_a_series_that_is_not_there(database_url):
         with pytest.raises(NotFound):
             marked(store, 0, 1)
         assert store.coverage(count=1) == []
+
+
+def test_a_kill_in_the_middle_of_a_repair_leaves_each_action_whole_or_not_and_the_repeat_ends_it(tmp_path):
+    minute = pd.Timedelta("1min")
+    frame = candles(10, START - 10 * minute, step=minute)
+    size = 20_000
+    actions = [mark_missing(START + n * size * minute, START + (n + 1) * size * minute) for n in range(12)]
+    series = ("candles", VENUE, SYMBOL, "1m")
+    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+        client.ingest_candles(frame, *series[1:])
+
+        def send() -> None:
+            with DataClient(room.target) as other:
+                other.repair_series(*series, actions=actions, request_id="killed", deadline_seconds=60)
+
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(send)
+            eventually(lambda: client.list_series()[0].marked_missing_count >= 2 * size, 60)
+            room.kill()
+            assert sending.exception(120) is None or isinstance(sending.exception(), Refusal)
+
+    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+        marked = client.list_series()[0].marked_missing_count
+        assert 2 * size <= marked <= 12 * size
+        assert marked % size == 0
+        outcomes = client.repair_series(*series, actions=actions, request_id="killed", deadline_seconds=60)
+        assert [outcome.marked_count for outcome in outcomes] == [size] * 12
+        assert client.list_series()[0].marked_missing_count == 12 * size
+        same(client.query_candles(*series[1:]), frame)

@@ -50,6 +50,11 @@ tools:  ## Find or install what Python cannot bring: PostgreSQL, grpcurl, kustom
 test: .venv/.dev tools  ## Run the tests: make test [TESTS=tests/data] [PYTEST_FLAGS=-x] [JOBS=1]
 	$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_FLAGS) $(TESTS)
 
+.PHONY: kill-ingest
+kill-ingest: .venv/.dev tools  ## Kill the data room at random moments of ingests: make kill-ingest [KILLS=50] [SEED=NUMBER]
+	INGEST_KILLS=$(or $(KILLS),50) INGEST_KILLS_SEED=$(or $(SEED),$(shell date +%s)) \
+	    $(PY) -m pytest tests/faults/test_ingest_kill.py
+
 .PHONY: bench
 bench: .venv/.dev  ## Measure the numbers of the README: make bench [BENCH=benchmarks/serving.py]
 	@set -e; for script in $(or $(BENCH),$(sort $(wildcard benchmarks/*.py))); do \

@@ -68,6 +68,11 @@ class ForkedRooms:
         os.kill(self._pid, signal.SIGTERM)
         return self.wait()
 
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        os.kill(self._pid, signal.SIGKILL)
+        assert self.wait() == -signal.SIGKILL
+
     def _told(self, event: str) -> dict[str, Any]:
         said = self._said.get(timeout=DEADLINE_SECONDS)
         assert said["event"] == event, f"{said} instead of {event}"

@@ -18,14 +18,21 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection
 
 from marketml.rpc.refusals import DataLoss, ResourceExhausted
 from services.data.blocks import BLOCK_ROWS, TAIL_ROWS, Block, Head, decode, encode
 from services.data.revisions import Counts, OnConflict, Rows, Stored, Times, empty_rows, in_order, merge
 from services.data.series import Kind, Series
 from services.data.store.cache import BlockCache
-from services.data.store.tables import BLOCKS, HEAD_COLUMNS
+from services.data.store.statements import (
+    BODIES,
+    DELETE_BLOCKS,
+    FIRST_HEAD,
+    HEAD_BEFORE,
+    HEADS_WITHIN,
+    INSERT_BLOCKS,
+)
 
 _STATEMENT_BLOCKS = 16  # of one INSERT: 6 MB
 
@@ -64,7 +71,7 @@ class BlockStore:
                 merged = in_order([self._stored(connection, series.kind, earlier), merged])
                 gone += earlier
             if gone:
-                connection.execute(delete(BLOCKS).where(BLOCKS.c.id.in_([block_id for block_id, _ in gone])))
+                connection.execute(DELETE_BLOCKS, {"block_ids": [block_id for block_id, _ in gone]})
             _write(connection, series, series_id, merged, is_append)
         return counts
 
@@ -80,10 +87,7 @@ class BlockStore:
         blocks = {block_id: block for block_id in known if (block := self._cache.get(block_id))}
         missing = [block_id for block_id in known if block_id not in blocks]
         if missing:
-            bodies = select(
-                BLOCKS.c.id, BLOCKS.c.batch, BLOCKS.c.captured, BLOCKS.c.history, BLOCKS.c.checksum
-            ).execution_options(binary_results=True)
-            for row in connection.execute(bodies.where(BLOCKS.c.id.in_(missing))):
+            for row in connection.execute(BODIES, {"block_ids": missing}):
                 read = Block(known[row.id], bytes(row.batch), row.captured, row.history, row.checksum)
                 if not read.is_intact:
                     raise DataLoss("Stored rows of the series are damaged; restore a backup of the database.")
@@ -95,9 +99,9 @@ class BlockStore:
         self, connection: Connection, kind: Kind, series_id: int, start_us: int, end_us: int, times_max: int
     ) -> Times:
         """The stored times in [start, end), marked ones included."""
-        mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(*within(series_id, start_us, end_us))
         found, count = [np.empty(0, np.int64)], 0
-        for head in heads(connection, mine.order_by(BLOCKS.c.last_time_us)):
+        inside = heads(connection, HEADS_WITHIN, series_id=series_id, start_us=start_us, end_us=end_us)
+        for head in inside:
             [block] = self.loaded(connection, [head])
             times = decode(kind, block).current.times
             first, end = np.searchsorted(times, [start_us, end_us])
@@ -118,42 +122,23 @@ class BlockStore:
         return Stored(nothing, nothing)
 
 
-def heads(connection: Connection, query: Any) -> list[tuple[int, Head]]:
+def heads(connection: Connection, query: Any, **given: int) -> list[tuple[int, Head]]:
     """The ids and heads that a query of both selects."""
-    return [(row[0], Head(*row[1:])) for row in connection.execute(query)]
-
-
-def within(series_id: int, start_us: int, end_us: int) -> list[Any]:
-    """What is true of the blocks of a series that may have rows in [start, end).
-
-    Blocks do not overlap: none begins before the end behind the first that ends there or later. Without that
-    bound a page in the middle read the heads of all later blocks.
-    """
-    mine = BLOCKS.c.series_id == series_id
-    other = BLOCKS.alias("other")
-    last = select(func.min(other.c.last_time_us)).where(
-        other.c.series_id == series_id, other.c.last_time_us >= end_us - 1
-    )
-    end = func.coalesce(last.scalar_subquery(), 2**63 - 1)
-    return [mine, BLOCKS.c.last_time_us.between(start_us, end), BLOCKS.c.first_time_us < end_us]
+    return [(row[0], Head(*row[1:])) for row in connection.execute(query, given)]
 
 
 def _near(connection: Connection, series_id: int, first_us: int, last_us: int) -> list[tuple[int, Head]]:
     """The blocks that rows from `first_us` to `last_us` may join, by time: those they overlap, the one
     before, and without these the next one."""
-    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
-    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
-    found = heads(connection, before)
-    overlapped = select(BLOCKS.c.id, *HEAD_COLUMNS).where(*within(series_id, first_us, last_us + 1))
-    found += heads(connection, overlapped.order_by(BLOCKS.c.last_time_us))
-    return found or heads(connection, mine.order_by(BLOCKS.c.last_time_us).limit(1))
+    found = heads(connection, HEAD_BEFORE, series_id=series_id, first_us=first_us)
+    found += heads(connection, HEADS_WITHIN, series_id=series_id, start_us=first_us, end_us=last_us + 1)
+    return found or heads(connection, FIRST_HEAD, series_id=series_id)
 
 
 def _room_before(connection: Connection, series_id: int, first_us: int) -> list[tuple[int, Head]]:
     """The block before a time, unless there is none or it is full."""
-    mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
-    before = mine.where(BLOCKS.c.last_time_us < first_us).order_by(BLOCKS.c.last_time_us.desc()).limit(1)
-    return [each for each in heads(connection, before) if each[1].row_count < BLOCK_ROWS]
+    found = heads(connection, HEAD_BEFORE, series_id=series_id, first_us=first_us)
+    return [each for each in found if each[1].row_count < BLOCK_ROWS]
 
 
 def _write(connection: Connection, series: Series, series_id: int, stored: Stored, is_append: bool) -> None:
@@ -162,7 +147,7 @@ def _write(connection: Connection, series: Series, series_id: int, stored: Store
         body = {name: getattr(block, name) for name in ("batch", "captured", "history", "checksum")}
         made.append({"series_id": series_id} | dataclasses.asdict(block.head) | body)
         if len(made) == _STATEMENT_BLOCKS:
-            connection.execute(insert(BLOCKS), made)
+            connection.execute(INSERT_BLOCKS, made)
             made = []
     if made:
-        connection.execute(insert(BLOCKS), made)
+        connection.execute(INSERT_BLOCKS, made)

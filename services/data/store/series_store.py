@@ -29,9 +29,19 @@ from services.data.revisions import (
     marks,
 )
 from services.data.series import CANDLES, Kind, Series, grid_times
-from services.data.store.block_store import BlockStore, heads, within
+from services.data.store.block_store import BlockStore, heads
 from services.data.store.coverages import coverage_of, end_block, totals
-from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SNAPSHOTS, insert_on
+from services.data.store.statements import (
+    ALL_HEADS,
+    FIRST_HEADS_WITHIN,
+    LAST_HEADS_WITHIN,
+    LOCKED_SERIES_STATE,
+    RENEW_SERIES,
+    SERIES_ID,
+    SERIES_STATE,
+    SURE_COUNT,
+)
+from services.data.store.tables import BLOCKS, SERIES, SNAPSHOTS, insert_on
 from services.host.database import Database
 from services.host.mutations import check_request_id, once
 
@@ -90,8 +100,8 @@ class SeriesStore:
                 raise _stored_otherwise(series, conflict.time_us) from None
             if counts.inserted or counts.revised:
                 newest_us = max(state.newest_capture_us, captured_us)
-                renewed = update(SERIES).where(SERIES.c.id == state.id)
-                connection.execute(renewed.values(source=source, newest_capture_us=newest_us))
+                renewed = {"new_source": source, "new_capture_us": newest_us}
+                connection.execute(RENEW_SERIES, {"series_id": state.id} | renewed)
             check()
         return counts
 
@@ -103,11 +113,13 @@ class SeriesStore:
         *,
         clock: Callable[[], int],
         times_max: int,
+        only_absent: bool = False,
         request_id: str,
         body: bytes,
         check: Callable[[], None],
     ) -> int:
-        """Mark each grid time in [start, end) of candles, each stored time of the others, as missing.
+        """Mark each grid time in [start, end) of candles, each stored time of the others, as missing; with
+        `only_absent` those alone at which there is no row.
 
         In one transaction; a repeat of the request, told by its id and body, has the first answer.
 
@@ -136,7 +148,8 @@ class SeriesStore:
             counts = Counts()
             if len(times):
                 new = marks(times, len(series.kind.columns), captured_us)
-                counts = self._blocks.join(connection, series, state.id, new, OnConflict.REVISE)
+                on_conflict = OnConflict.KEEP if only_absent else OnConflict.REVISE
+                counts = self._blocks.join(connection, series, state.id, new, on_conflict)
             if marked_count := counts.inserted + counts.revised:
                 renewed = update(SERIES).where(SERIES.c.id == state.id)
                 connection.execute(renewed.values(newest_capture_us=captured_us))
@@ -154,30 +167,23 @@ class SeriesStore:
         Aborted
             The series was deleted since it was found.
         """
-        return self._page(state, start_us, end_us, count, BLOCKS.c.last_time_us)
+        return self._page(state, start_us, end_us, count, FIRST_HEADS_WITHIN)
 
     def last_blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
         """The last `count` blocks that may have rows in [start, end), the last one first; as `blocks`."""
-        return self._page(state, start_us, end_us, count, BLOCKS.c.last_time_us.desc())
+        return self._page(state, start_us, end_us, count, LAST_HEADS_WITHIN)
 
     def sure_count(self, state: SeriesState, start_us: int, end_us: int, as_of_us: int) -> int:
         """How many rows lie in blocks that are in [start, end) whole, and were known and closed then."""
-        rows = BLOCKS.c.row_count - BLOCKS.c.forming_count - BLOCKS.c.missing_count
-        total = select(func.sum(rows)).where(
-            BLOCKS.c.series_id == state.id,
-            BLOCKS.c.first_time_us >= start_us,
-            BLOCKS.c.last_time_us < end_us,
-            BLOCKS.c.newest_capture_us <= as_of_us,
-        )
+        given = {"start_us": start_us, "end_us": end_us, "as_of_us": as_of_us}
         with self._database.read() as connection:
-            return int(connection.scalar(total) or 0)
+            return int(connection.scalar(SURE_COUNT, {"series_id": state.id} | given) or 0)
 
-    def _page(self, state: SeriesState, start_us: int, end_us: int, count: int, order: Any) -> list[Block]:
-        mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(*within(state.id, start_us, end_us))
-        page = mine.order_by(order).limit(count)
+    def _page(self, state: SeriesState, start_us: int, end_us: int, count: int, query: Any) -> list[Block]:
+        given = {"series_id": state.id, "start_us": start_us, "end_us": end_us, "count": count}
         with self._database.read() as connection:
             _refuse_gone(connection, state)
-            return self._blocks.loaded(connection, heads(connection, page))
+            return self._blocks.loaded(connection, heads(connection, query, **given))
 
     def digest(self, series: Series) -> str:
         """The digest of every revision of a series, however it was told and lies in blocks; see
@@ -190,8 +196,7 @@ class SeriesStore:
         """
 
         def parts(connection: Connection, series_id: int) -> Iterator[Stored]:
-            mine = select(BLOCKS.c.id, *HEAD_COLUMNS).where(BLOCKS.c.series_id == series_id)
-            for head in heads(connection, mine.order_by(BLOCKS.c.last_time_us)):
+            for head in heads(connection, ALL_HEADS, series_id=series_id):
                 for block in self._blocks.loaded(connection, [head]):
                     yield decode(series.kind, block)
 
@@ -271,8 +276,9 @@ def _where(series: Series) -> list[Any]:
 
 
 def _found(connection: Connection, series: Series, *, lock: bool = False) -> SeriesState | None:
-    query = select(SERIES.c.id, SERIES.c.newest_capture_us).where(*_where(series))
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    key = {"venue": series.venue, "symbol": series.symbol, "timeframe": series.timeframe}
+    query = LOCKED_SERIES_STATE if lock else SERIES_STATE
+    row = connection.execute(query, key | {"kind": series.kind.number}).one_or_none()
     return None if row is None else SeriesState(row.id, row.newest_capture_us)
 
 
@@ -295,7 +301,7 @@ def _locked(connection: Connection, series: Series) -> SeriesState:
 
 
 def _refuse_gone(connection: Connection, state: SeriesState) -> None:
-    if connection.scalar(select(SERIES.c.id).where(SERIES.c.id == state.id)) is None:
+    if connection.scalar(SERIES_ID, {"series_id": state.id}) is None:
         raise Aborted("The series was deleted while it was read.", Reason.LOST_RACE)
 
 

@@ -62,7 +62,7 @@ def collect_files(
         on_invalid=pb.ON_INVALID_SKIP if skip_invalid else None,
     )
     taken, failed = 0, list[str]()
-    told: set[str] = set()
+    told: set[tuple[str, str]] = set()
     with (
         DataClient(context.endpoint("data"), tls=context.tls) as client,
         told_progress(context.output, "Collect") as progress,
@@ -93,7 +93,7 @@ def _stage(progress: pb.CollectionProgress) -> str:
     return f"{name}, {seconds_text(progress.remaining_time.ToTimedelta().total_seconds())} left"
 
 
-def _tell(output: Output, outcome: pb.CollectionOutcome, told: set[str]) -> None:
+def _tell(output: Output, outcome: pb.CollectionOutcome, told: set[tuple[str, str]]) -> None:
     """Tell how one file ended; what was told of an earlier one is not told again."""
     if output.is_json:
         output.line(outcome)
@@ -109,4 +109,4 @@ def _tell(output: Output, outcome: pb.CollectionOutcome, told: set[str]) -> None
         f"{outcome.file}: {' '.join(words)}: {report.inserted:,} inserted, {report.revised:,} revised, "
         f"{report.unchanged:,} unchanged{rejected}"
     )
-    tell_notes(output, outcome.notes, told)
+    tell_notes(output, outcome.notes, " ".join(words), told)

@@ -143,7 +143,7 @@ class _Importer:
         self._more: dict[str, Any] = {"on_conflict": on_conflict, "skip_invalid": skip_invalid}
         self._dry_run = dry_run
         self._understood: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._totals: dict[tuple[str, str, str, str], Counter[str]] = {}
 
     def take(self, found: MarketFiles, read: Callable[[Path], ImportedFile]) -> None:
@@ -329,21 +329,22 @@ def send(
     return client.ingest_open_interest(imported.frame, venue, symbol, **more)
 
 
-def tell_file(output: Output, path: Path, imported: ImportedFile, told: set[str]) -> None:
-    """Say what a file holds and what is odd in it; what was told of an earlier file is not told again."""
+def tell_file(output: Output, path: Path, imported: ImportedFile, told: set[tuple[str, str]]) -> None:
+    """Say what a file holds and what is odd in it; what was told of an earlier file of the same series is not
+    told again."""
     frame = imported.frame
     what = f"{imported.kind}{f' {imported.timeframe}' if imported.timeframe else ''}"
     first, last = (time.strftime("%Y-%m-%d %H:%M") for time in (frame.index[0], frame.index[-1]))
     output.say(f"{path.name}: {len(frame):,} rows of {what}, {first} to {last} UTC")
-    tell_notes(output, imported.notes, told)
+    tell_notes(output, imported.notes, f"{imported.symbol} {what} {imported.prices}", told)
 
 
-def tell_notes(output: Output, notes: Iterable[str], told: set[str]) -> None:
-    """Say notes of a file but those that are in `told`; they are then in it."""
+def tell_notes(output: Output, notes: Iterable[str], series: str, told: set[tuple[str, str]]) -> None:
+    """Say notes on a file of a series but those that are in `told`; they are then in it."""
     for note in notes:
         shape = re.sub(r"[0-9]", "0", note) if note.startswith("Time from ") else note  # its example differs
-        if shape not in told:
-            told.add(shape)
+        if (series, shape) not in told:
+            told.add((series, shape))
             output.say(f"  {note}", style="yellow" if note.startswith("Warning:") else None)
 
 

@@ -39,7 +39,7 @@ def test_a_folder_on_the_rooms_disk_is_taken_and_told(room: DataRoom, tmp_path: 
         "futures/um/BTCUSDT-metrics-2024-01-20.zip: binance BTC/USDT:USDT open interest: 288 inserted, "
         "0 revised, 0 unchanged",
     ]
-    assert result.stderr.count("SHA-256 as its CHECKSUM file says.") == 1
+    assert result.stderr.count("SHA-256 as its CHECKSUM file says.") == 2  # of each series
     again = command(room, "futures", "--json")
     reports = [json.loads(line)["report"] for line in again.stdout.splitlines()]
     assert [int(report["unchanged"]) for report in reports] == [24, 288]

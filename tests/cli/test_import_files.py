@@ -101,7 +101,7 @@ def test_importing_again_changes_nothing_and_says_so(room: DataRoom, folder: Pat
 
 def test_what_was_told_of_one_file_is_not_told_again_of_the_next(room: DataRoom, folder: Path) -> None:
     told = command(room, folder, *VENUE).stderr
-    assert told.count("SHA-256 as its CHECKSUM file says.") == 1
+    assert told.count("SHA-256 as its CHECKSUM file says.") == 3  # of each series
     assert told.count("Time from 1: epochs in milliseconds.") == 1
     assert told.count("BTCUSDT is BTC/USDT") == 1
     *files, _ = documents(command(room, folder, *VENUE, "--json"))

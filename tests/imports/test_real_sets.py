@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from marketml.cli.data import data
+from marketml.data.v1 import data_pb2 as pb
+from marketml.rpc.refusals import InvalidArgument
 from tests.data.market import DataRoom, data_room
 from tests.imports.found_data import found
 
@@ -171,6 +173,24 @@ def test_all_sets_that_name_their_instruments_go_in_as_one_folder(tmp_path: Path
             ("BTC/USDT:USDT", "open-interest", 1),
             ("FIL/USDT:USDT", "candles", 1),
         ]
+
+
+def test_the_room_takes_the_sets_from_its_own_disk_as_the_command_does(tmp_path: Path) -> None:
+    folder = found("demo").parent
+    demo = SETS["demo"][1]
+    freqtrade = SETS["freqtrade"][1]
+    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path, import_folder=folder) as room:
+        source = {"venue": "binance", "symbol": "BTC/USDT:USDT"}
+        for _ in range(2):
+            list(room.client.collect_series(pb.FileSource(path="demo", **source)))
+            with pytest.raises(InvalidArgument, match=r"1 of 5 files were not taken.*BCHEUR\.csv"):
+                list(
+                    room.client.collect_series(pb.FileSource(path="ingest/freqtrade_tests", venue="binance"))
+                )
+            assert coverage(room) == demo | freqtrade
+        with pytest.raises(InvalidArgument, match="give utc_offset"):
+            list(room.client.collect_series(pb.FileSource(path="ingest/funding_binance", **source)))
+        assert coverage(room) == demo | freqtrade
 
 
 def test_the_oddities_of_a_set_are_in_its_report(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ class PostgreSQL:
         self._databases_count = 0
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
+    def new_database(self, tablespace: str = "pg_default") -> Iterator[str]:
         """The URL of an empty database that exists inside the `with` block."""
         self._databases_count += 1
         name = f"test_{os.getpid()}_{self._databases_count}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TABLESPACE {tablespace}")
         try:
             yield f"postgresql://{_USER}@/{name}?host={quote(str(self._folder), safe='')}"
         finally:

@@ -1,9 +1,9 @@
-"""What a frame itself says of its origin: its columns, the spacing of its rows, what is written about it."""
+"""What a frame itself says of its origin: its columns, its prices, what is written about it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +17,9 @@ from services.data.series import (
     CANDLES,
     FUNDING_RATES,
     OPEN_INTEREST,
-    TIMEFRAMES_US,
     Kind,
-    grid_offset_us,
 )
-from services.data.symbols import possible_symbols
+from services.data.symbols import bases_of, possible_symbols
 
 _INSTRUMENT_KEYS = (
     "symbol",
@@ -33,15 +31,14 @@ _INSTRUMENT_KEYS = (
     "market",
     "product",
 )
-_FILE_KEYS = ("file", "filename", "file_name", "path", "name", "source")
+FILE_KEYS = ("file", "filename", "file_name", "path", "name", "source")
 _VENUE_KEYS = ("venue", "exchange")
-_TIMEFRAME_KEYS = ("timeframe", "interval", "resolution", "period", "freq", "frequency")
-_UNREAD_KEYS = ("pandas", "kind", "digest", *_VENUE_KEYS, *_TIMEFRAME_KEYS)
-_SPACING = re.compile(
-    r"(?<![A-Za-z0-9.])(?:(\d{1,2}) ?(m|min|mins|minute|minutes|t|h|hr|hour|hours|d|day|days|w|week|weeks)"
-    r"|([mhd])(\d{1,2}))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
+TIMEFRAME_KEYS = ("timeframe", "interval", "resolution", "period", "freq", "frequency")
+UNREAD_KEYS = ("pandas", "kind", "digest", *_VENUE_KEYS, *TIMEFRAME_KEYS)
+_SPELLINGS_MAX = 2_000
+_LENGTH_MAX = 1_000
+_WORDS_MAX = 64
+_COLUMNS_MAX = 64
 _WORDS = re.compile(r"[^\s,;|()\[\]{}=\"']+")
 _ROLES = {word: role for role, words in names.WORDS.items() for word in words}
 _VOLUME_IN = re.compile(r"vol(?:ume)?[\s_(\[-]+([A-Za-z0-9]{2,6})[\])]?", re.IGNORECASE)
@@ -85,6 +82,26 @@ class Clue:
     base: str = ""
 
 
+class _Reading:
+    """Reads spellings, each once, and no more of them than a caller can wait for."""
+
+    def __init__(self, venue: str, bases: frozenset[str], is_contract: bool) -> None:
+        self._venue = venue
+        self._is_contract = is_contract
+        self._read: dict[str, dict[str, float]] = {}
+        self.bases = bases
+
+    def __call__(self, text: str, is_contract: bool = False) -> dict[str, float]:
+        """What a text may mean; contracts alone when the frame or the text is of one."""
+        text = text.strip()
+        if text not in self._read:
+            if len(self._read) >= _SPELLINGS_MAX:
+                return {}
+            self._read[text] = possible_symbols(text, self._venue, self.bases)
+        found = self._read[text]
+        return _contracts(found) if is_contract or self._is_contract else found
+
+
 def roles_of(frame: Unlabelled) -> dict[str, str]:
     """Column names by role (`open`, `funding_rate`…), the first of each."""
     found: dict[str, str] = {}
@@ -110,11 +127,11 @@ def kind_clue(frame: Unlabelled) -> tuple[Kind, str] | None:
             )
         return CANDLES, "It has columns of open, high, low and close."
     if "funding_rate" in roles:
-        return FUNDING_RATES, f"It has a column {_shown(roles['funding_rate'])}."
+        return FUNDING_RATES, f"It has a column {shown(roles['funding_rate'])}."
     if "open_interest" in roles:
-        return OPEN_INTEREST, f"It has a column {_shown(roles['open_interest'])}."
+        return OPEN_INTEREST, f"It has a column {shown(roles['open_interest'])}."
     if len(roles.get("close", "")) > 1:
-        return CANDLES, f"It has a column {_shown(roles['close'])}, and no other prices of bars."
+        return CANDLES, f"It has a column {shown(roles['close'])}, and no other prices of bars."
     return None
 
 
@@ -144,81 +161,43 @@ def venue_said(frame: Unlabelled) -> str:
 
 def symbol_clues(frame: Unlabelled, kind: Kind, known: list[str]) -> Iterator[Clue]:
     """What the frame says of its instrument. `known` are the symbols that are stored."""
-    venue = venue_said(frame)
-
-    def read(text: str, is_contract: bool = False) -> dict[str, float]:
-        found = possible_symbols(text.strip(), venue, known)
-        return _contracts(found) if is_contract or kind is not CANDLES else found
-
+    read = _Reading(venue_said(frame), bases_of(known), kind is not CANDLES)
     for key, text in frame.said.items():
         if key.lower() in _INSTRUMENT_KEYS and (found := read(text)):
-            yield Clue(_scaled(found, 0.95), f"Its {_shown(key)} is {_shown(text)}.")
+            yield Clue(_scaled(found, 0.95), f"Its {shown(key)} is {shown(text)}.")
     for key, text in frame.texts.items():
         bare = re.sub(r"[^a-z0-9]", "", key.lower())
         if bare in names.SYMBOL and (found := read(text)):
-            yield Clue(_scaled(found, 0.95), f"Every row's {_shown(key)} is {_shown(text)}.")
+            yield Clue(_scaled(found, 0.95), f"Every row's {shown(key)} is {shown(text)}.")
     for key, text in frame.said.items():
-        if key.lower() in (*_INSTRUMENT_KEYS, *_UNREAD_KEYS):
+        if key.lower() in (*_INSTRUMENT_KEYS, *UNREAD_KEYS):
             continue
-        if key.lower() in _FILE_KEYS:
+        if key.lower() in FILE_KEYS:
             yield from _file_clue(text, read)
         elif found := _in_words(text, read):
-            yield Clue(_scaled(found, 0.7), f"Its {_shown(key)} says {_shown(text)}.")
+            yield Clue(_scaled(found, 0.7), f"Its {shown(key)} says {shown(text)}.")
     yield from _column_clues(frame, read)
     roles = roles_of(frame)
     if kind is CANDLES and "close" in roles and len(frame.times):
         yield from _price_clues(frame.times, frame.columns[roles["close"]])
 
 
-def timeframe_clues(frame: Unlabelled) -> Iterator[Clue]:
-    """What the frame says of the length of its bars."""
-    for key, text in frame.said.items():
-        is_stated = key.lower() in _TIMEFRAME_KEYS
-        if key.lower() in _UNREAD_KEYS and not is_stated:
-            continue
-        found = {name for name in map(_timeframe, _SPACING.finditer(text)) if name}
-        if len(found) == 1:
-            timeframe = found.pop()
-            shown = _shown(_name_of(text) if key.lower() in _FILE_KEYS else text)
-            sentence = f"Its {_shown(key)} {shown} says {timeframe}."
-            yield Clue({timeframe: 0.95 if is_stated else 0.85}, sentence)
-    yield from _spacing_clue(frame.times)
-
-
-def spacing_us(times: Times) -> tuple[int, float] | None:
-    """The commonest time between rows, and its share; None below two times."""
-    steps = np.diff(np.unique(times))
-    if not len(steps):
-        return None
-    values, counts = np.unique(steps, return_counts=True)
-    commonest = int(np.argmax(counts))
-    return int(values[commonest]), float(counts[commonest] / len(steps))
-
-
-def length_text(length_us: int) -> str:
-    """A time span for people."""
-    for name, unit_us in (("days", 86_400_000_000), ("hours", 3_600_000_000), ("minutes", 60_000_000)):
-        if length_us >= unit_us:
-            return f"{length_us / unit_us:g} {name if length_us != unit_us else name[:-1]}"
-    return f"{length_us / 1e6:g} seconds"
-
-
-def _file_clue(text: str, read: Callable[..., dict[str, float]]) -> Iterator[Clue]:
-    called, name = read_file_name(text), _name_of(text)
+def _file_clue(text: str, read: _Reading) -> Iterator[Clue]:
+    called, name = read_file_name(text), name_of(text)
     if called.symbol and (found := read(called.symbol, called.market == "contract")):
-        yield Clue(_scaled(found, 0.9), f"Its name {_shown(name)} says {_shown(called.symbol)}.")
+        yield Clue(_scaled(found, 0.9), f"Its name {shown(name)} says {shown(called.symbol)}.")
     elif found := _in_words(name, read):
-        yield Clue(_scaled(found, 0.8), f"Its name {_shown(name)} names an instrument.")
+        yield Clue(_scaled(found, 0.8), f"Its name {shown(name)} names an instrument.")
 
 
-def _in_words(text: str, read: Callable[..., dict[str, float]]) -> dict[str, float]:
+def _in_words(text: str, read: _Reading) -> dict[str, float]:
     """What words of a text mean; empty when none means anything, or they mean different things."""
     seen: list[dict[str, float]] = []
-    for word in _WORDS.findall(text)[:64]:
+    for word in _WORDS.findall(text[:_LENGTH_MAX])[:_WORDS_MAX]:
         for piece in (word, *re.split(r"[_.]+", word), *re.split(r"[_.\-/]+", word)):
             if 5 <= len(piece) <= 40 and any(letter.isalpha() for letter in piece):
                 found = read(piece)
-                if found and all(is_known(symbol.partition("/")[0], BASES) for symbol in found):
+                if found and all(is_known(symbol.partition("/")[0], read.bases) for symbol in found):
                     seen.append(found)
                     break
     if not seen or any(found != seen[0] for found in seen[1:]):
@@ -226,13 +205,14 @@ def _in_words(text: str, read: Callable[..., dict[str, float]]) -> dict[str, flo
     return seen[0]
 
 
-def _column_clues(frame: Unlabelled, read: Callable[..., dict[str, float]]) -> Iterator[Clue]:
-    named = {name: found for name in (*frame.columns, *frame.texts) if (found := _in_words(name, read))}
+def _column_clues(frame: Unlabelled, read: _Reading) -> Iterator[Clue]:
+    columns = [*frame.columns, *frame.texts][:_COLUMNS_MAX]
+    named = {name: found for name in columns if (found := _in_words(name, read))}
     if named and all(found == next(iter(named.values())) for found in named.values()):
         yield Clue(
-            _scaled(next(iter(named.values())), 0.85), f"Its column {_shown(next(iter(named)))} names it."
+            _scaled(next(iter(named.values())), 0.85), f"Its column {shown(next(iter(named)))} names it."
         )
-    texts = [*frame.columns, *(frame.said[key] for key in frame.said if key.lower() == "columns")]
+    texts = [*columns, *(frame.said[key] for key in frame.said if key.lower() == "columns")]
     units = {plain(unit.upper()): text for text in texts for unit in _VOLUME_IN.findall(text)}
     units = {unit: text for unit, text in units.items() if unit in BASES}
     money = [unit for unit in units if is_money(unit)]
@@ -254,39 +234,6 @@ def _price_clues(times: Times, prices: Values) -> Iterator[Clue]:
         yield Clue(pairs, sentence, base=base)
 
 
-def _spacing_clue(times: Times) -> Iterator[Clue]:
-    found = spacing_us(times)
-    if found is None:
-        return
-    step_us, share = found
-    timeframe = next((name for name, length_us in TIMEFRAMES_US.items() if length_us == step_us), None)
-    if timeframe is None:
-        return
-    ordered = np.unique(times)
-    steps = np.diff(ordered)
-    multiples = float((steps % step_us == 0).mean())
-    off_grid = float((ordered % step_us != grid_offset_us(timeframe)).mean())
-    chance = 0.98 * multiples**2 * len(steps) / (len(steps) + 1) * min(1.0, 0.5 + share)
-    sentence = f"{share:.0%} of its rows follow each other by {length_text(step_us)}"
-    if gaps := int((steps > step_us).sum()):
-        sentence += f", with {gaps} gap{'s' if gaps > 1 else ''}"
-    if off_grid > 0.5:
-        chance *= 0.7
-        sentence += f"; {off_grid:.0%} of them off the grid of {timeframe}"
-    if len(ordered) < len(times):
-        sentence += f"; {len(times) - len(ordered)} times come twice"
-    yield Clue({timeframe: chance}, sentence + ".")
-
-
-def _timeframe(found: re.Match[str]) -> str | None:
-    count, unit = (found[1], found[2]) if found[1] else (found[4], found[3])
-    if unit == "M" and found[1]:  # a month
-        return None
-    letter = {"t": "m"}.get(unit[0].lower(), unit[0].lower())
-    minutes = int(count) * {"m": 1, "h": 60, "d": 1440, "w": 10_080}[letter]
-    return next((name for name, us in TIMEFRAMES_US.items() if us == minutes * 60_000_000), None)
-
-
 def _contracts(chances: Mapping[str, float]) -> dict[str, float]:
     """Spot counted as the perpetual of the same pair."""
     found: dict[str, float] = {}
@@ -296,7 +243,8 @@ def _contracts(chances: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _name_of(path: str) -> str:
+def name_of(path: str) -> str:
+    """The last name of a path."""
     return re.sub(r".*[/\\]", "", path)
 
 
@@ -304,5 +252,6 @@ def _scaled(chances: Mapping[str, float], factor: float) -> dict[str, float]:
     return {name: chance * factor for name, chance in chances.items()}
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text in a sentence, cut where it is long."""
     return repr(text if len(text) <= 60 else f"{text[:59]}…")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -20,17 +19,15 @@ from services.data.clues import (
     Clue,
     Unlabelled,
     kind_clue,
-    length_text,
     roles_of,
-    spacing_us,
     symbol_clues,
-    timeframe_clues,
     venue_said,
 )
 from services.data.likeness import Likeness, likeness, likeness_clues
 from services.data.records import Coverage
 from services.data.revisions import Times, Values
 from services.data.series import CANDLES, Kind, Series
+from services.data.spacings import length_text, spacing_us, timeframe_clues
 
 SUGGESTIONS_MAX = 5
 COMPARED_MAX = 100
@@ -72,11 +69,15 @@ def infer_series(frame: Unlabelled, shelf: Shelf, check: Callable[[], None]) -> 
     kind, kind_reason = told
     stored = shelf.coverage(kind=kind, count=10 * COMPARED_MAX)
     said = list(symbol_clues(frame, kind, sorted({one.series.symbol for one in stored})))
-    likes = list(_compared(frame, kind, stored, said, shelf, check))
+    rows = _rows(frame)
+    around = _comparable(rows, stored, said)
+    likes = list(_compared(rows, around[:COMPARED_MAX], shelf, check))
     compared = likeness_clues(likes)
     lengths = _weighed([*timeframe_clues(frame), *_lengths(likes)]) if kind is CANDLES else []
     timeframe, timeframe_confidence, reasons = lengths[0] if lengths else ("", 0.0, _spacing(frame))
-    more = (*reasons, kind_reason)
+    more = [*reasons, kind_reason]
+    if len(around) > COMPARED_MAX and not any(like.is_equal for like in likes):
+        more.append(f"Of {len(around)} stored series of that time only {COMPARED_MAX} were compared.")
     symbols = _weighed(_resolved([*compared, *said]))
     if not symbols:
         series = Series(kind, venue_said(frame), "", timeframe)
@@ -131,55 +132,68 @@ def _weighed(clues: Iterable[Clue]) -> list[tuple[str, float, list[str]]]:
     ]
 
 
-def _compared(
-    frame: Unlabelled,
-    kind: Kind,
-    stored: list[Coverage],
-    said: list[Clue],
-    shelf: Shelf,
-    check: Callable[[], None],
-) -> Iterator[Likeness]:
-    """Comparisons with the stored series of the same times, those first that the frame names."""
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a frame by time, each time once."""
+
+    times: Times
+    columns: dict[str, Values]
+    step_us: int
+
+
+def _rows(frame: Unlabelled) -> _Rows:
     times, first = np.unique(frame.times, return_index=True)
-    if not len(times):
-        return
-    columns = {role: frame.columns[name][first] for role, name in roles_of(frame).items()}
-    if kind is CANDLES and "open" not in columns and "close" not in columns:
-        return
-    named = {symbol for clue in said for symbol in clue.chances}
+    columns = (
+        {role: frame.columns[name][first] for role, name in roles_of(frame).items()} if len(times) else {}
+    )
     spacing = spacing_us(times)
-    step_us = spacing[0] if spacing else 0
+    return _Rows(times, columns, spacing[0] if spacing else 0)
+
+
+def _comparable(rows: _Rows, stored: list[Coverage], said: list[Clue]) -> list[Coverage]:
+    """The stored series of the same times: those first that the frame names, then those of its spacing."""
+    named = {symbol for clue in said for symbol in clue.chances}
     around = [
         one
         for one in stored
-        if one.first_time_us is not None
+        if len(rows.times)
+        and one.first_time_us is not None
         and one.last_time_us is not None
-        and one.first_time_us <= times[-1]
-        and one.last_time_us >= times[0]
-        and _is_comparable(one.series, columns, step_us)
+        and one.first_time_us <= rows.times[-1]
+        and one.last_time_us >= rows.times[0]
+        and _has_column(one.series, rows)
     ]
-    around.sort(key=lambda one: (one.series.symbol not in named, one.series.step_us != step_us))
-    for one in islice(around, COMPARED_MAX):
+    return sorted(
+        around, key=lambda one: (one.series.symbol not in named, one.series.step_us != rows.step_us)
+    )
+
+
+def _compared(
+    rows: _Rows, stored: list[Coverage], shelf: Shelf, check: Callable[[], None]
+) -> Iterator[Likeness]:
+    """Comparisons with stored series."""
+    for one in stored:
         check()
         if (state := shelf.find(one.series)) is None:
             continue
-        start_us, end_us = max(times[0], one.first_time_us or 0), min(times[-1], one.last_time_us or 0)
-        mine = times[(times >= start_us) & (times <= end_us)]
-        view = views.View(shelf, kind, state, state.newest_capture_us, check)
+        view = views.View(shelf, one.series.kind, state, state.newest_capture_us, check)
+        start_us, end_us = one.first_time_us or 0, one.last_time_us or 0
+        mine = rows.times[(rows.times >= start_us) & (rows.times <= end_us)]
+        windows = _windows(mine, one.series.step_us, rows.step_us)
         try:
-            parts = [
-                view.rows(int(window[0]), int(window[-1]) + 1)
-                for window in _windows(mine, one.series.step_us, step_us)
-            ]
+            parts = [view.rows(int(window[0]), int(window[-1]) + 1) for window in windows]
         except Aborted:  # deleted meanwhile
             continue
-        found = [like for part in parts if (like := likeness(one.series, times, columns, part))]
+        found = [like for part in parts if (like := likeness(one.series, rows.times, rows.columns, part))]
         if found:
             yield max(found, key=lambda like: (like.is_equal, like.is_near, like.rows_count))
 
 
-def _is_comparable(series: Series, columns: dict[str, Values], step_us: int) -> bool:
-    return series.kind is not CANDLES or "open" in columns or series.step_us == step_us
+def _has_column(series: Series, rows: _Rows) -> bool:
+    """Whether something of the frame can be compared: of other bars' the open alone."""
+    if series.kind is not CANDLES:
+        return series.kind.columns[0] in rows.columns
+    return "open" in rows.columns or ("close" in rows.columns and series.step_us == rows.step_us)
 
 
 def _windows(times: Times, stored_step_us: int, step_us: int) -> list[Times]:

@@ -15,7 +15,7 @@ from services.data.currencies import BASES, Currencies, is_known, is_money
 from services.data.instruments import Spelling, Symbol, Unclear, settles_in
 from services.data.spellings import VENUES, Pair, read_anywhere, read_at, unified, venue_by
 
-__all__ = ["Symbol", "normalize_symbol", "possible_symbols"]
+__all__ = ["Symbol", "bases_of", "normalize_symbol", "possible_symbols"]
 
 TEXT_LENGTH_MAX = 64
 
@@ -61,7 +61,7 @@ def normalize_symbol(text: str, venue: str = "", known: Iterable[str] = ()) -> S
             "length" if text.strip() else "required",
             f"must be 1 to {TEXT_LENGTH_MAX} characters, not {len(text)}.",
         )
-    spelling, venue = _spelled(text, venue, stored)
+    spelling, venue = _spelled(text, venue, bases_of(stored))
     try:
         found = _read(spelling, venue)
     except Unclear as unclear:
@@ -73,7 +73,12 @@ def normalize_symbol(text: str, venue: str = "", known: Iterable[str] = ()) -> S
     raise _unknown(text, spelling.text, stored)
 
 
-def possible_symbols(text: str, venue: str = "", known: Iterable[str] = ()) -> dict[str, float]:
+def bases_of(known: Iterable[str]) -> frozenset[str]:
+    """The currencies that may be bought: the listed ones, and those of stored symbols."""
+    return BASES | {symbol.partition("/")[0] for symbol in known}
+
+
+def possible_symbols(text: str, venue: str, bases: frozenset[str]) -> dict[str, float]:
     """What a spelling may mean, with chances whose sum is 1; empty when it means nothing.
 
     Where a plain pair may be the perpetual too it is that with a chance of 0.4; of readings that depend on
@@ -82,7 +87,7 @@ def possible_symbols(text: str, venue: str = "", known: Iterable[str] = ()) -> d
     if not text.strip() or len(text) > TEXT_LENGTH_MAX:
         return {}
     try:
-        spelling, venue = _spelled(text, venue, known)
+        spelling, venue = _spelled(text, venue, bases)
         found = _read(spelling, venue)
     except (Unclear, InvalidArgument):
         return {}
@@ -98,7 +103,7 @@ def possible_symbols(text: str, venue: str = "", known: Iterable[str] = ()) -> d
     return {found.text: 0.6, contract: 0.4}
 
 
-def _spelled(text: str, venue: str, known: Iterable[str]) -> tuple[Spelling, str]:
+def _spelled(text: str, venue: str, bases: frozenset[str]) -> tuple[Spelling, str]:
     """The text without the venue that it names, and the venue."""
     words, venue = text.strip(), venue_by(venue)
     found = _NAMED_VENUE.fullmatch(words)
@@ -107,7 +112,6 @@ def _spelled(text: str, venue: str, known: Iterable[str]) -> tuple[Spelling, str
         if venue and not venue.startswith(named):
             raise InvalidArgument.of("text", "venue", f"names the venue {named}, not {venue}: {words!r}.")
         words, venue = found[2], venue or named
-    bases = BASES | {symbol.partition("/")[0] for symbol in known}
     return Spelling(words.upper(), words, Currencies(bases)), venue
 
 

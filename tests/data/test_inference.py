@@ -13,6 +13,7 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.imports import ImportRefused, read_market_file
 from marketml.rpc.frames import cut, to_table
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted
+from services.data import inferring
 from services.data.price_ranges import CHANCE_MAX, majors_at
 from tests.data.market import HOUR, START, candles, funding, open_interest
 from tests.imports.found_data import found as found_file
@@ -205,6 +206,22 @@ def test_random_numbers_are_no_coin(room, seed):
     assert (found.key.symbol, found.symbol_confidence) == ("", 0)
     nameless = pd.DataFrame(random.random((400, 3)), index=index, columns=["a", "b", "c"])
     assert room.client.infer_series(nameless) == []
+
+
+def test_what_was_not_compared_is_told(room, monkeypatch):
+    monkeypatch.setattr(inferring, "COMPARED_MAX", 2)
+    for seed, symbol in enumerate(("ADA/USDT", "ETH/USDT", "SOL/USDT"), start=1):
+        room.client.ingest_candles(walk(seed=seed), "binance", symbol, "1h")
+    [found, *_] = room.client.infer_series(walk(seed=9))
+    assert "Of 3 stored series of that time only 2 were compared." in found.reasons
+    [found, *_] = room.client.infer_series(walk(seed=3), {"symbol": "SOL/USDT"})  # named ones come first
+    assert told(found) == (CANDLES, "binance", "SOL/USDT", "1h")
+
+
+def test_a_text_full_of_spellings_is_read_up_to_a_bound(room):
+    words = {f"k{key}": " ".join(f"XB{key}-US{word}D" for word in range(90)) for key in range(32)}
+    [found] = room.client.infer_series(walk(price=7.3e5), words)
+    assert found.key.symbol == ""
 
 
 def test_stored_series_are_not_changed(room):

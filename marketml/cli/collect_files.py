@@ -25,6 +25,19 @@ _LISTED_MAX = 5
 @click.option(
     "--timeframe", type=click.Choice(list(TIMEFRAMES)), help="Of candles; default: what the rows say."
 )
+@click.option(
+    "--market",
+    type=click.Choice(["spot", "contract"]),
+    help="What BTCUSDT in a file or its name is; default: what its folders say (spot, futures), else spot.",
+)
+@click.option(
+    "--prices",
+    type=click.Choice(["trade", "mark", "index"]),
+    help="What the bars are of. Mark and index prices go under VENUE-mark and VENUE-index.",
+)
+@click.option(
+    "--utc-offset", metavar="+HH:MM", default="", help="How far ahead of UTC the files' clock is; or UTC."
+)
 @click.option("--on-conflict", type=click.Choice(["revise", "keep", "refuse"]), help="Default revise.")
 @click.option("--skip-invalid", is_flag=True, help="Leave impossible rows out instead of refusing a file.")
 @command("data")
@@ -35,6 +48,9 @@ def collect_files(
     symbol: str,
     kind: str | None,
     timeframe: str | None,
+    market: str | None,
+    prices: str | None,
+    utc_offset: str,
     on_conflict: str | None,
     skip_invalid: bool,
 ) -> None:
@@ -60,6 +76,9 @@ def collect_files(
         kind=None if kind is None else enum_number(pb.SeriesKind, "SERIES_KIND", SERIES_KINDS[kind], "kind"),
         on_conflict=enum_number(pb.OnConflict, "ON_CONFLICT", on_conflict, "on_conflict"),
         on_invalid=pb.ON_INVALID_SKIP if skip_invalid else None,
+        utc_offset=utc_offset,
+        market=enum_number(pb.Market, "MARKET", market, "market"),
+        bar_prices=enum_number(pb.BarPrices, "BAR_PRICES", prices, "prices"),
     )
     taken, failed = 0, list[str]()
     told: set[tuple[str, str]] = set()

@@ -122,6 +122,8 @@ class FileCollector:
                 file.path,
                 request.file_kind,
                 timeframe=request.timeframe or None,
+                utc_offset=request.utc_offset or None,
+                prices=request.prices,
                 checksum=checksum,
                 bounds=bounds,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pandas as pd
 
 from marketml.imports import ImportedFile
 from marketml.imports import Kind as FileKind
-from marketml.imports.prices import venue_of
+from marketml.imports.prices import Prices, venue_of
 from marketml.rpc.refusals import InvalidArgument
 from services.data.revisions import OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind, Series, series_violations
@@ -30,7 +31,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class FileRequest:
-    """Which files to take, and how. `symbol` and `timeframe` are empty where each file tells its own."""
+    """Which files to take, and how. What is empty or None, each file tells by itself."""
 
     path: str
     venue: str
@@ -39,6 +40,9 @@ class FileRequest:
     kind: Kind | None
     on_conflict: OnConflict
     skip_invalid: bool
+    utc_offset: str = ""
+    market: str | None = None
+    prices: Prices | None = None
 
     @property
     def file_kind(self) -> FileKind | None:
@@ -88,6 +92,8 @@ def series_of(
                 "must be given: neither the file nor its name tells the instrument.",
             )
         read = normalize(imported.symbol, request.venue)
+        if request.market is not None:
+            imported = dataclasses.replace(imported, market=request.market)
         symbol = imported.symbol_of(read.text)
         note = f"{imported.symbol} is {symbol} ({read.recognised_as})."
     kind = _KINDS[imported.kind]

@@ -5,12 +5,21 @@ from __future__ import annotations
 from google.protobuf.duration_pb2 import Duration
 
 from marketml.data.v1 import data_pb2 as pb
+from marketml.imports import ImportRefused, Prices
+from marketml.imports.times import parse_offset
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire, wire_rows
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
 from services.data.series import TIMEFRAMES_US, Series, symbol_violations, venue_violations
 
 PATH_LENGTH_MAX = 4096
+
+_MARKETS: dict[int, str | None] = {pb.MARKET_SPOT: "spot", pb.MARKET_CONTRACT: "contract"}
+_PRICES: dict[int, Prices | None] = {
+    pb.BAR_PRICES_TRADE: "trade",
+    pb.BAR_PRICES_MARK: "mark",
+    pb.BAR_PRICES_INDEX: "index",
+}
 
 
 def read_file_source(source: pb.FileSource) -> FileRequest:
@@ -35,6 +44,11 @@ def read_file_source(source: pb.FileSource) -> FileRequest:
         violations.append(
             Violation("files.timeframe", "unknown", f"must be one of {known}, not {source.timeframe[:32]!r}.")
         )
+    if source.utc_offset:
+        try:
+            parse_offset(source.utc_offset)
+        except ImportRefused as refused:
+            violations.append(Violation("files.utc_offset", "offset", str(refused)))
     if violations:
         raise InvalidArgument(violations)
     return FileRequest(
@@ -45,6 +59,9 @@ def read_file_source(source: pb.FileSource) -> FileRequest:
         wire.read_kind(source.kind, "files.kind") if source.HasField("kind") else None,
         wire_rows.read_on_conflict(source, "files"),
         wire_rows.read_skip_invalid(source, "files"),
+        source.utc_offset,
+        wire_rows.read_choice(source, "files", "market", _MARKETS, None),
+        wire_rows.read_choice(source, "files", "bar_prices", _PRICES, None),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -87,15 +87,16 @@ def read_piece(kind: Kind, request: Any) -> Piece:
 
 def read_on_conflict(message: Any, field: str) -> OnConflict:
     """`on_conflict` of a message at `field`."""
-    return _choice(message, field, "on_conflict", _CONFLICTS, OnConflict.REVISE)
+    return read_choice(message, field, "on_conflict", _CONFLICTS, OnConflict.REVISE)
 
 
 def read_skip_invalid(message: Any, field: str) -> bool:
     """`on_invalid` of a message at `field`: whether rows that cannot be true are left out."""
-    return _choice(message, field, "on_invalid", _INVALIDS, False)
+    return read_choice(message, field, "on_invalid", _INVALIDS, False)
 
 
-def _choice(message: Any, field: str, name: str, choices: dict[Any, T], default: T) -> T:
+def read_choice(message: Any, field: str, name: str, choices: Mapping[Any, T], default: T) -> T:
+    """An optional enum `name` of a message at `field`."""
     if not message.HasField(name):
         return default
     number = getattr(message, name)

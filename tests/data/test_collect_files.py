@@ -206,6 +206,25 @@ def test_mark_prices_are_stored_apart_from_trades(room: DataRoom, folder: Path) 
     assert trades["volume"].notna().all()
 
 
+def test_the_caller_says_what_files_leave_open(room: DataRoom, folder: Path) -> None:
+    frame = candles(60, "1min", "2024-01-20T00:00Z")
+    packed(folder, "BTCUSDT-1m-2024-01-20.zip", klines(frame))
+    (outcome,) = collect(room, "BTCUSDT-1m-2024-01-20.zip", market=pb.MARKET_CONTRACT)
+    assert outcome.series.key.symbol == CONTRACT
+    packed(folder, "ETHUSDT-1m-2024-01-20.zip", price_klines(frame))
+    found, _ = failing(room, InvalidArgument, "ETHUSDT-1m-2024-01-20.zip")
+    assert "say which" in found[0].failure
+    (outcome,) = collect(room, "ETHUSDT-1m-2024-01-20.zip", bar_prices=pb.BAR_PRICES_INDEX)
+    assert (outcome.series.key.venue, outcome.series.key.symbol) == ("binance-index", "ETH/USDT:USDT")
+    late = pd.date_range("2024-01-01T03:00", periods=9, freq="8h")
+    text = "time,funding_rate\n" + "".join(f"{time},0.0001\n" for time in late)
+    written(folder, "BTCUSDT-fundingRate-2024-01.csv", text)
+    found, _ = failing(room, InvalidArgument, "BTCUSDT-fundingRate-2024-01.csv")
+    assert "give utc_offset, +03:00 or -05:00" in found[0].failure
+    (outcome,) = collect(room, "BTCUSDT-fundingRate-2024-01.csv", utc_offset="+03:00")
+    assert outcome.report.first_time.ToJsonString() == "2024-01-01T00:00:00Z"
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -33,6 +33,19 @@ class OnInvalid(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ON_INVALID_REFUSE: _ClassVar[OnInvalid]
     ON_INVALID_SKIP: _ClassVar[OnInvalid]
 
+class Market(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MARKET_UNSPECIFIED: _ClassVar[Market]
+    MARKET_SPOT: _ClassVar[Market]
+    MARKET_CONTRACT: _ClassVar[Market]
+
+class BarPrices(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BAR_PRICES_UNSPECIFIED: _ClassVar[BarPrices]
+    BAR_PRICES_TRADE: _ClassVar[BarPrices]
+    BAR_PRICES_MARK: _ClassVar[BarPrices]
+    BAR_PRICES_INDEX: _ClassVar[BarPrices]
+
 class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SEVERITY_UNSPECIFIED: _ClassVar[Severity]
@@ -50,6 +63,13 @@ ON_CONFLICT_REFUSE: OnConflict
 ON_INVALID_UNSPECIFIED: OnInvalid
 ON_INVALID_REFUSE: OnInvalid
 ON_INVALID_SKIP: OnInvalid
+MARKET_UNSPECIFIED: Market
+MARKET_SPOT: Market
+MARKET_CONTRACT: Market
+BAR_PRICES_UNSPECIFIED: BarPrices
+BAR_PRICES_TRADE: BarPrices
+BAR_PRICES_MARK: BarPrices
+BAR_PRICES_INDEX: BarPrices
 SEVERITY_UNSPECIFIED: Severity
 SEVERITY_INFO: Severity
 SEVERITY_WARNING: Severity
@@ -544,7 +564,7 @@ class ExchangeSource(_message.Message):
     def __init__(self, series: _Optional[_Iterable[_Union[CollectionTarget, _Mapping]]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FileSource(_message.Message):
-    __slots__ = ("path", "venue", "symbol", "timeframe", "kind", "on_conflict", "on_invalid")
+    __slots__ = ("path", "venue", "symbol", "timeframe", "kind", "on_conflict", "on_invalid", "utc_offset", "market", "bar_prices")
     PATH_FIELD_NUMBER: _ClassVar[int]
     VENUE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
@@ -552,6 +572,9 @@ class FileSource(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     ON_CONFLICT_FIELD_NUMBER: _ClassVar[int]
     ON_INVALID_FIELD_NUMBER: _ClassVar[int]
+    UTC_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    MARKET_FIELD_NUMBER: _ClassVar[int]
+    BAR_PRICES_FIELD_NUMBER: _ClassVar[int]
     path: str
     venue: str
     symbol: str
@@ -559,7 +582,10 @@ class FileSource(_message.Message):
     kind: SeriesKind
     on_conflict: OnConflict
     on_invalid: OnInvalid
-    def __init__(self, path: _Optional[str] = ..., venue: _Optional[str] = ..., symbol: _Optional[str] = ..., timeframe: _Optional[str] = ..., kind: _Optional[_Union[SeriesKind, str]] = ..., on_conflict: _Optional[_Union[OnConflict, str]] = ..., on_invalid: _Optional[_Union[OnInvalid, str]] = ...) -> None: ...
+    utc_offset: str
+    market: Market
+    bar_prices: BarPrices
+    def __init__(self, path: _Optional[str] = ..., venue: _Optional[str] = ..., symbol: _Optional[str] = ..., timeframe: _Optional[str] = ..., kind: _Optional[_Union[SeriesKind, str]] = ..., on_conflict: _Optional[_Union[OnConflict, str]] = ..., on_invalid: _Optional[_Union[OnInvalid, str]] = ..., utc_offset: _Optional[str] = ..., market: _Optional[_Union[Market, str]] = ..., bar_prices: _Optional[_Union[BarPrices, str]] = ...) -> None: ...
 
 class CollectSeriesRequest(_message.Message):
     __slots__ = ("exchange", "files")

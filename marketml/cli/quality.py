@@ -17,10 +17,15 @@ from marketml.cli.import_files import KINDS, SERIES_KINDS
 from marketml.cli.output import Output, cell, enum_text, time_text
 from marketml.cli.series import series_options
 from marketml.clients.data import DataClient
-from marketml.clients.data_quality import mark_missing
+from marketml.clients.data_quality import mark_absent, mark_missing
 from marketml.data.v1 import data_pb2 as pb
 
 PLAN_LINES = 10
+_DOES = {
+    "refetch": "ask the exchange again for",
+    "mark_missing": "mark as missing",
+    "mark_absent": "mark what is absent as missing from",
+}
 
 
 @click.command("quality")
@@ -45,6 +50,13 @@ PLAN_LINES = 10
     metavar="START END",
     help="Take the bars (of other kinds the stored rows) from START to before END as missing.",
 )
+@click.option(
+    "--mark-absent",
+    "absent",
+    nargs=2,
+    metavar="START END",
+    help="Take the bars that are absent from START to before END as missing; stored ones stay.",
+)
 @command("data")
 def quality(
     context: Context,
@@ -62,12 +74,14 @@ def quality(
     rows: int,
     is_repair: bool,
     marked: tuple[str, str] | None,
+    absent: tuple[str, str] | None,
 ) -> None:
     """Check a series: gaps, impossible and doubtful rows, a stale feed; and what would repair it.
 
     Changes nothing unless told to: --repair applies the plan that is printed (ask the exchange again where
-    the room can, else mark absent bars as missing), --mark-missing marks a range of your own. Either way the
-    series is checked again afterwards; what was stored before stays readable with `data query --as-of`.
+    the room can, else mark absent bars as missing); --mark-missing and --mark-absent mark in a range of your
+    own. The series is checked again afterwards; what was stored before stays readable with `data query
+    --as-of`.
 
     \b
     Findings, gravest first:
@@ -80,10 +94,10 @@ def quality(
     """
     if (timeframe is None) == (kind == "candles"):
         raise click.UsageError(f"--kind {kind} {'needs' if timeframe is None else 'takes no'} --timeframe.")
-    if as_of and (is_repair or marked):
+    if as_of and (is_repair or marked or absent):
         raise click.UsageError("--as-of looks at the past, which cannot be repaired.")
-    if is_repair and marked:
-        raise click.UsageError("Give --repair or --mark-missing.")
+    if is_repair + bool(marked) + bool(absent) > 1:
+        raise click.UsageError("Give one of --repair, --mark-missing, --mark-absent.")
     asked: dict[str, Any] = {
         "start": parse_time(start, "--start") if start else None,
         "end": parse_time(end, "--end") if end else None,
@@ -97,13 +111,15 @@ def quality(
     actions: Sequence[pb.RepairAction] = ()
     if marked:
         actions = [mark_missing(*(parse_time(text, "--mark-missing") for text in marked))]
+    if absent:
+        actions = [mark_absent(*(parse_time(text, "--mark-absent") for text in absent))]
     with DataClient(context.endpoint("data"), tls=context.tls) as client:
         series = _Series(SERIES_KINDS[kind], venue, symbol, timeframe or "")
         same = _given(
             ("--start", start), ("--end", end), ("--jump-z", jump_z), ("--unit-change", unit_change)
         )
         checked = None
-        if not marked:
+        if not actions:
             checked = client.check_quality(*series.words, **asked)
             actions = checked.plan if is_repair else ()
         repaired: list[pb.RepairOutcome] = []
@@ -189,10 +205,14 @@ def _tell_plan(output: Output, answer: pb.CheckQualityResponse, command: list[st
     output.show(f"  {shlex.join([*command, *same, '--repair'])}")
     if plan[0].WhichOneof("action") != "refetch":
         output.show("To do the first alone:")
-        output.show(f"  {shlex.join([*command, '--mark-missing', *map(time_text, _span(plan[0]))])}")
+        option = f"--{plan[0].WhichOneof('action')}".replace("_", "-")
+        output.show(f"  {shlex.join([*command, option, *map(time_text, _span(plan[0]))])}")
     elif gap := _first_gap(answer.findings):  # not what is asked for again: most rows of that may be good
         output.show("To take absent bars as missing instead, for example the first:")
         output.show(f"  {shlex.join([*command, '--mark-missing', *map(time_text, gap)])}")
+        output.show("or all that stay absent, once the exchange was asked:")
+        span = _span(plan[0])[0], _span(plan[-1])[1]
+        output.show(f"  {shlex.join([*command, '--mark-absent', *map(time_text, span)])}")
 
 
 def _first_gap(findings: Sequence[pb.QualityFinding]) -> tuple[Any, Any] | None:
@@ -203,14 +223,14 @@ def _first_gap(findings: Sequence[pb.QualityFinding]) -> tuple[Any, Any] | None:
 
 def _action(action: pb.RepairAction) -> str:
     start, end = _span(action)
-    does = "ask the exchange again for" if action.WhichOneof("action") == "refetch" else "mark as missing"
+    does = _DOES[str(action.WhichOneof("action"))]
     rows = "row" if action.rows_count == 1 else "rows"
     why = f" ({action.rule}, {action.rows_count:,} {rows})" if action.rule else ""
     return f"{does} {time_text(start)} to before {time_text(end)}{why}"
 
 
 def _span(action: pb.RepairAction) -> tuple[Timestamp, Timestamp]:
-    span = action.refetch if action.WhichOneof("action") == "refetch" else action.mark_missing
+    span = getattr(action, str(action.WhichOneof("action")))
     return span.start_time, span.end_time
 
 

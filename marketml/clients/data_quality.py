@@ -91,7 +91,8 @@ class QualityCalls:
         request_id: str | None = None,
         deadline_seconds: float = REPAIR_DEADLINE_SECONDS,
     ) -> list[pb.RepairOutcome]:
-        """Apply actions in order, those of a plan or `refetch` and `mark_missing`; what each did.
+        """Apply actions in order, those of a plan or `refetch`, `mark_missing`, `mark_absent`; what each
+        did.
 
         What was known before stays readable with `as_of`. Where the deadline passes, the actions before are
         done: the same request with the same `request_id` goes on after them.
@@ -114,6 +115,11 @@ def refetch(start: datetime, end: datetime) -> pb.RepairAction:
 def mark_missing(start: datetime, end: datetime) -> pb.RepairAction:
     """The action that takes [start, end) as missing from now on."""
     return pb.RepairAction(mark_missing=time_range(start, end, "mark_missing"))
+
+
+def mark_absent(start: datetime, end: datetime) -> pb.RepairAction:
+    """The action that takes the bars that are absent in [start, end) as missing from now on; rows stay."""
+    return pb.RepairAction(mark_absent=time_range(start, end, "mark_absent"))
 
 
 def _stream(table: pa.Table) -> bytes:

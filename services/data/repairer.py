@@ -77,10 +77,10 @@ class Repairer:
         outcomes = []
         for position, action in enumerate(actions):
             step = step_id(request_id, position)
-            if action.remedy is Remedy.MARK_MISSING:
-                outcomes.append(await run(self._mark, series, action, step, body, check))
-            else:
+            if action.remedy is Remedy.REFETCH:
                 outcomes.append(await self._refetch(series, action, step, body, run, check))
+            else:
+                outcomes.append(await run(self._mark, series, action, step, body, check))
         return outcomes
 
     def _mark(
@@ -92,6 +92,7 @@ class Repairer:
             action.end_us,
             clock=self._clock,
             times_max=TIMES_MAX,
+            only_absent=action.remedy is Remedy.MARK_ABSENT,
             request_id=step,
             body=body,
             check=check,

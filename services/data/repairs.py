@@ -18,9 +18,6 @@ ACTIONS_MAX = 100
 TIMES_MAX = 1_000_000  # marked by one action
 REFETCHED_BARS_MAX = 100_000  # by one action: more would outlast what callers wait for
 _PLANNED_BARS_MAX = 20_000
-_NEAR_SPACINGS = (
-    1000  # one page of most exchanges: asking twice for it costs more than asking for what lies between
-)
 
 # What an exchange may say otherwise now; and what, where none can be asked, is at least known to be absent.
 _REFETCHED = frozenset({"gap", "settlement_gap", "never_closed", "jump", "disconnected"})
@@ -32,6 +29,12 @@ class Remedy(Enum):
 
     REFETCH = "refetch"
     MARK_MISSING = "mark_missing"
+    MARK_ABSENT = "mark_absent"
+
+
+# How far apart the absences of one action may lie. What lies between is asked for again, too, within a page;
+# marked as missing only where it is absent itself.
+_REACH_SPACINGS = {Remedy.REFETCH: 1000, Remedy.MARK_MISSING: 0, Remedy.MARK_ABSENT: TIMES_MAX}
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,19 @@ def planned(
     wanted = [one for one in findings if one.rule in (_REFETCHED if can_refetch else _MARKED)]
     if not wanted:
         return []
+    remedy = Remedy.REFETCH if can_refetch else Remedy.MARK_MISSING
+    if not can_refetch and sum(one.places_count for one in wanted) > ACTIONS_MAX:
+        # More than one request takes each by itself; the rows between them stay.
+        wanted, remedy = [one for one in wanted if one.rule == "gap"], Remedy.MARK_ABSENT
+        if not wanted:
+            return []
     spans = np.concatenate([one.spans for one in wanted])
     order = np.argsort(spans[:, 0], kind="stable")
     starts, ends = spans[order].T
     latest = np.maximum.accumulate(ends)
     step_us = series.step_us or spacing_us or 1
     apart = starts[1:] - latest[:-1]
-    reach_us = step_us * _NEAR_SPACINGS if can_refetch else 0
+    reach_us = step_us * _REACH_SPACINGS[remedy]
     if can_refetch and (excess := int((apart > reach_us).sum()) + 1 - ACTIONS_MAX) > 0:
         reach_us = int(np.sort(apart[apart > reach_us])[excess - 1])
     firsts = np.flatnonzero(np.append(True, apart > reach_us))
@@ -85,7 +94,6 @@ def planned(
     numbers = np.repeat(np.arange(len(wanted)), [len(one.spans) for one in wanted])
     rules = np.bitwise_or.reduceat(1 << numbers[order], firsts)
     joined = zip(starts[firsts], np.maximum.reduceat(ends, firsts), rules, counts, strict=True)
-    remedy = Remedy.REFETCH if can_refetch else Remedy.MARK_MISSING
     longest_us = step_us * (_PLANNED_BARS_MAX if can_refetch else TIMES_MAX)
     plan: list[Action] = []
     for start_us, end_us, broken, count in islice(joined, ACTIONS_MAX):
@@ -100,6 +108,8 @@ def action_violations(series: Series, action: Action, field: str, now_us: int) -
         return [Violation(f"{field}.start_time", "range", "must not be before 1970-01-01.")]
     if action.end_us > now_us:
         return [Violation(f"{field}.end_time", "future", "must not be in the future.")]
+    if action.remedy is Remedy.MARK_ABSENT and not series.step_us:
+        return [Violation(field, "candles", f"must be mark_missing: {series.kind.name} have no grid.")]
     bars_max = REFETCHED_BARS_MAX if action.remedy is Remedy.REFETCH else TIMES_MAX
     if series.step_us and (bars := (action.end_us - action.start_us) // series.step_us) > bars_max:
         return [Violation(field, "at_most", f"must hold at most {bars_max:,} bars, not {bars:,}.")]

@@ -123,7 +123,9 @@ def _read_thresholds(message: pb.QualityThresholds) -> Thresholds:
 def _read_action(message: pb.RepairAction, field: str) -> Action:
     choice = message.WhichOneof("action")
     if choice is None:
-        raise InvalidArgument.of(f"{field}.action", "required", "must be refetch or mark_missing.")
+        raise InvalidArgument.of(
+            f"{field}.action", "required", "must be refetch, mark_missing or mark_absent."
+        )
     span = getattr(message, choice)
     refuse(
         [

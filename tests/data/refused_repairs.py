@@ -88,5 +88,11 @@ REFUSED_REPAIRS = [
         "actions[0].refetch",
         "at_most",
     ),
+    (
+        "RepairSeries",
+        _repair(pb.RepairAction(mark_absent=_GOOD.mark_missing), kind=2, key=RATES),
+        "actions[0].mark_absent",
+        "candles",
+    ),
     ("RepairSeries", _repair(_GOOD, request_id="a b"), "request_id", "request_id"),
 ]

@@ -45,7 +45,8 @@ def told(store: SeriesStore, series: Series, times: list[int], value: float = 1.
 
 def marked(store: SeriesStore, start: int, end: int, series: Series = BARS, **more: object) -> int:
     step = MINUTE_US if series is BARS else HOUR_US
-    given = {"clock": lambda: NOW, "times_max": 10**6, "request_id": "", "body": b"", "check": lambda: None}
+    given = {"clock": lambda: NOW, "times_max": 10**6, "request_id": "", "body": b""}
+    given["check"] = lambda: None
     return store.mark_missing(series, start * step, end * step, **(given | more))
 
 
@@ -78,6 +79,17 @@ def test_marks_that_fill_a_gap_of_many_blocks_leave_the_rows_beside_it_as_they_a
         assert coverage(store) == (2, end, end, end + 1)
         assert told(store, BARS, [5, BLOCK_ROWS]) == Counts(revised=2)
         assert coverage(store) == (4, end - 2, 5, end + 1)
+
+
+def test_marks_of_what_is_absent_leave_rows_as_they_are(database_url):
+    end = 2 * BLOCK_ROWS
+    with stored(database_url) as store:
+        told(store, BARS, list(range(0, end, 3)))
+        assert marked(store, 1, end, only_absent=True) == end - len(range(0, end, 3))
+        assert coverage(store) == (end // 3, end - end // 3, 0, end - 3)
+        assert marked(store, 0, end, only_absent=True) == 0
+        assert marked(store, 0, 6) == 2  # rows, now, too
+        assert coverage(store) == (end // 3 - 2, end - end // 3 + 2, 6, end - 3)
 
 
 def test_of_series_without_bars_only_stored_times_are_marked(database_url):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketml.clients.data_quality import mark_missing, refetch
+from marketml.clients.data_quality import mark_absent, mark_missing, refetch
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import (
     AlreadyExists,
@@ -301,6 +301,11 @@ def test_a_repair_with_one_bad_action_does_none(each_room):
         with pytest.raises(InvalidArgument) as refused:
             each_room.client.repair_series(*CANDLES, actions=[good, bad])
         assert [one.field for one in refused.value.violations] == [field]
+    each_room.client.ingest_funding_rates(funding(5), VENUE, SYMBOL)
+    with pytest.raises(InvalidArgument, match="no grid"):
+        each_room.client.repair_series(
+            "funding_rates", VENUE, SYMBOL, actions=[mark_absent(START, START + HOUR)]
+        )
     with pytest.raises(NotFound):
         each_room.client.repair_series("candles", VENUE, "ETH/USDT", "1h", actions=[good])
     same(each_room.client.query_candles(*SERIES), frame)
@@ -387,8 +392,9 @@ def test_a_gap_of_an_exchange_is_asked_for_again_on_request(traded):
     assert len(exchange.asked) == asked
 
     # What the exchange does not have either can be marked, and comes no more as a gap.
-    bar = frame.index[101]
-    room.client.repair_series(*TRADED, actions=[mark_missing(bar, bar + HOUR)])
+    [outcome] = room.client.repair_series(*TRADED, actions=[mark_absent(frame.index[0], frame.index[-1])])
+    assert outcome.marked_count == 1
+    same(room.client.query_candles(*TRADED[1:]), frame.drop(frame.index[101]))
     told = found(room.client.check_quality(*TRADED))
     assert "gap" not in told
     assert told["marked_missing"] == (1, 1)

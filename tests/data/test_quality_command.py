@@ -76,6 +76,11 @@ def test_the_command_that_marks_as_missing_takes_the_gap_alone_not_what_is_asked
     assert "ask the exchange again for" in out
     [mark] = [line for line in out.splitlines() if "--mark-missing" in line]
     assert mark.endswith("--mark-missing 2024-01-01T10:00:00Z 2024-01-01T13:00:00Z")
+    [absent] = [line.strip() for line in out.splitlines() if "--mark-absent" in line]
+    status, out, _ = run(*shlex.split(absent)[2:])
+    assert status == 0
+    assert "3 marked as missing" in out
+    assert len(room.client.query_candles("binanceusdm", SYMBOL, "1h")) == 97
 
 
 def test_json_is_one_document_with_findings_plan_and_outcomes(run, gappy):

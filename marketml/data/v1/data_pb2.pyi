@@ -818,16 +818,18 @@ class QualityFinding(_message.Message):
     def __init__(self, rule: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., count: _Optional[int] = ..., places_count: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[QualityRow, _Mapping]]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class RepairAction(_message.Message):
-    __slots__ = ("refetch", "mark_missing", "rule", "rows_count")
+    __slots__ = ("refetch", "mark_missing", "mark_absent", "rule", "rows_count")
     REFETCH_FIELD_NUMBER: _ClassVar[int]
     MARK_MISSING_FIELD_NUMBER: _ClassVar[int]
+    MARK_ABSENT_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     ROWS_COUNT_FIELD_NUMBER: _ClassVar[int]
     refetch: _market_pb2.TimeRange
     mark_missing: _market_pb2.TimeRange
+    mark_absent: _market_pb2.TimeRange
     rule: str
     rows_count: int
-    def __init__(self, refetch: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., mark_missing: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., rule: _Optional[str] = ..., rows_count: _Optional[int] = ...) -> None: ...
+    def __init__(self, refetch: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., mark_missing: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., mark_absent: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., rule: _Optional[str] = ..., rows_count: _Optional[int] = ...) -> None: ...
 
 class CheckQualityResponse(_message.Message):
     __slots__ = ("row_count", "first_time", "last_time", "findings", "plan", "content_sha256", "spacing")

@@ -7,7 +7,7 @@ captured after the stream began is left out by its capture time: the pages toget
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,14 @@ from services.data.alignment import FrameSpec, Known, aligned, frame_schema, new
 from services.data.blocks import Block
 from services.data.bounds import Bounds
 from services.data.forms import PLAIN, Form
+from services.data.longer_bars import LongerBars
 from services.data.records import SeriesState, no_series
 from services.data.resampling import shorter_timeframes
 from services.data.revisions import Times, empty_rows
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
 from services.data.views import (
     BEGINNING_US,
-    LongerBars,
+    END_US,
     Piece,
     Selection,
     Shelf,
@@ -57,6 +58,17 @@ class FrameQuery:
     limit: int = 0
     newest_first: bool = False
     form: Form = PLAIN
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a frame is read from: the resolved spec, the candles of its bars, and what else is stored."""
+
+    spec: FrameSpec
+    as_of_us: int
+    base: Series
+    state: SeriesState
+    others: Mapping[Kind, SeriesState]
 
 
 class Reader:
@@ -90,18 +102,19 @@ class Reader:
 
     def frames(self, query: FrameQuery, bounds: Bounds) -> Iterator[list[Any]]:
         """Aligned frames in the same way."""
-        specs = [self.resolved(spec, bounds.check) for spec in query.specs]
-        asked = [self._bars(spec, query.limit, query.newest_first, bounds.check) for spec in specs]
+        plans = [self._plan(spec, bounds.check) for spec in query.specs]
+        asked = [self._bars(plan, query.limit, query.newest_first, bounds.check) for plan in plans]
         _expect(bounds, asked)
-        for spec, (source, selection) in zip(specs, asked, strict=True):
-            batches = self._frame(spec, source.pieces(selection), bounds.check)
-            schema = query.form.schema(frame_schema(spec))
+        for plan, (source, selection) in zip(plans, asked, strict=True):
+            batches = self._frame(plan, source.pieces(selection), bounds.check)
+            schema = query.form.schema(frame_schema(plan.spec))
             yield from _streams(schema, (_written(batch, query.form, bounds) for batch in batches))
 
     def frame(self, spec: FrameSpec, check: Callable[[], None]) -> Iterator[Any]:
         """The aligned frame of a resolved spec as record batches; none when it has no rows."""
-        source, selection = self._bars(spec, 0, False, check)
-        return self._frame(spec, source.pieces(selection), check)
+        plan = self._plan(spec, check)
+        source, selection = self._bars(plan, 0, False, check)
+        return self._frame(plan, source.pieces(selection), check)
 
     def resolved(self, spec: FrameSpec, check: Callable[[], None]) -> FrameSpec:
         """The spec with `as_of_us` and `base_timeframe` filled in.
@@ -111,13 +124,7 @@ class Reader:
         NotFound
             There are no such candles, and none to make them of.
         """
-        base, state = self._base(spec, check)
-        states = [state, *filter(None, (self._store.find(spec.series.sibling(kind)) for kind in _OTHERS))]
-        return dataclasses.replace(
-            spec,
-            as_of_us=_as_of(spec.as_of_us, states),
-            base_timeframe=None if base.timeframe == spec.series.timeframe else base.timeframe,
-        )
+        return self._plan(spec, check).spec
 
     def settlement_interval_us(self, series: Series) -> int | None:
         """The time between the two newest settlements, None where there are none or one, or the series is of
@@ -126,10 +133,10 @@ class Reader:
             return None
         view = View(self._store, series.kind, state, state.newest_capture_us, lambda: None)
         try:
-            times = view.last_times(2)
+            times = view.rows_from_before(END_US, 2).times
         except Aborted:
             return None
-        return times[1] - times[0] if len(times) == 2 else None
+        return int(times[1] - times[0]) if len(times) == 2 else None
 
     def _source(self, series: Series, query: Query, check: Callable[[], None]) -> Source:
         state = self._found(series)
@@ -139,14 +146,24 @@ class Reader:
             return LongerBars(closed, query.timeframe)
         return View(self._store, series.kind, state, as_of_us, check)
 
+    def _plan(self, spec: FrameSpec, check: Callable[[], None]) -> _Plan:
+        base, state = self._base(spec, check)
+        others = {}
+        for kind in (FUNDING_RATES, OPEN_INTEREST):
+            if (found := self._store.find(spec.series.sibling(kind))) is not None:
+                others[kind] = found
+        as_of_us = _as_of(spec.as_of_us, [state, *others.values()])
+        named = None if base.timeframe == spec.series.timeframe else base.timeframe
+        filled = dataclasses.replace(spec, as_of_us=as_of_us, base_timeframe=named)
+        return _Plan(filled, as_of_us, base, state, others)
+
     def _bars(
-        self, spec: FrameSpec, limit: int, newest_first: bool, check: Callable[[], None]
+        self, plan: _Plan, limit: int, newest_first: bool, check: Callable[[], None]
     ) -> tuple[Source, Selection]:
-        """Where the bars of a resolved spec come from, and which."""
-        assert spec.as_of_us is not None
-        base = dataclasses.replace(spec.series, timeframe=spec.base_timeframe or spec.series.timeframe)
-        view = View(self._store, base.kind, self._found(base), spec.as_of_us, check, base.step_us)
-        last_end_us = spec.as_of_us - spec.series.step_us + 1  # bars that open later had not closed
+        """Where the bars of a frame come from, and which."""
+        spec, base = plan.spec, plan.base
+        view = View(self._store, base.kind, plan.state, plan.as_of_us, check, base.step_us)
+        last_end_us = plan.as_of_us - spec.series.step_us + 1  # bars that open later had not closed
         selection = Selection(
             BEGINNING_US if spec.start_us is None else spec.start_us,
             last_end_us if spec.end_us is None else min(spec.end_us, last_end_us),
@@ -182,12 +199,11 @@ class Reader:
             raise no_series(series)
         return state
 
-    def _frame(self, spec: FrameSpec, pieces: Iterable[Piece], check: Callable[[], None]) -> Iterator[Any]:
-        assert spec.as_of_us is not None
-        views = {}
-        for kind in _OTHERS:
-            if (state := self._store.find(spec.series.sibling(kind))) is not None:
-                views[kind] = View(self._store, kind, state, spec.as_of_us, check)
+    def _frame(self, plan: _Plan, pieces: Iterable[Piece], check: Callable[[], None]) -> Iterator[Any]:
+        spec = plan.spec
+        views = {
+            kind: View(self._store, kind, state, plan.as_of_us, check) for kind, state in plan.others.items()
+        }
         for page in paged(pieces):
             batches = [batch_of_piece(spec.series.kind, piece) for piece in page]
             closes = np.concatenate([times_of(batch) for batch in batches]) + spec.series.step_us
@@ -203,12 +219,12 @@ def _known(view: View | None, closes: Times, max_age_us: int | None, lag_us: int
     """The newest observation known at each close."""
     if view is None:
         return newest_known(closes, empty_rows(1), max_age_us, lag_us)
-    end_us = int(closes[-1]) - lag_us + 1
-    if max_age_us is not None:
-        start_us = int(closes[0]) - max_age_us
-    else:  # two are needed to know how old the newer one may be
-        start_us = min(view.last_times(2, int(closes[0]) - lag_us + 1), default=int(closes[0]))
-    return newest_known(closes, view.rows(start_us, end_us), max_age_us, lag_us)
+    first_us, end_us = int(closes[0]) - lag_us, int(closes[-1]) - lag_us + 1
+    if max_age_us is None:  # two settlements say how old the newer one may be
+        observed = view.rows_from_before(first_us + 1, 2, end_us)
+    else:
+        observed = view.rows(int(closes[0]) - max_age_us, end_us)
+    return newest_known(closes, observed, max_age_us, lag_us)
 
 
 def _as_of(asked_us: int | None, states: Iterable[SeriesState]) -> int:
@@ -250,6 +266,3 @@ def _message(kind: Kind, piece: Piece, form: Form, bounds: Bounds) -> Any:
 def _written(batch: Any, form: Form, bounds: Bounds) -> Any:
     bounds.give(batch.num_rows)
     return form.batch(batch).serialize()
-
-
-_OTHERS = (FUNDING_RATES, OPEN_INTEREST)

@@ -1,7 +1,6 @@
 """Views of a series as it was known at one time: its pieces in order, from the first or from the last.
 
-A piece is a block as it lies, or rows cut out of one. `View` gives what is stored, `LongerBars` the bars that
-shorter ones make up.
+A piece is a block as it lies, or rows cut out of one.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import pyarrow as pa
 
 from services.data.blocks import BLOCK_ROWS, Block, Head, batch_of, decode
 from services.data.records import SeriesState
-from services.data.resampling import open_after, open_before, opens, resampled_pages
 from services.data.revisions import Rows, Times, empty_rows, forming, joined, known_at, revisions_at
-from services.data.series import TIMEFRAMES_US, Kind, Series
+from services.data.series import Kind, Series
 
 PAGE_BLOCKS = 64  # 22 MB
-_RESAMPLED_BLOCKS = 16
+_LAST_ROWS = 8 * BLOCK_ROWS
 BEGINNING_US = -(2**62)
 END_US = 2**62
 
@@ -87,15 +85,19 @@ class View:
 
     def pieces(self, selection: Selection) -> Iterator[Piece]:
         """As `Source` says: whole blocks as they lie, the others cut."""
-        selection = self._from_its_start(selection)
+        if selection.newest_first and selection.limit:
+            if selection.limit <= _LAST_ROWS:
+                yield from self._last_pieces(selection)
+                return
+            selection = self._from_its_start(selection)
         left = selection.limit or END_US
         for block in self._blocks(selection, left // BLOCK_ROWS + 2):
-            if self._is_whole(block.head, selection) and block.head.row_count <= left:
-                left -= block.head.row_count
-                yield block
-            elif len(rows := self._cut(block, selection).take(slice(0, left))):
-                left -= len(rows)
-                yield rows
+            piece = self._piece(block, selection)
+            if (count := _count(piece)) > left:
+                piece, count = rows_of(self.kind, piece).take(slice(0, left)), left
+            if count:
+                left -= count
+                yield piece
             if not left:
                 return
 
@@ -131,15 +133,16 @@ class View:
                     return True
         return False
 
-    def last_times(self, count: int, end_us: int = END_US) -> list[int]:
-        """The times of the last `count` rows before `end_us`, by time; fewer when there are not so many."""
-        selection, found = Selection(end_us=end_us), list[int]()
-        for block in self._blocks_from_the_end(selection, 1):
-            times = self._cut(block, selection).times
-            found = [*times[max(0, len(times) - count + len(found)) :].tolist(), *found]
-            if len(found) == count:
+    def rows_from_before(self, time_us: int, count: int, end_us: int = END_US) -> Rows:
+        """The rows until `end_us`, from the last `count` ones before a time on, all at once."""
+        found, left = [empty_rows(len(self.kind.columns))], count
+        for rows in self.cut_from_the_end(Selection(end_us=end_us), 1):
+            earlier = int(np.searchsorted(rows.times, time_us))
+            found.append(rows.take(slice(max(0, earlier - left), None)))
+            left -= min(left, earlier)
+            if not left:
                 break
-        return found
+        return joined(found[::-1])
 
     def cut_from_the_end(self, selection: Selection, count: int) -> Iterator[Rows]:
         """The rows of the range block by block, the last block first; `count` blocks to begin with."""
@@ -176,20 +179,33 @@ class View:
                 return
             end_us, count = page[-1].head.first_time_us, PAGE_BLOCKS
 
-    def _from_its_start(self, selection: Selection) -> Selection:
-        """The selection, its newest `limit` rows turned into a start time."""
-        if not (selection.newest_first and selection.limit):
-            return selection
+    def _last_pieces(self, selection: Selection) -> list[Piece]:
+        """The pieces of few rows at the end: what was read to find where they begin is given."""
+        found: list[Piece] = []
         left = selection.limit
         for block in self._blocks_from_the_end(selection, left // BLOCK_ROWS + 2):
-            if self._is_whole(block.head, selection) and block.head.row_count < left:
-                left -= block.head.row_count
-                continue
-            rows = self._cut(block, selection)
-            if len(rows) >= left:
-                return dataclasses.replace(selection, start_us=int(rows.times[-left]))
-            left -= len(rows)
+            piece = self._piece(block, selection)
+            if (count := _count(piece)) > left:
+                piece, count = rows_of(self.kind, piece).take(slice(-left, None)), left
+            if count:
+                left -= count
+                found.append(piece)
+            if not left:
+                break
+        return found[::-1]
+
+    def _from_its_start(self, selection: Selection) -> Selection:
+        """The selection, its newest `limit` rows turned into a start time."""
+        left = selection.limit
+        for block in self._blocks_from_the_end(selection, PAGE_BLOCKS):
+            piece = self._piece(block, selection)
+            if (count := _count(piece)) >= left:
+                return dataclasses.replace(selection, start_us=int(rows_of(self.kind, piece).times[-left]))
+            left -= count
         return selection
+
+    def _piece(self, block: Block, selection: Selection) -> Piece:
+        return block if self._is_whole(block.head, selection) else self._cut(block, selection)
 
     def _is_whole(self, head: Head, selection: Selection) -> bool:
         """Whether every row of the block is in the range and is known as it lies."""
@@ -207,72 +223,6 @@ class View:
         return rows
 
 
-@dataclass(frozen=True)
-class LongerBars:
-    """The bars of a longer timeframe that the closed bars of a view make up; see `resampling`."""
-
-    shorter: View
-    timeframe: str
-
-    def pieces(self, selection: Selection) -> Iterator[Piece]:
-        """As `Source` says; the range and the limit are of the bars given."""
-        selection = self._from_its_start(self._of_shorter(selection), selection)
-        left = selection.limit or END_US
-        span = Selection(selection.start_us, selection.end_us)
-        pages = joined_pages(self.shorter.kind, self.shorter.pieces(span), _RESAMPLED_BLOCKS)
-        step_us = self.shorter.closed_us
-        for bars in resampled_pages(pages, self.timeframe, step_us, self.shorter.has_row_from):
-            for start in range(0, len(bars), BLOCK_ROWS):
-                piece = bars.take(slice(start, start + min(left, BLOCK_ROWS)))
-                left -= len(piece)
-                yield piece
-                if not left:
-                    return
-
-    def sure_count(self, selection: Selection) -> int:
-        """As `Source` says."""
-        span = dataclasses.replace(self._of_shorter(selection), limit=0)
-        ratio = TIMEFRAMES_US[self.timeframe] // self.shorter.closed_us
-        # The last one may not be over.
-        bars_count = max(0, -(-self.shorter.sure_count(span) // ratio) - 1)
-        return min(bars_count, selection.limit or END_US)
-
-    def _of_shorter(self, selection: Selection) -> Selection:
-        """The range of the bars that open in it, whole."""
-        step_us = TIMEFRAMES_US[self.timeframe]
-        return dataclasses.replace(
-            selection,
-            start_us=open_after(selection.start_us, self.timeframe),
-            end_us=open_before(selection.end_us - 1, self.timeframe) + step_us,
-        )
-
-    def _from_its_start(self, span: Selection, selection: Selection) -> Selection:
-        """The span, the newest `limit` bars in it turned into a start time."""
-        if not (selection.newest_first and selection.limit):
-            return span
-        step_us = TIMEFRAMES_US[self.timeframe]
-        slot_us = self.shorter.closed_us
-        blocks_count = selection.limit * (step_us // slot_us) // BLOCK_ROWS + 2
-        left, earliest_us = selection.limit, END_US
-        for rows in self.shorter.cut_from_the_end(span, blocks_count):
-            found = np.unique(opens(rows.times, self.timeframe))
-            if earliest_us == END_US:
-                last_slot_us = int(found[-1]) + step_us - slot_us
-                is_over = rows.times[-1] >= last_slot_us or self.shorter.has_row_from(last_slot_us)
-                earliest_us = int(found[-1]) + (1 if is_over else 0)
-            found = found[found < earliest_us]
-            if len(found) >= left:
-                return dataclasses.replace(span, start_us=int(found[-left]))
-            if len(found):
-                left, earliest_us = left - len(found), int(found[0])
-        return span
-
-
-def joined_pages(kind: Kind, pieces: Iterable[Piece], blocks_count: int) -> Iterator[Rows]:
-    """The rows of so many pieces at a time."""
-    return (joined([rows_of(kind, piece) for piece in page]) for page in paged(pieces, blocks_count))
-
-
 def paged(pieces: Iterable[Piece], count: int = PAGE_BLOCKS) -> Iterator[list[Piece]]:
     """So many pieces at a time."""
     page: list[Piece] = []
@@ -288,6 +238,10 @@ def paged(pieces: Iterable[Piece], count: int = PAGE_BLOCKS) -> Iterator[list[Pi
 def rows_of(kind: Kind, piece: Piece) -> Rows:
     """A piece as rows."""
     return decode(kind, piece).current if isinstance(piece, Block) else piece
+
+
+def _count(piece: Piece) -> int:
+    return piece.head.row_count if isinstance(piece, Block) else len(piece)
 
 
 def batch_of_piece(kind: Kind, piece: Piece) -> Any:

@@ -26,7 +26,15 @@ from marketml.imports.series import TIMEFRAMES
 
 @click.group()
 def data() -> None:
-    """Import, list and read market data; make snapshots."""
+    """Collect, import, check and query market data; make snapshots.
+
+    \b
+    Get it       collect (an exchange), policies (again and again), import (files here),
+                 collect-files (files there)
+    Name it      symbol (a spelling), infer (a file)
+    Check it     list, quality
+    Use it       query, snapshots
+    """
 
 
 data.add_command(import_files)

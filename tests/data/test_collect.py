@@ -31,6 +31,8 @@ from tests.data.market import DataRoom
 from tests.support.exchange_server import HOUR, MINUTE, ExchangeServer, Trouble
 from tests.support.waiting import eventually
 
+SYMBOLS = [f"{base}/USDT:USDT" for base in ("BTC", "ETH", "SOL")]
+
 
 @pytest.fixture
 def exchange() -> Iterator[ExchangeServer]:
@@ -86,13 +88,22 @@ def test_settlements_written_late_are_neither_lost_nor_read_again(
     room: DataRoom, exchange: ExchangeServer
 ) -> None:
     exchange.settlement_delay = 9
-    exchange.settlements = [(0, 1)]
-    exchange.listed = exchange.stamp("2023-06-01")
-    collect(room, target("funding_rates"), start_time="2023-06-01T00:00:00Z", end_time="2023-08-01T00:00Z")
+    exchange.listed = exchange.stamp("2022-06-01")
+    collect(room, target("funding_rates"), start_time="2022-06-01T00:00Z", end_time="2022-08-01T00:00Z")
     outcome = collect(room, target("funding_rates"))
     assert outcome.report.unchanged == 0
-    told = [moment(at) for at in exchange.funding_times(0, exchange.now - 10)]
-    assert list(room.client.query_funding_rates(VENUE, SYMBOL).index) == told
+    told = exchange.funding_times(0, exchange.now - 10)
+    stored = room.client.query_funding_rates(VENUE, SYMBOL)
+    assert list(stored.index) == [moment(at) for at in told]
+    exchange.revised[told[5]] = 0.25
+    span = {"start_time": moment(told[5]), "end_time": moment(told[5]) + pd.Timedelta(microseconds=1)}
+    request = pb.RepairSeriesRequest(
+        kind=pb.SERIES_KIND_FUNDING_RATES,
+        key=target("funding_rates").key,
+        actions=[pb.RepairAction(refetch=span)],
+    )
+    [outcome] = room.stub.RepairSeries(request).outcomes
+    assert (outcome.inserted, outcome.revised, outcome.unchanged) == (0, 1, 0)
 
 
 def test_an_exchange_that_says_the_newest_first_is_collected_alike(
@@ -227,16 +238,21 @@ def test_impossible_rows_are_left_out_and_reported(room: DataRoom, exchange: Exc
 
 
 @pytest.mark.parametrize(
-    "trouble",
-    [Trouble(500), Trouble(502), Trouble(503), Trouble(0), Trouble(-1)],
-    ids=["500", "502", "503", "a cut body", "no JSON"],
+    ("status", "told"),
+    [
+        (500, "the exchange answered 500"),
+        (503, "the exchange answered 503"),
+        (0, "the connection to the exchange broke"),
+        (-1, "the exchange's answer could not be read"),
+    ],
+    ids=["500", "503", "a cut body", "no JSON"],
 )
-def test_an_answer_that_fails_is_asked_for_again(
-    room: DataRoom, exchange: ExchangeServer, trouble: Trouble
+def test_an_answer_that_fails_is_told_and_asked_for_again(
+    room: DataRoom, exchange: ExchangeServer, status: int, told: str
 ) -> None:
-    exchange.troubles.extend([trouble, trouble])
-    outcome = collect(room, hours())
-    assert outcome.report.inserted == 24
+    exchange.troubles.extend([Trouble(status)] * 2)
+    waits = [part.progress.waiting_for for part in parts(room, hours())]
+    assert f"{told}, attempt 3 of 6" in waits
     assert_holds_all(room, exchange, "1h")
 
 
@@ -254,13 +270,13 @@ def test_nobody_asks_before_the_wait_that_the_exchange_demands_is_over(
     exchange.troubles.append(Trouble(429, {"Retry-After": "1"}))
     waits = [
         part.progress.waiting_for
-        for part in parts(room, *(hours(symbol=f"{base}/USDT:USDT") for base in ("BTC", "ETH", "SOL")))
+        for part in parts(room, *(make(symbol=symbol) for make in (hours, minutes) for symbol in SYMBOLS))
     ]
     assert any("rate limit" in wait for wait in waits)
     # One may have been under way when it came; none was sent after it.
     assert exchange.early_count <= 1
     assert_holds_all(room, exchange, "1h")
-    assert len(room.client.list_series()) == 3
+    assert len(room.client.list_series()) == 6
 
 
 def test_an_exchange_that_demands_too_long_a_wait_is_told_with_it(
@@ -358,12 +374,11 @@ def test_a_refetch_fills_a_gap_and_tells_what_the_exchange_lacks_too(
 
 
 def test_several_symbols_and_kinds_are_collected_at_once(room: DataRoom, exchange: ExchangeServer) -> None:
-    symbols = [f"{base}/USDT:USDT" for base in ("BTC", "ETH", "SOL")]
-    targets = [hours(symbol=symbol) for symbol in symbols]
-    targets += [target("funding_rates", symbol=symbol) for symbol in symbols]
+    targets = [hours(symbol=symbol) for symbol in SYMBOLS]
+    targets += [target("funding_rates", symbol=symbol) for symbol in SYMBOLS]
     collect(room, *targets)
     counts = {(one.key.symbol, one.kind): one.row_count for one in room.client.list_series()}
-    assert counts == {(symbol, kind): {1: 24, 2: 4}[kind] for symbol in symbols for kind in (1, 2)}
+    assert counts == {(symbol, kind): {1: 24, 2: 4}[kind] for symbol in SYMBOLS for kind in (1, 2)}
 
 
 def test_what_the_exchange_does_not_have_is_refused_by_its_field_and_nothing_is_collected(

@@ -277,7 +277,8 @@ class ExchangeServer:
 
     async def _binance_funding(self, request: web.Request) -> web.StreamResponse:
         asked = _asked("funding", request, "startTime", "endTime", 100)
-        has = self.funding_times((asked.start or 0) - self.settlement_delay, (asked.end or 2**60) + 1)
+        late = self.settlement_delay
+        has = self.funding_times((asked.start or 0) - late, (asked.end or 2**60) - late + 1)
         body = [
             {
                 "symbol": asked.symbol,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from marketml.data.v1 import data_pb2
@@ -15,7 +15,7 @@ from services.data.servicer import DataServicer
 from services.data.settings import DataSettings, venue_urls
 from services.data.snapshot_files import SnapshotFiles
 from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
-from services.host import Room, explained_start, read_settings, serve
+from services.host import Room, explained_start, migrate_room, read_settings, revision_asked, serve
 from services.host.database import Database, open_database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -55,14 +55,17 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
     return Room("data", ((service, DataServicer(application)),), lifespan=application.background)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Serve until SIGTERM; the exit status."""
+    revision = revision_asked("data", arguments)
     with explained_start("data"):
         settings = read_settings(DataSettings, "data")
+        if revision is not None:
+            return migrate_room("data", settings.database_url, MIGRATIONS, revision)
         database = open_database(settings.database_url, migrations=MIGRATIONS)
     with database:
         return serve(build(settings, database, lambda: time.time_ns() // 1000), settings)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

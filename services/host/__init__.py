@@ -24,7 +24,7 @@ from services.host.call import Call, invoke
 from services.host.metrics import Metrics
 from services.host.server import Room, Server, serve
 from services.host.settings import NeighbourSettings, ServerSettings, SettingsError, read_settings
-from services.host.start import explained_start
+from services.host.start import explained_start, migrate_room, revision_asked
 
 __all__ = [
     "Call",
@@ -36,6 +36,8 @@ __all__ = [
     "SettingsError",
     "explained_start",
     "invoke",
+    "migrate_room",
     "read_settings",
+    "revision_asked",
     "serve",
 ]

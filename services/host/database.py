@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError
 
 from marketml.rpc.refusals import Aborted, DataLoss, FailedPrecondition, Reason, Unavailable
 from services.host.database_errors import READ_ONLY_TRANSACTION, refusal_of
-from services.host.migrations import migrate
+from services.host.migrations import NEWEST, migrate
 from services.host.settings import SettingsError
 
 WAIT_SECONDS_MAX = 5.0  # for a connection, for a lock, for the one writer of a SQLite file
@@ -97,10 +97,10 @@ class Database:
         finally:
             self._writer.release()
 
-    def migrate(self, folder: Path) -> None:
-        """Bring the schema to the newest revision in `folder`; see `services.host.migrations.migrate`."""
+    def migrate(self, folder: Path, revision: str = NEWEST) -> tuple[str, str]:
+        """Bring the schema to a revision in `folder`; see `services.host.migrations.migrate`."""
         with _translated(writing=True), self._turn():
-            migrate(self._writes, folder)
+            return migrate(self._writes, folder, revision)
 
     def close(self) -> None:
         """Close every connection and give the SQLite file free for another process. May be called twice."""
@@ -142,23 +142,33 @@ def open_database(url: str, *, migrations: Path, connections: int = 16) -> Datab
     Unavailable
         PostgreSQL did not answer.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise SettingsError("database_url cannot be read as a URL.") from None
-    if parsed.get_backend_name() == "sqlite":
-        database = _open_sqlite(parsed, connections)
-    elif parsed.get_backend_name() == "postgresql":
-        database = Database(_postgresql_engine(parsed, connections))
-    else:
-        kind = parsed.get_backend_name()
-        raise SettingsError(f"database_url must start with sqlite: or postgresql:, not {kind}:.")
+    database = _open(url, connections)
     try:
         database.migrate(migrations)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def migrate_database(url: str, *, migrations: Path, revision: str) -> tuple[str, str]:
+    """Bring a room's database to a revision, up or down; see `services.host.migrations.migrate` and
+    `open_database`. On SQLite no process may use it, on PostgreSQL none should."""
+    with _open(url, connections=1) as database:
+        return database.migrate(migrations, revision)
+
+
+def _open(url: str, connections: int) -> Database:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError("database_url cannot be read as a URL.") from None
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, connections)
+    if parsed.get_backend_name() == "postgresql":
+        return Database(_postgresql_engine(parsed, connections))
+    kind = parsed.get_backend_name()
+    raise SettingsError(f"database_url must start with sqlite: or postgresql:, not {kind}:.")
 
 
 def compare_and_set(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from inference import open_inference_pb2
 from marketml.registry.v1 import registry_pb2
-from services.host import Metrics, Room, explained_start, read_settings, serve
+from services.host import Metrics, Room, explained_start, migrate_room, read_settings, revision_asked, serve
 from services.host.database import Database, open_database
 from services.registry.application import RegistryApplication
 from services.registry.background import background
@@ -55,10 +56,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Serve until told to stop; returns the exit status."""
+    revision = revision_asked("registry", arguments)
     with explained_start("registry"):
         settings = read_settings(RegistrySettings, "registry")
+        if revision is not None:
+            return migrate_room("registry", settings.database_url, MIGRATIONS, revision)
         database = open_database(settings.database_url, migrations=MIGRATIONS)
         room = build_room(settings, database)
     with database:
@@ -66,4 +70,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

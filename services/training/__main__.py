@@ -10,7 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from marketml.training.v1 import training_pb2
-from services.host import Metrics, Room, SettingsError, explained_start, read_settings, serve
+from services.host import (
+    Metrics,
+    Room,
+    SettingsError,
+    explained_start,
+    migrate_room,
+    read_settings,
+    revision_asked,
+    serve,
+)
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
 from services.training.feeds import Feeds
@@ -88,10 +97,13 @@ def cores_count() -> int:
         return cores
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Serve until SIGTERM; the exit status."""
+    revision = revision_asked("training", arguments)
     with explained_start("training"):
         settings = read_settings(TrainingSettings, "training")
+        if revision is not None:
+            return migrate_room("training", settings.database_url, MIGRATIONS, revision)
         try:
             rooms = Neighbours(endpoints(settings))
         except OSError as error:
@@ -104,4 +116,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

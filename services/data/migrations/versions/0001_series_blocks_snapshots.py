@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from services.host.migrations import refuse_rows
 from services.host.mutations import mutations_columns
 
 revision = "data0001"
@@ -76,5 +77,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table in ("series", "snapshots"):
+        refuse_rows(table, "TRUE", f"{table}; delete them")
     for table in ("mutations", "snapshots", "blocks", "series"):
         op.drop_table(table)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from services.host.migrations import refuse_rows
+
 revision = "data0003"
 down_revision = "data0002"
 
@@ -43,4 +45,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    refuse_rows("collection_policies", "TRUE", "collection policies; delete them")
     op.drop_table("collection_policies")

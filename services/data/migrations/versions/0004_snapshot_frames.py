@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from services.host.migrations import refuse_rows
+
 revision = "data0004"
 down_revision = "data0003"
 
@@ -20,8 +22,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # What the age was by default then.
-    op.execute("UPDATE snapshots SET funding_max_age_us = 43200000000 WHERE funding_max_age_us IS NULL")
+    refuse_rows(
+        "snapshots",
+        "base_timeframe IS NOT NULL",
+        "snapshots whose bars are made of shorter ones; delete them",
+    )
+    refuse_rows(
+        "snapshots", "funding_max_age_us IS NULL", "snapshots whose funding age is the data's; delete them"
+    )
+    # The seal is no loss: it tells faster what the snapshot's name tells.
     with op.batch_alter_table("snapshots") as snapshots:
         snapshots.alter_column("funding_max_age_us", existing_type=sa.BigInteger, nullable=False)
         snapshots.drop_column("seal")

@@ -13,6 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from services.host.migrations import refuse_rows
 from services.host.mutations import mutations_columns
 
 revision = "registry_0001"
@@ -101,3 +102,13 @@ def upgrade() -> None:
     op.bulk_insert(
         versions, [{"version": 1, "etag": "built-in", "overrides": "{}", "update_time_us": now_us}]
     )
+
+
+def downgrade() -> None:
+    refuse_rows("model_names", "TRUE", "names of models; keep this revision")
+    refuse_rows("config_versions", "version > 1", "versions of the configuration; keep this revision")
+    for table in (
+        "config_versions", "config_head", "alias_switches", "aliases", "model_files", "models",
+        "model_names", "mutations",
+    ):  # fmt: skip
+        op.drop_table(table)

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from services.host.migrations import refuse_rows
 from services.host.mutations import mutations_columns
 
 revision = "0001"
@@ -45,3 +46,9 @@ def upgrade() -> None:
         sa.Column("is_last", sa.Boolean, nullable=False),
     )
     op.create_table("mutations", *mutations_columns())
+
+
+def downgrade() -> None:
+    refuse_rows("jobs", "TRUE", "jobs; keep this revision")
+    for table in ("mutations", "events", "jobs"):
+        op.drop_table(table)

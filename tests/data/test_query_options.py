@@ -32,6 +32,7 @@ from tests.data.market import (
     open_interest,
     same,
 )
+from tests.imports import found_data
 
 SERIES = (VENUE, SYMBOL, TIMEFRAME)
 MINUTE = pd.Timedelta(minutes=1)
@@ -184,6 +185,27 @@ def test_bars_stored_later_do_not_change_what_a_frame_of_that_time_is_made_of(ro
     room.client.ingest_candles(candles(9, LONG_AGO, seed=7), *SERIES, capture_time=then + HOUR)
     same(room.client.query_frame(*SERIES, as_of=then), before)
     assert len(room.client.query_frame(*SERIES, as_of=then + HOUR)) == 9
+
+
+def test_longer_frames_of_five_real_years_are_those_that_pandas_makes(room):
+    def read(name: str, index: str, *columns: str) -> pd.DataFrame:
+        frame = pd.read_csv(found_data.found(f"demo/{name}"), parse_dates=[0], index_col=0)
+        return frame.set_axis(columns, axis=1).rename_axis(index)
+
+    bars = read("BTCUSDT_1h_ohlcv.csv.gz", "open_time", "open", "high", "low", "close", "volume")
+    rates = read("BTCUSDT_8h_funding_rate.csv.gz", "time", "funding_rate")
+    room.client.ingest_candles(bars, *SERIES)
+    room.client.ingest_funding_rates(rates, VENUE, SYMBOL)
+    for timeframe, rule in [("4h", "4h"), ("1d", "24h")]:
+        expected = bars.resample(rule).agg(FIRST_LAST | {"volume": "sum"})
+        frame = room.client.query_frame(VENUE, SYMBOL, timeframe)
+        assert frame.index.equals(expected.index.as_unit("us"))  # the file ends with a day
+        same(frame[list(FIRST_LAST)], expected[list(FIRST_LAST)].set_axis(frame.index))
+        np.testing.assert_allclose(frame["volume"], expected["volume"], rtol=1e-12)
+        closes = pd.DataFrame({"close": frame.index + pd.Timedelta(rule)})
+        known = pd.merge_asof(closes, rates.reset_index(), left_on="close", right_on="time")
+        is_fresh = closes["close"] - known["time"] <= pd.Timedelta("12h")
+        np.testing.assert_array_equal(frame["funding_rate"], known["funding_rate"].where(is_fresh))
 
 
 def test_a_snapshot_says_which_bars_it_is_made_of_and_they_are_kept_for_it(each_room):

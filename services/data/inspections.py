@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from marketml.rpc.refusals import ResourceExhausted
 from services.data.doubts import DEFAULTS, Thresholds
 from services.data.quality import PLACES_MAX, Inspection, inspect_stored
 from services.data.records import no_series
@@ -29,9 +30,19 @@ class Question:
 
 
 def inspect_series(
-    shelf: Shelf, question: Question, now_us: int, budget: Budget, check: Callable[[], None]
+    shelf: Shelf,
+    question: Question,
+    now_us: int,
+    budget: Budget,
+    bytes_max: int,
+    check: Callable[[], None],
 ) -> Inspection:
     """Look at what is stored of a series.
+
+    Parameters
+    ----------
+    budget, bytes_max
+        Where the memory for its rows is taken from, and how much of it there is in all.
 
     Raises
     ------
@@ -52,6 +63,12 @@ def inspect_series(
     try:
         for rows in view.revisions(start_us, end_us):
             size_bytes = _COPIES * 8 * len(rows) * (len(rows.columns) + 2)
+            if taken + size_bytes > bytes_max:
+                raise ResourceExhausted(
+                    "ingest_bytes",
+                    f"The rows take more than the {bytes_max} bytes that the room has (ingest_bytes); "
+                    "look at them range by range.",
+                )
             budget.take(size_bytes)
             taken += size_bytes
             parts.append(rows)

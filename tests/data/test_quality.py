@@ -236,6 +236,21 @@ def test_a_funding_interval_that_changes_is_no_gap(each_room):
     assert [row.value for row in change.rows] == ["8 h to 4 h"]
 
 
+def test_a_bar_stored_while_it_was_open_and_never_again_is_an_error_once_it_is_over(each_room):
+    frame = some(60)
+    each_room.clock.now = frame.index[-1] + HOUR / 2
+    each_room.client.ingest_candles(frame, *SERIES)
+    assert not each_room.client.check_quality(*CANDLES).findings
+    each_room.clock.now = frame.index[-1] + 1.5 * HOUR
+    checked = each_room.client.check_quality(*CANDLES)
+    assert found(checked) == {"never_closed": (1, 1)}
+    assert checked.findings[0].severity == pb.SEVERITY_ERROR
+    assert times(checked.findings[0].rows) == [frame.index[-1]]
+    assert [action.rule for action in checked.plan] == ["never_closed"]
+    each_room.client.ingest_candles(frame.iloc[-1:], *SERIES)
+    assert not each_room.client.check_quality(*CANDLES).findings
+
+
 def test_a_damaged_frame_is_looked_at_before_it_is_ingested(each_room):
     frame = some(300)
     before = each_room.contents()
@@ -331,7 +346,7 @@ def test_a_series_too_large_for_the_memory_of_the_room_is_refused_and_nothing_st
         for start in range(0, 10_000, 5_000):
             room.client.ingest_candles(frame.iloc[start : start + 5_000], *SERIES)
         for _ in range(3):
-            with pytest.raises(ResourceExhausted):
+            with pytest.raises(ResourceExhausted, match="range by range"):
                 room.client.check_quality(*CANDLES)
             assert room.client.check_quality(*CANDLES, end=frame.index[2_000]).row_count == 2_000
 

@@ -2,7 +2,9 @@
 
 A revision is a row with the time it was captured. For each event time the revisions are kept in order of
 capture; the last is current, the others are history. The order in which calls arrive does not matter as long
-as their capture times tell the revisions apart; of two with the same capture time the later call wins.
+as their capture times tell the revisions apart; of two with the same capture time the later call wins. A
+revision that repeats the one before it is not kept: one told later, but captured between both, is then the
+newest.
 
 A mark is a revision without values: from its capture on there is no row at that time, until a later revision
 says there is.

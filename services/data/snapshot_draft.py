@@ -85,8 +85,9 @@ class Draft:
         table = pa.concat_tables(self._pending).combine_chunks()
         for start in range(0, rows, BATCH_ROWS):
             piece = table.slice(start, min(BATCH_ROWS, rows - start))
-            # A slice of a bitmap keeps what lies beside it in its bytes: copied, the bytes are the rows' own.
-            piece = piece.take(pa.array(np.arange(piece.num_rows)))
+            if piece.num_rows < BATCH_ROWS:
+                # The last byte of a bitmap keeps what lay beside the slice: copied, it is the rows' own.
+                piece = piece.take(pa.array(np.arange(piece.num_rows)))
             self._writer.write_batch(piece.combine_chunks().to_batches()[0])
             self._file.end_piece()
         self._pending = [table.slice(rows)]

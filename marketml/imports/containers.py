@@ -23,6 +23,7 @@ from marketml.imports.refused import ImportRefused
 from marketml.imports.table import RawTable, numbered
 
 _PIECE_BYTES = 4 * 1024**2
+_ROW_BYTES = 48  # what a row costs beside its text, in measures of that: offsets, times, numbers
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Bounds:
     bytes_max
         Decompressed; a bomb is refused instead of filling the memory.
     hold
-        Told of every piece before it is kept: bytes, as read or decompressed. May refuse by raising.
+        Told of every piece before it is kept: bytes, as read or decompressed, then what their rows cost in
+        the same measure. Reading keeps up to four times the sum in memory. May refuse by raising.
     """
 
     bytes_max: int = 4 * 1024**3
@@ -60,6 +62,7 @@ def read_table(content: bytes, bounds: Bounds) -> RawTable:
         raise ImportRefused(
             f"The file has {table.row_count:,} rows; the most is {bounds.rows_max:,}: split it."
         )
+    bounds.hold(table.row_count * _ROW_BYTES)
     return table
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from marketml.cli.data import data
 from tests.data.market import DataRoom, data_room
-from tests.imports.exchange_files import klines, metrics, packed, written
+from tests.imports.exchange_files import klines, metrics, packed, price_klines, written
 from tests.imports.market_files import candles
 
 
@@ -68,3 +68,13 @@ def test_a_single_bad_file_is_refused_with_its_reason(room: DataRoom, tmp_path: 
     assert result.exit_code == 3
     assert "The file was not taken" in result.stderr
     assert "The bars end 1h after their open, not 1d." in result.stderr
+
+
+def test_what_a_file_leaves_open_is_said_by_options(room: DataRoom, tmp_path: Path) -> None:
+    packed(tmp_path / "dumps", "BTCUSDT-1h-2024-01-20.zip", price_klines(candles(24)))
+    refused = command(room, "BTCUSDT-1h-2024-01-20.zip")
+    assert refused.exit_code == 3
+    assert "say which: prices mark or index" in refused.stderr
+    result = command(room, "BTCUSDT-1h-2024-01-20.zip", "--prices", "mark")
+    assert result.exit_code == 0, result.stderr
+    assert "binance-mark BTC/USDT:USDT candles 1h: 24 inserted" in result.stdout

@@ -50,6 +50,8 @@ class Schedule:
     async def run_for_ever(self) -> None:
         """Look, claim, run, until cancelled. Every run then stops where it is; whoever looks next goes on."""
         running: set[asyncio.Task[None]] = set()
+        with contextlib.suppress(Refusal):  # or they fall due at the end of their leases
+            await asyncio.to_thread(self._policies.free_dead)
         try:
             while self._runs_max:
                 running = {task for task in running if not task.done()}

@@ -98,6 +98,16 @@ def test_a_run_whose_lease_is_over_is_taken_over_and_the_late_one_changes_nothin
     assert (status.inserted_count, status.error) == (5, "")
 
 
+def test_the_next_process_of_a_file_takes_up_what_the_last_one_held(stores):
+    one, other = stores
+    made(one)
+    lease = claimed(one)
+    other.free_dead()
+    is_file = one.database.dialect == "sqlite"
+    assert len(other.claim(1, LONG_US)) == is_file
+    assert one.renew(lease, LONG_US) == (not is_file)
+
+
 def test_a_renewed_lease_lasts(stores):
     one, other = stores
     made(one)

@@ -226,19 +226,25 @@ def test_a_killed_room_loses_its_runs_to_another(postgresql_url, exchange, start
     assert (taken.inserted, taken.error, taken.is_running) == (BARS_COUNT, "", False)
 
 
-def test_policies_outlive_the_process_and_catch_up(exchange, tmp_path):
-    given = settings_for(exchange)
+def test_policies_outlive_a_kill_and_catch_up(exchange, tmp_path):
+    given = settings_for(exchange, collection_lease_seconds=3600.0)
+    exchange.rows_max = 5
     with RoomProcess("data", tmp_path, **given) as room, DataClient(room.target) as client:
-        policy = made(client)
-        eventually(lambda: run_count(client, policy), 60, "the first run")
-        before = run_count(client, policy)
+        policy = made(client, start=LISTED)
+        other = made(client, "funding_rates", VENUE, SYMBOL)
+        eventually(lambda: run_count(client, policy) and run_count(client, other), 60, "the first runs")
+        exchange.now += 30 * HOUR
+        exchange.hold.clear()
+        make_due(f"sqlite:///{tmp_path}/.run/data/data.sqlite", policy)
+        eventually(lambda: status(client, policy).is_running, 30, "the second run")
         room.kill()
-    exchange.now += 30 * HOUR
-    make_due(f"sqlite:///{tmp_path}/.run/data/data.sqlite", policy)
+    exchange.hold.set()
     with RoomProcess("data", tmp_path, **given) as room, DataClient(room.target) as client:
-        eventually(lambda: run_count(client, policy) > before, 60, "the run after the restart")
-        assert (status(client, policy).inserted, status(client, policy).error) == (30, "")
-        assert row_count(client) == BARS_COUNT + 30
+        eventually(lambda: status(client, policy).inserted == 30, 60, "the second run's end")
+        assert status(client, policy).error == ""
+        [bars] = client.list_series(kind="candles")
+        assert bars.row_count == BARS_COUNT + 30
+        assert len(client.list_collection_policies()) == 2
         assert room.stop() == 0
 
 

@@ -188,6 +188,13 @@ class PolicyStore:
         with self._database.write() as connection:
             once(connection, request_id, "DeleteCollectionPolicy", body, effect)
 
+    def free_dead(self) -> None:
+        """Give back what a process held that died, at the start of the next one: a SQLite file belongs to one
+        process. On PostgreSQL the end of its leases tells that it died."""
+        if self._database.dialect == "sqlite":
+            with self._database.write() as connection:
+                connection.execute(update(POLICIES).values(lease_holder=None, lease_until_us=None))
+
     def claim(self, count: int, lease_us: int) -> list[Lease]:
         """Take up to `count` policies that are due and that nobody runs, the longest due first."""
         with self._database.read() as connection:  # most looks find none: those wait for no writer

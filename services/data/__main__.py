@@ -9,8 +9,8 @@ from pathlib import Path
 
 from marketml.data.v1 import data_pb2
 from services.data.application import DataApplication, Limits
+from services.data.ccxt_exchange import Access
 from services.data.dump_files import ImportFolder
-from services.data.exchange import Access
 from services.data.servicer import DataServicer
 from services.data.settings import DataSettings, venue_urls
 from services.data.snapshot_files import SnapshotFiles

@@ -19,11 +19,12 @@ from marketml.rpc.frames import END_OF_STREAM
 from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted, Unavailable
 from services.data.alignment import FrameSpec, frame_schema
 from services.data.bounds import Bounds
+from services.data.ccxt_exchange import Access
 from services.data.clues import Unlabelled
 from services.data.collection import CollectionRequest, SeriesOutcome, SeriesProgress
 from services.data.collector import Collector
 from services.data.dump_files import ImportFolder, no_import_folder
-from services.data.exchange import Access, Exchanges
+from services.data.exchange import Exchanges
 from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
 from services.data.inferring import Suggestion, infer_series

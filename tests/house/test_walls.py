@@ -30,6 +30,7 @@ PARTS = {
         "blobs": "store",
     },
     "data": {
+        "ccxt_exchange": "store",
         "collector": "application",
         "exchange": "store",
         "dump_files": "store",

@@ -13,6 +13,7 @@ from marketml.market.v1 import market_pb2
 from marketml.rpc import frames, refusals
 from tests.data.market import KEY, START, SYMBOL, TIMEFRAME, VENUE, candle_rows, candles, funding, header
 from tests.data.refused_repairs import REFUSED_REPAIRS
+from tests.data.test_policies import INVALID as INVALID_POLICIES
 
 SERIES = (VENUE, SYMBOL, TIMEFRAME)
 DIGEST = "0" * 64
@@ -389,5 +390,6 @@ def test_a_series_that_a_snapshot_was_made_from_is_in_use(filled):
 
 
 def test_every_method_is_in_these_tables():
-    invalid = {name for name, *_ in INVALID} | {"IngestCandles", "IngestFundingRates", "IngestOpenInterest"}
+    invalid = {name for name, *_ in [*INVALID, *INVALID_POLICIES]}
+    invalid |= {"IngestCandles", "IngestFundingRates", "IngestOpenInterest"}
     assert invalid == {method.name for method in pb.DESCRIPTOR.services_by_name["DataService"].methods}

@@ -130,7 +130,7 @@ class reported_errors:  # noqa: N801  (used as a function)
         match error:
             case Refusal():
                 status = FAILED if isinstance(error, FAILURES) else REFUSED
-                self._leave(status, error.message, _violations(error), str(error.reason))
+                self._leave(status, _told(error), _violations(error), str(error.reason))
             case ImportRefused() | RoomsFailed():
                 self._leave(FAILED, str(error), [], "")
             case CommandFailed():
@@ -151,6 +151,13 @@ class reported_errors:  # noqa: N801  (used as a function)
                 for violation in violations:
                     print(f"  {violation['field']}: {violation['description']}", file=sys.stderr)
         sys.exit(status)
+
+
+def _told(refusal: Refusal) -> str:
+    """What was refused; where nobody answered, what to do about it."""
+    if isinstance(refusal, Unavailable) and refusal.message.startswith("failed to connect"):
+        return f"{refusal.message}. Is the room running? `marketml up` starts all four."
+    return refusal.message
 
 
 def _violations(refusal: Refusal) -> list[dict[str, str]]:

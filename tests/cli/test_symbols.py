@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,11 @@ def test_a_file_of_nothing_that_is_market_data_has_no_suggestion(room: DataRoom,
     empty = tmp_path / "empty.csv"
     empty.write_text("")
     assert run(room, "infer", empty).exit_code == 1
+
+
+def test_where_no_room_answers_it_is_said_how_to_start_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # of nobody, once it is closed
+    result = CliRunner().invoke(data, ["symbol", "BTCUSDT", "--data-endpoint", f"127.0.0.1:{port}"])
+    assert result.exit_code == 1
+    assert "`marketml up` starts all four" in result.stderr

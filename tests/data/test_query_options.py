@@ -240,6 +240,10 @@ def test_columns_come_in_the_order_asked_and_float32_halves_the_values(each_room
     chosen = ["funding_time", "close", "funding_rate_missing", "funding_rate"]
     found = each_room.client.query_frame(*SERIES, columns=chosen, float32=True)
     same(found, aligned[chosen].astype({"close": "float32", "funding_rate": "float32"}))
+    each_room.client.ingest_candles(candles(1).assign(volume=1e300), VENUE, "BIG/USDT", TIMEFRAME)
+    assert np.isinf(
+        each_room.client.query_candles(VENUE, "BIG/USDT", TIMEFRAME, float32=True)["volume"]
+    ).all()
     empty = each_room.client.query_candles(*SERIES, columns=["low"], float32=True, end=LONG_AGO)
     assert (len(empty), list(empty.columns), empty["low"].dtype) == (0, ["low"], np.float32)
     bars = each_room.client.query_candles(*SERIES, columns=["high"], resample_timeframe="1d")
@@ -387,6 +391,7 @@ REFUSED = [
     ("QueryCandles", {"columns": ["close", "price"]}, "columns[1]", "unknown"),
     ("QueryCandles", {"columns": ["open_time"]}, "columns[0]", "unknown"),
     ("QueryCandles", {"columns": ["close", "low", "close"]}, "columns[2]", "unique"),
+    ("QueryCandles", {"columns": ["open", "close"] * 50_000}, "columns[2]", "unique"),
     ("QueryCandles", {"resample_timeframe": "7m"}, "resample_timeframe", "unknown"),
     ("QueryCandles", {"resample_timeframe": "1h"}, "resample_timeframe", "multiple"),
     ("QueryCandles", {"resample_timeframe": "30m"}, "resample_timeframe", "multiple"),

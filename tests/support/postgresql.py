@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -30,12 +30,31 @@ _SETTINGS = {
 
 
 class PostgreSQL:
-    """A running server. `new_database` gives a fresh database and takes it away again."""
+    """A server in a folder. `new_database` gives a fresh database and takes it away again."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
-        self._folder = folder
-        self.process = process
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._settings = settings
         self._databases_count = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start the server on its data and wait for its first answer."""
+        postgres = [*_as_owner_of(self.folder), _programs() / "postgres", "-D", self.data, "-k", self.folder]
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen([*postgres, *options], stdout=log, stderr=log, cwd=self.folder)
+        eventually(lambda: self.answers("SELECT 1"), 60, "PostgreSQL's first answer")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT is "fast", it disconnects who is there; SIGQUIT is "immediate", as a crash leaves it."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(30)
 
     @contextmanager
     def new_database(self, tablespace: str = "pg_default") -> Iterator[str]:
@@ -44,7 +63,7 @@ class PostgreSQL:
         name = f"test_{os.getpid()}_{self._databases_count}"
         self.execute(f"CREATE DATABASE {name} TABLESPACE {tablespace}")
         try:
-            yield f"postgresql://{_USER}@/{name}?host={quote(str(self._folder), safe='')}"
+            yield f"postgresql://{_USER}@/{name}?host={quote(str(self.folder), safe='')}"
         finally:
             self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
@@ -53,42 +72,61 @@ class PostgreSQL:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def answers(self, query: str) -> bool:
+        """Whether the server is up and the first value that the query gives is true."""
+        assert self.process is not None
+        assert self.process.poll() is None, f"PostgreSQL ended: {(self.folder / 'log').read_text()}"
+        try:
+            with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                row = connection.execute(query.encode()).fetchone()
+        except psycopg.OperationalError:
+            return False
+        return row is not None and bool(row[0])
+
     @property
     def _conninfo(self) -> str:
-        return f"host={self._folder} user={_USER} dbname=postgres connect_timeout=5"
+        return f"host={self.folder} user={_USER} dbname=postgres connect_timeout=5"
 
 
 @contextmanager
-def serve_postgresql() -> Iterator[PostgreSQL]:
+def serve_postgresql(**settings: str) -> Iterator[PostgreSQL]:
     """Start a server on empty data; skip the test when the machine has no PostgreSQL."""
-    programs = _programs()
-    folder = Path(
-        tempfile.mkdtemp(prefix="marketml-pg-", dir="/tmp")
-    )  # short: a socket's path is at most 107
-    try:
-        as_user = _as_owner_of(folder)
-        data = folder / "data"
-        initdb = [*as_user, programs / "initdb", "-D", data, "-U", _USER, "--auth=trust", "--no-sync"]
-        subprocess.run(
-            [*initdb, "--encoding=UTF8", "--locale=C"], check=True, capture_output=True, cwd=folder
-        )
-        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*as_user, programs / "postgres", "-D", data, "-k", folder, *options],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-            )
-        server = PostgreSQL(folder, process)
-        try:
-            eventually(lambda: _answers(server, folder / "log"), 60, "PostgreSQL's first answer")
+    with _folder() as folder:
+        initdb = [*_as_owner_of(folder), _programs() / "initdb", "-D", folder / "data", "-U", _USER]
+        given = ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]
+        subprocess.run([*initdb, *given], check=True, capture_output=True, cwd=folder)
+        with _running(PostgreSQL(folder, _SETTINGS | settings)) as server:
             yield server
-        finally:
-            process.send_signal(signal.SIGINT)  # "fast": disconnects who is there
-            process.wait(30)
+
+
+@contextmanager
+def serve_standby(primary: PostgreSQL) -> Iterator[PostgreSQL]:
+    """A server that follows another one and only reads, until it is told `SELECT pg_promote()`."""
+    with _folder() as folder:
+        copy = [*_as_owner_of(folder), _programs() / "pg_basebackup", "-D", folder / "data", "-U", _USER]
+        given = ["-h", primary.folder, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        subprocess.run([*copy, *given], check=True, capture_output=True, cwd=folder)
+        with _running(PostgreSQL(folder, _SETTINGS)) as server:
+            yield server
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # Short: a socket's path is at most 107.
+    folder = Path(tempfile.mkdtemp(prefix="marketml-pg-", dir="/tmp"))
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(server: PostgreSQL) -> Iterator[PostgreSQL]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _programs() -> Path:
@@ -108,12 +146,3 @@ def _as_owner_of(folder: Path) -> list[str]:
         skip_or_fail("PostgreSQL does not run as root, and there is no setpriv to become another user.")
     shutil.chown(folder, _USER, _USER)
     return [*dying, f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups", "--reset-env"]
-
-
-def _answers(server: PostgreSQL, log: Path) -> bool:
-    assert server.process.poll() is None, f"PostgreSQL ended: {log.read_text()}"
-    try:
-        server.execute("SELECT 1")
-    except psycopg.OperationalError:
-        return False
-    return True

@@ -297,9 +297,10 @@ def in_rows(frame: pd.DataFrame) -> Rows:
 
 
 @contextmanager
-def room(folder: Path) -> Iterator[DataClient]:
-    """The room as a process in a folder."""
-    variables = {"MARKETML_DATA_ADDRESS": "127.0.0.1:0"}
+def room(folder: Path, **settings: str) -> Iterator[DataClient]:
+    """The room as a process in a folder, with these settings."""
+    given = {"address": "127.0.0.1:0"} | settings
+    variables = {f"MARKETML_DATA_{name.upper()}": value for name, value in given.items()}
     with (
         started(["-m", "services.data"], folder, variables) as line,
         DataClient(json.loads(line)["address"]) as client,

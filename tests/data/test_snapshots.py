@@ -65,14 +65,14 @@ def test_a_snapshot_is_the_frame_as_it_was_and_stays_so(each_room, tmp_path):
     assert each_room.client.get_snapshot(snapshot.snapshot_id) == snapshot
 
 
-def test_the_same_rows_give_the_same_snapshot(room, tmp_path):
-    room.client.ingest_candles(candles(10), *SERIES)
-    first = room.client.create_snapshot(*SERIES)
-    again = room.client.create_snapshot(*SERIES, start=START, end=START + 10 * HOUR)
+def test_the_same_rows_give_the_same_snapshot(each_room, tmp_path):
+    each_room.client.ingest_candles(candles(10), *SERIES)
+    first = each_room.client.create_snapshot(*SERIES)
+    again = each_room.client.create_snapshot(*SERIES, start=START, end=START + 10 * HOUR)
     assert again == first
-    part = room.client.create_snapshot(*SERIES, start=START, end=START + 9 * HOUR)
+    part = each_room.client.create_snapshot(*SERIES, start=START, end=START + 9 * HOUR)
     assert part.snapshot_id != first.snapshot_id
-    assert room.client.list_snapshots() == [part, first]
+    assert each_room.client.list_snapshots() == [part, first]
     assert len(files(tmp_path)) == 2
 
 
@@ -108,25 +108,25 @@ def test_the_digest_depends_on_the_rows_and_not_on_how_they_were_cut(tmp_path_fa
     assert len(list(folder.iterdir())) == 1
 
 
-def test_an_empty_frame_has_a_snapshot_too(room):
-    room.client.ingest_candles(candles(3), *SERIES)
-    snapshot = room.client.create_snapshot(*SERIES, start=START + 99 * HOUR)
+def test_an_empty_frame_has_a_snapshot_too(each_room):
+    each_room.client.ingest_candles(candles(3), *SERIES)
+    snapshot = each_room.client.create_snapshot(*SERIES, start=START + 99 * HOUR)
     assert snapshot.row_count == 0
     assert not snapshot.HasField("first_time")
-    back = room.client.read_snapshot(snapshot.snapshot_id)
+    back = each_room.client.read_snapshot(snapshot.snapshot_id)
     assert len(back) == 0
     assert "funding_rate_missing" in back.columns
 
 
-def test_a_repeated_request_has_the_first_answer_even_when_its_source_is_gone(room):
-    room.client.ingest_candles(candles(5), *SERIES)
-    first = room.client.create_snapshot(*SERIES, request_id="job-1")
-    room.client.ingest_candles(candles(5, seed=4), *SERIES)
-    assert room.client.create_snapshot(*SERIES, request_id="job-1") == first
-    assert room.client.create_snapshot(*SERIES, request_id="job-2") != first
-    room.client.delete_series("candles", *SERIES, force=True)
-    assert room.client.create_snapshot(*SERIES, request_id="job-1") == first
-    assert len(room.client.read_snapshot(first.snapshot_id)) == 5
+def test_a_repeated_request_has_the_first_answer_even_when_its_source_is_gone(each_room):
+    each_room.client.ingest_candles(candles(5), *SERIES)
+    first = each_room.client.create_snapshot(*SERIES, request_id="job-1")
+    each_room.client.ingest_candles(candles(5, seed=4), *SERIES)
+    assert each_room.client.create_snapshot(*SERIES, request_id="job-1") == first
+    assert each_room.client.create_snapshot(*SERIES, request_id="job-2") != first
+    each_room.client.delete_series("candles", *SERIES, force=True)
+    assert each_room.client.create_snapshot(*SERIES, request_id="job-1") == first
+    assert len(each_room.client.read_snapshot(first.snapshot_id)) == 5
 
 
 @pytest.mark.parametrize("was_read", [False, True])
@@ -306,44 +306,46 @@ def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(each_room, 
     assert seals() == [seal]
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_and_there_is_a_snapshot_once_there_is_room(room, tmp_path):
-    room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
+def test_a_full_disk_is_said_and_leaves_nothing_and_there_is_a_snapshot_once_there_is_room(
+    each_room, tmp_path
+):
+    each_room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, before[1]))
         with pytest.raises(ResourceExhausted) as refused:
-            room.client.create_snapshot(*SERIES)
+            each_room.client.create_snapshot(*SERIES)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert refused.value.reason is Reason.DISK_FULL
     assert files(tmp_path) == []
-    assert room.client.list_snapshots() == []
-    made = room.client.create_snapshot(*SERIES)
-    assert len(room.client.read_snapshot(made.snapshot_id)) == 9_000
+    assert each_room.client.list_snapshots() == []
+    made = each_room.client.create_snapshot(*SERIES)
+    assert len(each_room.client.read_snapshot(made.snapshot_id)) == 9_000
 
 
-def test_deleting_frees_the_file_and_the_series(room, tmp_path):
-    room.client.ingest_candles(candles(5), *SERIES)
-    snapshot = room.client.create_snapshot(*SERIES)
+def test_deleting_frees_the_file_and_the_series(each_room, tmp_path):
+    each_room.client.ingest_candles(candles(5), *SERIES)
+    snapshot = each_room.client.create_snapshot(*SERIES)
     with pytest.raises(FailedPrecondition):
-        room.client.delete_series("candles", *SERIES)
-    assert room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
-    assert room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
+        each_room.client.delete_series("candles", *SERIES)
+    assert each_room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
+    assert each_room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
     assert files(tmp_path) == []
     with pytest.raises(NotFound):
-        room.client.read_snapshot(snapshot.snapshot_id)
-    assert room.client.delete_series("candles", *SERIES, dry_run=True) == 5
-    assert room.client.delete_series("candles", *SERIES) == 5
-    assert room.client.list_series() == []
+        each_room.client.read_snapshot(snapshot.snapshot_id)
+    assert each_room.client.delete_series("candles", *SERIES, dry_run=True) == 5
+    assert each_room.client.delete_series("candles", *SERIES) == 5
+    assert each_room.client.list_series() == []
 
 
-def test_pages_of_snapshots_hold_each_once(room):
-    room.client.ingest_candles(candles(8), *SERIES)
-    made = [room.client.create_snapshot(*SERIES, start=START + hour * HOUR) for hour in range(7)]
-    assert room.client.list_snapshots(page_size=3) == made[::-1]
-    page = room.stub.ListSnapshots(pb.ListSnapshotsRequest(page_size=7))
+def test_pages_of_snapshots_hold_each_once(each_room):
+    each_room.client.ingest_candles(candles(8), *SERIES)
+    made = [each_room.client.create_snapshot(*SERIES, start=START + hour * HOUR) for hour in range(7)]
+    assert each_room.client.list_snapshots(page_size=3) == made[::-1]
+    page = each_room.stub.ListSnapshots(pb.ListSnapshotsRequest(page_size=7))
     assert page.next_page_token == ""
 
 
@@ -370,13 +372,13 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old_and_nothing_else(t
         eventually(lambda: sorted(path.name for path in folder.iterdir()) == expected)
 
 
-def test_a_chunk_of_a_snapshot_is_at_most_one_mebibyte(room):
-    room.client.ingest_candles(candles(30_000, LONG_AGO), *SERIES)
-    snapshot = room.client.create_snapshot(*SERIES)
+def test_a_chunk_of_a_snapshot_is_at_most_one_mebibyte(each_room):
+    each_room.client.ingest_candles(candles(30_000, LONG_AGO), *SERIES)
+    snapshot = each_room.client.create_snapshot(*SERIES)
     request = pb.ReadSnapshotRequest(snapshot_id=snapshot.snapshot_id)
-    chunks = [response.chunk for response in room.stub.ReadSnapshot(request)]
+    chunks = [response.chunk for response in each_room.stub.ReadSnapshot(request)]
     assert len(chunks) == -(-30_000 // BATCH_ROWS)
     assert max(len(chunk.arrow_ipc) for chunk in chunks) <= frames.CHUNK_BYTES_MAX
     frame = pb.FrameSpec(series=KEY)
-    chunks = [response.chunk for response in room.stub.QueryFrame(pb.QueryFrameRequest(frame=frame))]
+    chunks = [response.chunk for response in each_room.stub.QueryFrame(pb.QueryFrameRequest(frame=frame))]
     assert [chunk.sequence for chunk in chunks] == list(range(len(chunks)))

@@ -126,7 +126,7 @@ def _unified(output: Output, client: DataClient, text: str, venue: str) -> str:
 
 
 def _collect(output: Output, client: DataClient, source: pb.ExchangeSource) -> None:
-    outcomes: list[pb.CollectionOutcome] = []
+    outcomes: dict[str, pb.CollectionOutcome] = {}
     newest: dict[str, pb.CollectionProgress] = {}
     try:
         with _view(output) as tell:
@@ -134,8 +134,9 @@ def _collect(output: Output, client: DataClient, source: pb.ExchangeSource) -> N
                 if output.is_json:
                     output.line(part)
                 if part.HasField("outcome"):
-                    outcomes.append(part.outcome)
-                    _show(output, part.outcome)
+                    outcomes[_name(part.outcome)] = part.outcome
+                    if not output.is_live:
+                        _show(output, part.outcome)
                 else:
                     newest[_name(part.progress)] = part.progress
                     tell(part.progress)
@@ -144,9 +145,13 @@ def _collect(output: Output, client: DataClient, source: pb.ExchangeSource) -> N
         output.say(f"Stopped. {inserted:,} new rows are stored; the same command goes on after them.")
         raise
     except Refusal as refusal:
-        if not any(outcome.failure for outcome in outcomes) or not isinstance(refusal, FAILURES):
+        if not any(outcome.failure for outcome in outcomes.values()) or not isinstance(refusal, FAILURES):
             raise
-    failed = [_name(outcome) for outcome in outcomes if outcome.failure]
+    finally:
+        if output.is_live:  # not between its bars
+            for outcome in outcomes.values():
+                _show(output, outcome)
+    failed = [name for name, outcome in outcomes.items() if outcome.failure]
     if failed:
         raise CommandFailed(
             f"{len(failed)} of {len(outcomes)} series did not come to their end: {', '.join(failed)}; the "
@@ -182,7 +187,8 @@ def _view(output: Output) -> Iterator[Callable[[pb.CollectionProgress], None]]:
                 if name not in tasks:
                     tasks[name] = bars.add_task(name, total=1.0)
                 done = progress.progress_fraction
-                bars.update(tasks[name], completed=done, description=f"{name}: {_stage(progress)}")
+                told = ", ".join(_stage(progress))
+                bars.update(tasks[name], completed=done, description=f"{name}: {told}")
 
             yield draw
     else:
@@ -191,20 +197,26 @@ def _view(output: Output) -> Iterator[Callable[[pb.CollectionProgress], None]]:
         def write(progress: pb.CollectionProgress) -> None:
             name = _name(progress)
             line = lines.setdefault(name, PlainProgress(output, name))
-            line.tell(progress.progress_fraction, _stage(progress))
+            line.tell(progress.progress_fraction, ", ".join([*_stage(progress), *_remaining(progress)]))
+            if "attempt" in progress.waiting_for:
+                output.say(f"{name}: {progress.waiting_for}")
 
         yield write
 
 
-def _stage(progress: pb.CollectionProgress) -> str:
+def _stage(progress: pb.CollectionProgress) -> list[str]:
     words = [f"{progress.inserted:,} rows"]
     if progress.missing_bars_count:
         words.append(f"{progress.missing_bars_count:,} absent bars")
     if progress.waiting_for:
         words.append(f"waiting: {progress.waiting_for}")
-    elif progress.HasField("remaining_time") and progress.progress_fraction < 1:
-        words.append(f"{seconds_text(progress.remaining_time.ToTimedelta().total_seconds())} left")
-    return ", ".join(words)
+    return words
+
+
+def _remaining(progress: pb.CollectionProgress) -> list[str]:
+    if not progress.HasField("remaining_time") or progress.progress_fraction == 1:
+        return []
+    return [f"{seconds_text(progress.remaining_time.ToTimedelta().total_seconds())} left"]
 
 
 def _name(part: Part) -> str:

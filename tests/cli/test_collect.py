@@ -64,7 +64,7 @@ def test_a_series_that_fails_is_exit_status_1_and_named(room: DataRoom, exchange
     exchange.troubles.extend([Trouble(503)] * 6)
     result = command(room, "--symbol", "BTC/USDT:USDT", "--timeframe", "1h")
     assert result.exit_code == 1
-    assert "the exchange answered 503" in result.stderr
+    assert "BTC/USDT:USDT 1h candles: the exchange answered 503, attempt 2 of 6" in result.stderr
     assert result.stderr.splitlines()[-1] == (
         "Failed: 1 of 1 series did not come to their end: BTC/USDT:USDT 1h candles; the same command goes on "
         "there."

@@ -326,3 +326,57 @@ def test_what_a_refusal_quotes_of_a_file_stays_on_one_line_and_printable(tmp_pat
     text = f"time,open,high,low,close\n1705708800,1,2,1,{cell}\n1705708860,1,2,1,1\n"
     said = refusal(written(tmp_path, "a.csv", text))
     assert said.isprintable()
+
+
+_FRAME = candles(40, "1min")
+LAYOUTS = {
+    "BTCUSDT-1m-2024-01.csv": klines(_FRAME),
+    "futures/um/BTCUSDT-1m-2024-01.csv": klines(_FRAME, "us", has_header=True),
+    "markPriceKlines/BTCUSDT-1m-2024-01.csv": price_klines(_FRAME),
+    "BTCUSDT-metrics-2024-01-20.csv": metrics("2024-01-20", rows=30),
+    "BTCUSDT-fundingRate-2024-01.csv": funding_rates("2024-01", 30),
+}
+CELLS = [
+    *("", "nan", "inf", "-1", "0", "1e308", "1e400", "9" * 25, "null", '"', "\n", ";", "2024-02-30", "true"),
+    *(
+        "99999999999999999999",
+        "9223372036854775807",
+        "253402300800000",
+        "1,5",
+        "0x10",
+        "\r",
+        "\x00",
+        "\u202e",
+    ),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(list(LAYOUTS)),
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(CELLS)), min_size=1, max_size=5),
+    column=st.one_of(st.none(), st.tuples(st.integers(0, 11), st.sampled_from(CELLS))),
+    cut=st.integers(0, 200),
+)
+def test_damage_to_a_dump_is_refused_in_one_line_or_read_into_a_sound_frame(name, changes, column, cut):
+    rows = [row.split(",") for row in LAYOUTS[name].splitlines()]
+    for place, cell in changes:
+        row = rows[place % len(rows)]
+        row[place // len(rows) % len(row)] = cell
+    if column is not None:
+        for row in rows:
+            row[column[0] % len(row)] = column[1]
+    text = "\n".join(",".join(row) for row in rows)
+    imported, said = None, ""
+    try:
+        imported = read_market_bytes(text[: len(text) - cut].encode(), name)
+    except ImportRefused as refused:
+        said = str(refused)
+    if imported is None:
+        assert said
+        assert said.isprintable()
+        return
+    assert imported.frame.index.is_monotonic_increasing
+    assert imported.frame.index.is_unique
+    assert np.isfinite(imported.frame.iloc[:, 0]).all()
+    assert all(note.isprintable() for note in imported.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,6 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # A skip that nobody reads about is a test that nobody misses.
     if "s" not in config.option.reportchars:
         config.option.reportchars += "s"
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Put back the root logger after a test that started a room's command in this process: its handler writes
+    to that test's stderr, which is closed by then, and would complain on the stderr of a later one."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

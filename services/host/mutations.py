@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from marketml.rpc.refusals import AlreadyExists, InvalidArgument, Reason
-from services.host.database import database_now
+from services.host.database import Database, database_now
 
 REQUEST_ID_LENGTH_MAX = 128
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{REQUEST_ID_LENGTH_MAX}}}")
@@ -97,6 +97,26 @@ def once(
     mine = update(_mutations).where(_mutations.c.request_id == request_id)
     connection.execute(mine.values(response=response))
     return response
+
+
+class _NotRememberedError(Exception):
+    """The request had no effect yet; rolls the claim of its id back."""
+
+
+def remembered(database: Database, request_id: str, method: str, request_bytes: bytes) -> bytes | None:
+    """What a request was answered, None when it had no effect yet (or has no id): for effects whose work is
+    too long for one transaction. Raises as `once` does, and waits for a racing duplicate as it does."""
+
+    def nothing_yet(_connection: Connection) -> bytes:
+        raise _NotRememberedError
+
+    if not request_id:
+        return None
+    try:
+        with database.write() as connection:
+            return once(connection, request_id, method, request_bytes, nothing_yet)
+    except _NotRememberedError:
+        return None
 
 
 def check_request_id(request_id: str, field: str = "request_id") -> None:

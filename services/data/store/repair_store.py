@@ -6,17 +6,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from sqlalchemy import Connection
-
 from services.data.repairs import Outcome
 from services.host.database import Database
-from services.host.mutations import check_request_id, once
+from services.host.mutations import check_request_id, once, remembered
 
 _METHOD = "RepairSeries"
-
-
-class _NotRemembered(Exception):
-    """The action was not done yet."""
 
 
 class RepairStore:
@@ -40,17 +34,8 @@ class RepairStore:
 
     def remembered(self, step_id: str, body: bytes) -> Outcome | None:
         """What an action did, None when it was not done yet."""
-
-        def effect(_connection: Connection) -> bytes:
-            raise _NotRemembered
-
-        if not step_id:
-            return None
-        try:
-            with self._database.write() as connection:
-                return Outcome(**json.loads(once(connection, step_id, _METHOD, body, effect)))
-        except _NotRemembered:
-            return None
+        answer = remembered(self._database, step_id, _METHOD, body)
+        return None if answer is None else Outcome(**json.loads(answer))
 
     def remember(self, step_id: str, body: bytes, outcome: Outcome) -> Outcome:
         """Keep what an action did; returns the first such outcome."""

@@ -15,15 +15,11 @@ from services.data.records import Snapshot
 from services.data.series import CANDLES, KINDS, Series
 from services.data.store.tables import FRAME, SNAPSHOTS, insert_on
 from services.host.database import Database
-from services.host.mutations import once, sweep_mutations
+from services.host.mutations import once, remembered, sweep_mutations
 
 _PUBLISHING = 0x736E6170  # "snap": the advisory lock of PostgreSQL under which snapshot files come and go
 _OWN = ("snapshot_id", "row_count", "size_bytes", "first_time_us", "last_time_us", "create_time_us")
 _KNOWN = [column for column in SNAPSHOTS.c if column is not SNAPSHOTS.c.seal]
-
-
-class _NotRemembered(Exception):
-    """The request had no effect yet."""
 
 
 class SnapshotStore:
@@ -34,17 +30,8 @@ class SnapshotStore:
 
     def remembered_snapshot(self, request_id: str, body: bytes) -> Snapshot | None:
         """The answer that this CreateSnapshot request had, None when it is new."""
-
-        def effect(_connection: Connection) -> bytes:
-            raise _NotRemembered
-
-        if not request_id:
-            return None
-        try:
-            with self._database.write() as connection:
-                return _read_snapshot(once(connection, request_id, "CreateSnapshot", body, effect))
-        except _NotRemembered:
-            return None
+        answer = remembered(self._database, request_id, "CreateSnapshot", body)
+        return None if answer is None else _read_snapshot(answer)
 
     def add_snapshot(
         self, snapshot: Snapshot, seal: bytes, publish: Callable[[], None], *, request_id: str, body: bytes

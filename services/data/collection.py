@@ -86,10 +86,7 @@ class Tally:
     @property
     def missing_count(self) -> int:
         """Bars absent between the first and the newest row."""
-        first_us, last_us = self.report.first_time_us, self.report.last_time_us
-        if not self.series.step_us or first_us is None or last_us is None:
-            return 0
-        return (last_us - first_us) // self.series.step_us + 1 - self.rows_count
+        return self.series.missing_count(self.report.first_time_us, self.report.last_time_us, self.rows_count)
 
     def note(self, sentence: str) -> None:
         """Say something once."""

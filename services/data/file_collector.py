@@ -21,7 +21,6 @@ from services.data.file_imports import (
     FileProgress,
     FileRequest,
     header_of,
-    missing_bars,
     piece_of,
     series_of,
 )
@@ -110,7 +109,9 @@ class FileCollector:
                 upload.close()
         finally:
             held.give_back()
-        return FileOutcome(file.path, series, report, missing_bars(series, piece), notes=notes)
+        first_us, last_us = piece.times[[0, -1]].tolist() if len(piece.times) else (None, None)
+        missing_count = max(0, series.missing_count(first_us, last_us, len(piece.times)))
+        return FileOutcome(file.path, series, report, missing_count, notes=notes)
 
     def _read(
         self, request: FileRequest, file: DumpFile, held: _Held

@@ -122,10 +122,3 @@ def piece_of(series: Series, imported: ImportedFile) -> Piece:
             for name in series.kind.columns
         ),
     )
-
-
-def missing_bars(series: Series, piece: Piece) -> int:
-    """Bars absent between the first and the last; 0 for series without bars."""
-    if not series.step_us or not len(piece.times):
-        return 0
-    return max(0, int(piece.times[-1] - piece.times[0]) // series.step_us + 1 - len(piece.times))

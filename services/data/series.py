@@ -83,6 +83,18 @@ class Series:
         """The timeframe, 0 without one."""
         return TIMEFRAMES_US.get(self.timeframe, 0)
 
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        """What tells it from others, and what lists of series are ordered by: venue, symbol, the kind's
+        number, timeframe."""
+        return self.venue, self.symbol, self.kind.number, self.timeframe
+
+    def missing_count(self, first_us: int | None, last_us: int | None, rows_count: int) -> int:
+        """Bars absent between the first and the last of so many rows; 0 for series without bars."""
+        if not self.step_us or first_us is None or last_us is None:
+            return 0
+        return (last_us - first_us) // self.step_us + 1 - rows_count
+
     def sibling(self, kind: Kind) -> Series:
         """The series of another kind without bars, of the same instrument."""
         return Series(kind, self.venue, self.symbol)

@@ -128,7 +128,7 @@ class DataServicer(PolicyServicer, QualityServicer):
         )
         response = pb.ListSeriesResponse(series=map(wire_policies.written_series, found[:count]))
         if len(found) > count:
-            response.next_page_token = wire.written_page_token(asked, wire.coverage_key(found[count - 1]))
+            response.next_page_token = wire.written_page_token(asked, found[count - 1].series.key)
         return response
 
     def NormalizeSymbol(self, request: pb.NormalizeSymbolRequest, _call: Call) -> pb.NormalizeSymbolResponse:

@@ -39,8 +39,7 @@ class PolicyServicer:
             policies=map(wire_policies.written_policy, found[:count])
         )
         if len(found) > count:
-            key = wire_policies.policy_key(found[count - 1])
-            response.next_page_token = wire.written_page_token((), key)
+            response.next_page_token = wire.written_page_token((), found[count - 1].series.key)
         return response
 
     def UpdateCollectionPolicy(

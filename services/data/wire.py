@@ -106,8 +106,9 @@ def written_coverage(coverage: Coverage) -> pb.Series:
         settlement_interval=written_duration(coverage.settlement_interval_us),
     )
     if series.step_us and coverage.first_time_us is not None and coverage.last_time_us is not None:
-        bars_count = (coverage.last_time_us - coverage.first_time_us) // series.step_us + 1
-        message.missing_bars_count = bars_count - coverage.row_count
+        message.missing_bars_count = series.missing_count(
+            coverage.first_time_us, coverage.last_time_us, coverage.row_count
+        )
     return message
 
 
@@ -210,12 +211,6 @@ def _is_storable(part: str | int) -> bool:
 def written_page_token(request: Sequence[Any], key: Sequence[Any]) -> str:
     """The token of the page after `key`."""
     return base64.urlsafe_b64encode(json.dumps([list(request), list(key)]).encode()).decode()
-
-
-def coverage_key(coverage: Coverage) -> list[Any]:
-    """What orders a list of series."""
-    series = coverage.series
-    return [series.venue, series.symbol, series.kind.number, series.timeframe]
 
 
 def read_range(span: market_pb2.TimeRange, field: str) -> tuple[int | None, int | None]:

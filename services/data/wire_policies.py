@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -80,12 +79,6 @@ def read_policy_id(policy_id: str, field: str = "policy_id") -> str:
             field, "policy_id", f"must be 32 lower-case hex digits, not {policy_id[:80]!r}."
         )
     return policy_id
-
-
-def policy_key(policy: Policy) -> list[Any]:
-    """What orders a list of policies."""
-    series = policy.series
-    return [series.venue, series.symbol, series.kind.number, series.timeframe]
 
 
 def written_policy(policy: Policy) -> pb.CollectionPolicy:

@@ -9,14 +9,14 @@ from sqlalchemy import Select, func, select, tuple_
 
 from services.data.records import Coverage
 from services.data.series import KINDS, Kind, Series
-from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES
+from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SERIES_KEY
 
 
 def totals(
     *, venue: str, symbol: str, kind: Kind | None, after: Sequence[Any] | None, count: int
 ) -> Select[Any]:
     """Series by venue, symbol, kind and timeframe, after the key `after`, with their sums."""
-    key = (SERIES.c.venue, SERIES.c.symbol, SERIES.c.kind, SERIES.c.timeframe)
+    key = [SERIES.c[name] for name in SERIES_KEY]
     page = select(SERIES).order_by(*key).limit(count)
     if venue:
         page = page.where(SERIES.c.venue == venue)
@@ -38,7 +38,7 @@ def totals(
         )
         .join_from(mine, BLOCKS, BLOCKS.c.series_id == mine.c.id, isouter=True)
         .group_by(*mine.c)
-        .order_by(mine.c.venue, mine.c.symbol, mine.c.kind, mine.c.timeframe)
+        .order_by(*(mine.c[name] for name in SERIES_KEY))
     )
 
 

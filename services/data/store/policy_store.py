@@ -35,7 +35,7 @@ from sqlalchemy import (
 from marketml.rpc.refusals import Aborted, AlreadyExists, NotFound, Reason
 from services.data.policies import Change, Draft, Ending, Lease, Policy, Status, lag_us, next_run_us
 from services.data.series import KINDS, Series
-from services.data.store.tables import BLOCKS, SERIES, insert_on
+from services.data.store.tables import BLOCKS, SERIES, SERIES_KEY, insert_on, key_values
 from services.host.database import Database, compare_and_set, database_now
 from services.host.mutations import once
 
@@ -59,7 +59,7 @@ POLICIES = Table(
     Column("lease_holder", String),
     Column("lease_until_us", BigInteger),
 )
-_NAMED = (POLICIES.c.venue, POLICIES.c.symbol, POLICIES.c.kind, POLICIES.c.timeframe)
+_NAMED = tuple(POLICIES.c[name] for name in SERIES_KEY)
 
 
 class PolicyStore:
@@ -91,7 +91,7 @@ class PolicyStore:
                 now_us,
                 Status(now_us),
             )
-            values = {"policy_id": policy.policy_id} | _key(draft.series)
+            values = {"policy_id": policy.policy_id} | key_values(draft.series)
             values |= {name: getattr(policy, name) for name in _OWN}
             values |= {name: getattr(policy.status, name) for name in _RUNS}
             made = insert_on(connection, POLICIES).on_conflict_do_nothing()
@@ -129,8 +129,8 @@ class PolicyStore:
     def statuses(self, first: Series, last: Series) -> dict[Series, Status]:
         """How the policies of the series from `first` to `last`, in the order of a list, fare."""
         mine = _policies().where(
-            tuple_(*_NAMED) >= tuple_(*_key(first).values()),
-            tuple_(*_NAMED) <= tuple_(*_key(last).values()),
+            tuple_(*_NAMED) >= tuple_(*first.key),
+            tuple_(*_NAMED) <= tuple_(*last.key),
         )
         with self._database.read() as connection:
             return {policy.series: policy.status for policy in self._listed(connection, mine)}
@@ -270,11 +270,6 @@ class PolicyStore:
         return Policy(policy_id=row.policy_id, series=series, status=status, **own)
 
 
-def _key(series: Series) -> dict[str, Any]:
-    named = {"venue": series.venue, "symbol": series.symbol}
-    return named | {"kind": series.kind.number, "timeframe": series.timeframe}
-
-
 def _series(row: Any) -> Series:
     return Series(KINDS[row.kind], row.venue, row.symbol, row.timeframe)
 
@@ -306,7 +301,7 @@ def _policies() -> Any:
 
 
 def _taken(connection: Connection, series: Series) -> AlreadyExists | Aborted:
-    mine = [POLICIES.c[name] == value for name, value in _key(series).items()]
+    mine = [POLICIES.c[name] == value for name, value in key_values(series).items()]
     policy_id = connection.scalar(select(POLICIES.c.policy_id).where(*mine))
     if policy_id is None:
         return Aborted("The series' policy was deleted at the same moment; send it again.", Reason.LOST_RACE)
@@ -325,7 +320,7 @@ def _new_etag() -> str:
 
 def _written(policy: Policy) -> bytes:
     plain = dataclasses.asdict(policy)
-    plain["series"] = _key(policy.series)
+    plain["series"] = key_values(policy.series)
     return json.dumps(plain).encode()
 
 

@@ -41,7 +41,7 @@ from services.data.store.statements import (
     SERIES_STATE,
     SURE_COUNT,
 )
-from services.data.store.tables import BLOCKS, SERIES, SNAPSHOTS, insert_on
+from services.data.store.tables import BLOCKS, SERIES, SNAPSHOTS, insert_on, key_values
 from services.host.database import Database
 from services.host.mutations import check_request_id, once
 
@@ -61,8 +61,9 @@ class SeriesStore:
     def newest_time_us(self, series: Series) -> int | None:
         """Event time of the newest row, marks included; None without any."""
         newest = select(func.max(BLOCKS.c.last_time_us)).join(SERIES, SERIES.c.id == BLOCKS.c.series_id)
+        mine = [SERIES.c[name] == value for name, value in key_values(series).items()]
         with self._database.read() as connection:
-            found: int | None = connection.scalar(newest.where(*_where(series)))
+            found: int | None = connection.scalar(newest.where(*mine))
         return found
 
     def ingest(
@@ -266,32 +267,15 @@ class SeriesStore:
             return int(json.loads(once(connection, request_id, "DeleteSeries", body, effect)))
 
 
-def _where(series: Series) -> list[Any]:
-    return [
-        SERIES.c.venue == series.venue,
-        SERIES.c.symbol == series.symbol,
-        SERIES.c.kind == series.kind.number,
-        SERIES.c.timeframe == series.timeframe,
-    ]
-
-
 def _found(connection: Connection, series: Series, *, lock: bool = False) -> SeriesState | None:
-    key = {"venue": series.venue, "symbol": series.symbol, "timeframe": series.timeframe}
     query = LOCKED_SERIES_STATE if lock else SERIES_STATE
-    row = connection.execute(query, key | {"kind": series.kind.number}).one_or_none()
+    row = connection.execute(query, key_values(series)).one_or_none()
     return None if row is None else SeriesState(row.id, row.newest_capture_us)
 
 
 def _locked(connection: Connection, series: Series) -> SeriesState:
     """The series' row, made when it is new, locked until the end of the transaction."""
-    values = {
-        "venue": series.venue,
-        "symbol": series.symbol,
-        "kind": series.kind.number,
-        "timeframe": series.timeframe,
-        "source": "",
-        "newest_capture_us": 0,
-    }
+    values = key_values(series) | {"source": "", "newest_capture_us": 0}
     if (state := _found(connection, series, lock=True)) is None:
         connection.execute(insert_on(connection, SERIES).on_conflict_do_nothing().values(values))
         state = _found(connection, series, lock=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, select, update
 
-from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES
+from services.data.store.tables import BLOCKS, HEAD_COLUMNS, SERIES, SERIES_KEY
 
 
 def _given(name: str) -> Any:
@@ -59,8 +59,8 @@ SURE_COUNT = select(func.sum(BLOCKS.c.row_count - BLOCKS.c.forming_count - BLOCK
 )
 
 # A series by venue, symbol, kind and timeframe; whether there is one with this series_id.
-_SERIES_KEY = [SERIES.c[name] == bindparam(name) for name in ("venue", "symbol", "kind", "timeframe")]
-SERIES_STATE = select(SERIES.c.id, SERIES.c.newest_capture_us).where(*_SERIES_KEY)
+_named = [SERIES.c[name] == bindparam(name) for name in SERIES_KEY]
+SERIES_STATE = select(SERIES.c.id, SERIES.c.newest_capture_us).where(*_named)
 LOCKED_SERIES_STATE = SERIES_STATE.with_for_update()
 SERIES_ID = select(SERIES.c.id).where(SERIES.c.id == _given("series_id"))
 # After an ingest: series_id, new_source, new_capture_us.

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, Sm
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.data.blocks import Head
+from services.data.series import Series
 
 _metadata = MetaData()
 SERIES = Table(
@@ -48,6 +49,14 @@ SNAPSHOTS = Table(
     *(Column(n, BigInteger) for n in ("row_count", "size_bytes", "first_time_us", "last_time_us")),
     Column("create_time_us", BigInteger),
 )
+
+
+SERIES_KEY = ("venue", "symbol", "kind", "timeframe")
+
+
+def key_values(series: Series) -> dict[str, Any]:
+    """What names a series in a row."""
+    return dict(zip(SERIES_KEY, series.key, strict=True))
 
 
 def insert_on(connection: Connection, table: Table) -> Any:

@@ -89,7 +89,7 @@ class DataServicer(PolicyServicer, QualityServicer):
         snapshot = self._application.create_snapshot(
             wire_queries.read_frame(request.frame),
             request_id=request.request_id,
-            body=_body(request),
+            body=wire.canonical(request),
             check=call.check,
         )
         return pb.CreateSnapshotResponse(snapshot=wire_queries.written_snapshot(snapshot))
@@ -114,7 +114,9 @@ class DataServicer(PolicyServicer, QualityServicer):
 
     def DeleteSnapshot(self, request: pb.DeleteSnapshotRequest, _call: Call) -> pb.DeleteSnapshotResponse:
         freed_bytes = self._application.delete_snapshot(
-            wire.read_snapshot_id(request.snapshot_id), request_id=request.request_id, body=_body(request)
+            wire.read_snapshot_id(request.snapshot_id),
+            request_id=request.request_id,
+            body=wire.canonical(request),
         )
         return pb.DeleteSnapshotResponse(freed_bytes=freed_bytes)
 
@@ -144,7 +146,7 @@ class DataServicer(PolicyServicer, QualityServicer):
             dry_run=request.dry_run,
             force=request.force,
             request_id=request.request_id,
-            body=_body(request),
+            body=wire.canonical(request),
         )
         return pb.DeleteSeriesResponse(deleted_count=deleted_count)
 
@@ -162,8 +164,3 @@ async def _ingest(
     report = await call.run(upload.finish, call.check)
     upload.close()  # before the answer: the caller's next call finds the room
     return wire.written_report(report)
-
-
-def _body(request: Any) -> bytes:
-    body: bytes = request.SerializeToString(deterministic=True)
-    return body

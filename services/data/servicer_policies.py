@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from marketml.data.v1 import data_pb2 as pb
 from services.data import wire, wire_policies
 from services.data.application import DataApplication
@@ -19,7 +17,9 @@ class PolicyServicer:
         self, request: pb.CreateCollectionPolicyRequest, _call: Call
     ) -> pb.CreateCollectionPolicyResponse:
         policy = self._application.create_collection_policy(
-            wire_policies.read_draft(request.policy), request_id=request.request_id, body=_body(request)
+            wire_policies.read_draft(request.policy),
+            request_id=request.request_id,
+            body=wire.canonical(request),
         )
         return pb.CreateCollectionPolicyResponse(policy=wire_policies.written_policy(policy))
 
@@ -46,7 +46,7 @@ class PolicyServicer:
         self, request: pb.UpdateCollectionPolicyRequest, _call: Call
     ) -> pb.UpdateCollectionPolicyResponse:
         policy = self._application.update_collection_policy(
-            wire_policies.read_change(request), request_id=request.request_id, body=_body(request)
+            wire_policies.read_change(request), request_id=request.request_id, body=wire.canonical(request)
         )
         return pb.UpdateCollectionPolicyResponse(policy=wire_policies.written_policy(policy))
 
@@ -56,11 +56,6 @@ class PolicyServicer:
         self._application.delete_collection_policy(
             wire_policies.read_policy_id(request.policy_id),
             request_id=request.request_id,
-            body=_body(request),
+            body=wire.canonical(request),
         )
         return pb.DeleteCollectionPolicyResponse()
-
-
-def _body(request: Any) -> bytes:
-    body: bytes = request.SerializeToString(deterministic=True)
-    return body

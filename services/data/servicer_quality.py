@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketml.data.v1 import data_pb2 as pb
-from services.data import wire_quality
+from services.data import wire, wire_quality
 from services.data.application import DataApplication
 from services.host import Call
 
@@ -24,7 +24,7 @@ class QualityServicer:
             series,
             actions,
             request_id=request.request_id,
-            body=request.SerializeToString(deterministic=True),
+            body=wire.canonical(request),
             run=call.run,
             check=call.check,
         )

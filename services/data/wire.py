@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marketml.data.v1 import data_pb2 as pb
@@ -33,6 +34,7 @@ PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000
 
 _SECONDS_MIN, _SECONDS_MAX = -62_135_596_800, 253_402_300_799  # years 1 to 9999, as Timestamp says
+_DURATION_SECONDS_MAX = 315_576_000_000
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -63,6 +65,29 @@ def written_duration(span_us: int | None) -> Duration | None:
     return Duration(seconds=seconds, nanos=rest * 1000)
 
 
+def duration_ns(span: Duration) -> int | None:
+    """A duration in nanoseconds; None when its fields make none."""
+    is_valid = abs(span.nanos) < 1_000_000_000 and span.seconds * span.nanos >= 0
+    return span.seconds * 1_000_000_000 + span.nanos if is_valid else None
+
+
+def read_age(age: Duration, field: str) -> int:
+    """A duration of at least a microsecond, in microseconds."""
+    nanos = duration_ns(age)
+    if nanos is None or nanos < 1000 or age.seconds > _DURATION_SECONDS_MAX:
+        raise InvalidArgument.of(
+            field,
+            "positive",
+            f"must be at least a microsecond: {age.seconds} seconds, {age.nanos} nanoseconds.",
+        )
+    return nanos // 1000
+
+
+def canonical(request: Message) -> bytes:
+    """A serialisation that is equal for equal requests."""
+    return request.SerializeToString(deterministic=True)
+
+
 def read_series(kind: Kind, key: market_pb2.SeriesKey, field: str) -> Series:
     """The series that a key names."""
     series = Series(kind, key.venue, key.symbol, key.timeframe)
@@ -73,6 +98,14 @@ def read_series(kind: Kind, key: market_pb2.SeriesKey, field: str) -> Series:
 def written_key(series: Series) -> market_pb2.SeriesKey:
     """A series as the key that names it."""
     return market_pb2.SeriesKey(venue=series.venue, symbol=series.symbol, timeframe=series.timeframe)
+
+
+def written_target(series: Series) -> pb.CollectionTarget:
+    """A series as one that is collected."""
+    return pb.CollectionTarget(
+        kind=series.kind.number,  # type: ignore[arg-type]
+        key=written_key(series),
+    )
 
 
 def written_chunks(streams: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -213,13 +246,21 @@ def written_page_token(request: Sequence[Any], key: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps([list(request), list(key)]).encode()).decode()
 
 
-def read_range(span: market_pb2.TimeRange, field: str) -> tuple[int | None, int | None]:
+def read_range(span: market_pb2.TimeRange | pb.ExchangeSource, field: str) -> tuple[int | None, int | None]:
     """A range's start and end in microseconds, None where it is open."""
     start_us = read_optional_time(span, "start_time", f"{field}.start_time", up=True)
     end_us = read_optional_time(span, "end_time", f"{field}.end_time", up=True)
     if start_us is not None and end_us is not None and end_us <= start_us:
         raise InvalidArgument.of(f"{field}.end_time", "after_start", "must be later than start_time.")
     return start_us, end_us
+
+
+def read_start(message: Any, field: str) -> int | None:
+    """Where a series without rows begins: `start_time` of a message at `field`, None when it is absent."""
+    start_us = read_optional_time(message, "start_time", f"{field}.start_time", up=True)
+    if start_us is not None and start_us < 0:
+        raise InvalidArgument.of(f"{field}.start_time", "range", "must not be before 1970-01-01.")
+    return start_us
 
 
 def read_optional_time(message: Any, name: str, field: str, *, up: bool = False) -> int | None:

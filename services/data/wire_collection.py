@@ -29,14 +29,8 @@ def read_exchange_source(source: pb.ExchangeSource) -> CollectionRequest:
     ]
     if found:
         raise InvalidArgument(found)
-    start_us, end_us = (
-        wire.instant_us(getattr(source, name), f"exchange.{name}") if source.HasField(name) else None
-        for name in ("start_time", "end_time")
-    )
-    if start_us is not None and start_us < 0:
-        raise InvalidArgument.of("exchange.start_time", "range", "must not be before 1970-01-01.")
-    if start_us is not None and end_us is not None and end_us <= start_us:
-        raise InvalidArgument.of("exchange.end_time", "after_start", "must be later than start_time.")
+    start_us = wire.read_start(source, "exchange")
+    _, end_us = wire.read_range(source, "exchange")
     return CollectionRequest(tuple(each for each in series if each is not None), start_us, end_us)
 
 
@@ -55,10 +49,7 @@ def read_target(target: pb.CollectionTarget, field: str, found: list[Violation])
 def written_part(part: SeriesProgress | SeriesOutcome) -> pb.CollectSeriesResponse:
     """One message of the stream."""
     series, report = part.series, part.report
-    target = pb.CollectionTarget(
-        kind=series.kind.number,  # type: ignore[arg-type]
-        key=wire.written_key(series),
-    )
+    target = wire.written_target(series)
     if isinstance(part, SeriesOutcome):
         return pb.CollectSeriesResponse(
             outcome=pb.CollectionOutcome(
@@ -79,10 +70,11 @@ def written_part(part: SeriesProgress | SeriesOutcome) -> pb.CollectSeriesRespon
         newest_time=wire.written_instant(report.last_time_us),
         progress_fraction=part.fraction,
         waiting_for=part.waiting_for,
+        remaining_time=written_seconds(part.remaining_seconds),
     )
-    if part.remaining_seconds is not None:
-        micros = int(part.remaining_seconds * 1e6)
-        progress.remaining_time.CopyFrom(
-            Duration(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
-        )
     return pb.CollectSeriesResponse(progress=progress)
+
+
+def written_seconds(seconds: float | None) -> Duration | None:
+    """The time that is left as a Duration."""
+    return None if seconds is None else wire.written_duration(int(seconds * 1e6))

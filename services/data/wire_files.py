@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from google.protobuf.duration_pb2 import Duration
-
 from marketml.data.v1 import data_pb2 as pb
 from marketml.imports import ImportRefused, Prices
 from marketml.imports.times import parse_offset
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire, wire_rows
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
-from services.data.series import TIMEFRAMES_US, Series, symbol_violations, venue_violations
+from services.data.series import TIMEFRAMES_US, symbol_violations, venue_violations
+from services.data.wire_collection import written_seconds
 
 PATH_LENGTH_MAX = 4096
 
@@ -68,14 +67,15 @@ def read_file_source(source: pb.FileSource) -> FileRequest:
 def written_file_part(part: FileProgress | FileOutcome) -> pb.CollectSeriesResponse:
     """One message of the stream."""
     if isinstance(part, FileProgress):
-        progress = pb.CollectionProgress(file=part.file, progress_fraction=part.fraction)
-        if part.remaining_seconds is not None:
-            seconds, rest = divmod(part.remaining_seconds, 1)
-            progress.remaining_time.CopyFrom(Duration(seconds=int(seconds), nanos=int(rest * 1e9)))
+        progress = pb.CollectionProgress(
+            file=part.file,
+            progress_fraction=part.fraction,
+            remaining_time=written_seconds(part.remaining_seconds),
+        )
         return pb.CollectSeriesResponse(progress=progress)
     return pb.CollectSeriesResponse(
         outcome=pb.CollectionOutcome(
-            series=None if part.series is None else _written_target(part.series),
+            series=None if part.series is None else wire.written_target(part.series),
             file=part.file,
             report=None if part.report is None else wire.written_report(part.report),
             missing_bars_count=part.missing_count,
@@ -83,11 +83,4 @@ def written_file_part(part: FileProgress | FileOutcome) -> pb.CollectSeriesRespo
             failure_reason=part.failure_reason,
             notes=part.notes,
         )
-    )
-
-
-def _written_target(series: Series) -> pb.CollectionTarget:
-    return pb.CollectionTarget(
-        kind=series.kind.number,  # type: ignore[arg-type]
-        key=wire.written_key(series),
     )

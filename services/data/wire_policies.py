@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 
-from google.protobuf.duration_pb2 import Duration
-
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire
 from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Draft, Policy, Status
 from services.data.records import Coverage
-from services.data.series import Series
 from services.data.venues import venue_violation
 from services.data.wire_collection import read_target
 
@@ -35,11 +32,7 @@ def read_draft(policy: pb.CollectionPolicy) -> Draft:
         found.append(violation)
     if series is None or found:
         raise InvalidArgument(found)
-    start_us = None
-    if policy.HasField("start_time"):
-        start_us = wire.instant_us(policy.start_time, "policy.start_time")
-        if start_us < 0:
-            raise InvalidArgument.of("policy.start_time", "range", "must not be before 1970-01-01.")
+    start_us = wire.read_start(policy, "policy")
     return Draft(series, _read_interval(policy), start_us, policy.paused)
 
 
@@ -85,8 +78,8 @@ def written_policy(policy: Policy) -> pb.CollectionPolicy:
     """A policy as its message."""
     return pb.CollectionPolicy(
         policy_id=policy.policy_id,
-        series=_written_target(policy.series),
-        interval=_written_span(policy.interval_us),
+        series=wire.written_target(policy.series),
+        interval=wire.written_duration(policy.interval_us),
         start_time=wire.written_instant(policy.start_us),
         paused=policy.is_paused,
         etag=policy.etag,
@@ -111,17 +104,10 @@ def _written_status(status: Status) -> pb.CollectionStatus:
         last_success_time=wire.written_instant(status.last_success_us),
         next_run_time=wire.written_instant(status.next_run_us),
         inserted=status.inserted_count,
-        lag=None if status.lag_us is None else _written_span(status.lag_us),
+        lag=wire.written_duration(status.lag_us),
         error=status.error,
         failed_runs_count=status.failed_runs_count,
         is_running=status.is_running,
-    )
-
-
-def _written_target(series: Series) -> pb.CollectionTarget:
-    return pb.CollectionTarget(
-        kind=series.kind.number,  # type: ignore[arg-type]
-        key=wire.written_key(series),
     )
 
 
@@ -131,17 +117,11 @@ def _read_interval(policy: pb.CollectionPolicy) -> int:
             "policy.interval", "required", "must say how long after a run the next begins."
         )
     interval = policy.interval
-    is_valid = abs(interval.nanos) < 1_000_000_000 and interval.seconds * interval.nanos >= 0
-    interval_us = interval.seconds * 1_000_000 + interval.nanos // 1000
-    if not (is_valid and INTERVAL_US_MIN <= interval_us <= INTERVAL_US_MAX):
+    interval_us = (wire.duration_ns(interval) or 0) // 1000
+    if not INTERVAL_US_MIN <= interval_us <= INTERVAL_US_MAX:
         raise InvalidArgument.of(
             "policy.interval",
             "range",
             f"must be from 10 seconds to 31 days: {interval.seconds} seconds, {interval.nanos} nanoseconds.",
         )
     return interval_us
-
-
-def _written_span(span_us: int) -> Duration:
-    seconds, rest = divmod(span_us, 1_000_000)
-    return Duration(seconds=seconds, nanos=rest * 1000)

@@ -16,6 +16,7 @@ from services.data.repairs import ACTIONS_MAX, Action, Outcome, Remedy
 from services.data.series import Series, series_violations
 from services.data.uploads import Piece
 from services.data.wire import (
+    read_age,
     read_kind,
     read_optional_time,
     read_range,
@@ -24,7 +25,6 @@ from services.data.wire import (
     written_duration,
     written_instant,
 )
-from services.data.wire_queries import read_age
 from services.data.wire_rows import read_arrow
 
 GIVEN_BYTES_MAX = 3 * 1024**2

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
@@ -19,6 +17,7 @@ from services.data.resampling import divides, shorter_timeframes
 from services.data.series import CANDLES, TIMEFRAMES_US, Kind, Series
 from services.data.views import BEGINNING_US, END_US, Selection
 from services.data.wire import (
+    read_age,
     read_optional_time,
     read_range,
     read_series,
@@ -29,7 +28,6 @@ from services.data.wire import (
 )
 
 MORE_SERIES_MAX = 99
-_DURATION_SECONDS_MAX = 315_576_000_000
 
 
 def read_query(kind: Kind, request: Any) -> Query:
@@ -166,16 +164,3 @@ def _shorter_violations(timeframe: str, series: Series, field: str) -> list[Viol
 
 def _unknown_timeframe(timeframe: str, field: str) -> Violation:
     return Violation(field, "unknown", f"must be one of {' '.join(TIMEFRAMES_US)}, not {timeframe[:32]!r}.")
-
-
-def read_age(age: Duration, field: str) -> int:
-    """A duration of at least a microsecond, in microseconds."""
-    nanos = age.seconds * 1_000_000_000 + age.nanos
-    is_valid = abs(age.nanos) < 1_000_000_000 and age.seconds * age.nanos >= 0
-    if not is_valid or nanos < 1000 or age.seconds > _DURATION_SECONDS_MAX:
-        raise InvalidArgument.of(
-            field,
-            "positive",
-            f"must be at least a microsecond: {age.seconds} seconds, {age.nanos} nanoseconds.",
-        )
-    return nanos // 1000

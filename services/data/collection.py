@@ -10,7 +10,7 @@ import numpy as np
 from services.data.checks import Fault
 from services.data.doubts import DOUBTFUL_ROWS_MAX
 from services.data.revisions import Counts
-from services.data.series import DAY_US, Series, grid_offset_us
+from services.data.series import DAY_US, Series, open_after, open_before
 from services.data.uploads import Piece, Report
 
 FAULTS_MAX = 100
@@ -136,15 +136,12 @@ def joined_pieces(one: Piece, other: Piece) -> Piece:
 
 def grid_floor(series: Series, time_us: int) -> int:
     """The open of the bar that is open at a time; the time itself for series without bars."""
-    if not series.step_us:
-        return time_us
-    return time_us - (time_us - grid_offset_us(series.timeframe)) % series.step_us
+    return open_before(time_us, series.timeframe) if series.step_us else time_us
 
 
 def grid_ceiling(series: Series, time_us: int) -> int:
     """The first open at or after a time; the time itself for series without bars."""
-    floor_us = grid_floor(series, time_us)
-    return floor_us if floor_us == time_us else floor_us + series.step_us
+    return open_after(time_us, series.timeframe) if series.step_us else time_us
 
 
 def days_text(time_us: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from marketml.rpc.refusals import InvalidArgument
 from services.data.revisions import OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Kind, Series, series_violations
 from services.data.symbols import Symbol
-from services.data.uploads import Header, Piece, Report
+from services.data.uploads import CONTROL_CHARACTER, SOURCE_LENGTH_MAX, Header, Piece, Report
 
 _KINDS: dict[FileKind, Kind] = {
     "candles": CANDLES,
@@ -25,8 +24,6 @@ _KINDS: dict[FileKind, Kind] = {
     "open-interest": OPEN_INTEREST,
 }
 _FILE_KINDS = {kind: name for name, kind in _KINDS.items()}
-_SOURCE_LENGTH_MAX = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def series_of(
 
 def header_of(request: FileRequest, series: Series, file: str) -> Header:
     """How the rows of a file are taken."""
-    source = _CONTROL.sub("", f"file {file.rpartition('/')[2]}")[:_SOURCE_LENGTH_MAX]
+    source = CONTROL_CHARACTER.sub("", f"file {file.rpartition('/')[2]}")[:SOURCE_LENGTH_MAX]
     return Header(series, source, request.on_conflict, request.skip_invalid, None)
 
 

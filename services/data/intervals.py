@@ -11,9 +11,9 @@ import numpy as np
 
 from services.data.doubts import Places
 from services.data.revisions import Times
+from services.data.series import MINUTE_US
 
 SECOND_US = 1_000_000
-MINUTE_US = 60 * SECOND_US
 _KEPT_MIN = 3
 _REGULAR_SHARE = 0.5
 _HOLE_FACTOR = 1.5

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.data.blocks import BLOCK_ROWS
-from services.data.resampling import open_after, open_before, opens, resampled_pages
+from services.data.resampling import opens, resampled_pages
 from services.data.revisions import Rows, joined
-from services.data.series import TIMEFRAMES_US
+from services.data.series import TIMEFRAMES_US, open_after, open_before
 from services.data.views import END_US, Piece, Selection, View, paged, rows_of
 
 _PAGE_BLOCKS = 16

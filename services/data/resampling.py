@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from services.data.revisions import Rows, Times, joined
-from services.data.series import CANDLES, TIMEFRAMES_US, grid_offset_us
+from services.data.series import CANDLES, TIMEFRAMES_US, grid_offset_us, open_before
 
 _SUMMED = slice(CANDLES.required_count, len(CANDLES.columns))
 
@@ -25,16 +25,6 @@ def divides(shorter: str, longer: str) -> bool:
 def shorter_timeframes(timeframe: str) -> list[str]:
     """Those whose bars make up this timeframe's, the longest first."""
     return [shorter for shorter in reversed(TIMEFRAMES_US) if divides(shorter, timeframe)]
-
-
-def open_before(time_us: int, timeframe: str) -> int:
-    """The open of the bar that contains a time."""
-    return time_us - (time_us - grid_offset_us(timeframe)) % TIMEFRAMES_US[timeframe]
-
-
-def open_after(time_us: int, timeframe: str) -> int:
-    """The first open at or after a time."""
-    return time_us + (grid_offset_us(timeframe) - time_us) % TIMEFRAMES_US[timeframe]
 
 
 def opens(times: Times, timeframe: str) -> Times:

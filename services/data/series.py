@@ -115,11 +115,20 @@ def grid_offset_us(timeframe: str) -> int:
     return _WEEK_OFFSET_US if timeframe == "1w" else 0
 
 
+def open_before(time_us: int, timeframe: str) -> int:
+    """The open of the bar that contains a time."""
+    return time_us - (time_us - grid_offset_us(timeframe)) % TIMEFRAMES_US[timeframe]
+
+
+def open_after(time_us: int, timeframe: str) -> int:
+    """The first open at or after a time."""
+    return time_us + (grid_offset_us(timeframe) - time_us) % TIMEFRAMES_US[timeframe]
+
+
 def grid_times(timeframe: str, start_us: int, end_us: int) -> npt.NDArray[np.int64]:
     """The open times on the grid in [start, end)."""
-    step_us = TIMEFRAMES_US[timeframe]
-    first_us = start_us + (grid_offset_us(timeframe) - start_us) % step_us
-    return np.arange(first_us, end_us, step_us, dtype=np.int64)
+    first_us = open_after(start_us, timeframe)
+    return np.arange(first_us, end_us, TIMEFRAMES_US[timeframe], dtype=np.int64)
 
 
 def series_violations(series: Series, field: str) -> list[Violation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from services.data.checks import Checked, Fault, check_rows
 from services.data.doubts import DoubtfulRow, doubtful_rows
 from services.data.revisions import Counts, OnConflict, Times, Values
 from services.data.series import Series
+
+SOURCE_LENGTH_MAX = 200
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")  # which no source has
 
 
 @dataclass(frozen=True)

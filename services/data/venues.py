@@ -101,8 +101,8 @@ def venue_violation(series: Series, prefix: str) -> Violation | None:
     """Why no exchange can be asked for a series, if so."""
     venue = VENUES.get(series.venue)
     if venue is None:
-        near = difflib.get_close_matches(series.venue, VENUES, n=3, cutoff=0.4)
-        known = f"the nearest are {', '.join(near)}" if near else f"it knows {', '.join(VENUES)}"
+        near = nearest(series.venue, VENUES)
+        known = f"the nearest are {near}" if near else f"it knows {', '.join(VENUES)}"
         return Violation(
             f"{prefix}key.venue",
             "unknown",

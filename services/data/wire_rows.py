@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -16,14 +15,12 @@ from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data.checks import ABSENT_US, INEXACT_US
 from services.data.revisions import OnConflict, Times, Values
 from services.data.series import Kind, Series, series_violations
-from services.data.uploads import Header, Piece
+from services.data.uploads import CONTROL_CHARACTER, SOURCE_LENGTH_MAX, Header, Piece
 from services.data.wire import instant_us
 
 ROWS_MAX = 10_000  # typed, in a message
 ARROW_ROWS_MAX = 200_000
-SOURCE_LENGTH_MAX = 200
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OUT_OF_RANGE_US = ABSENT_US + 2  # before 1970, which no row may be
 _BEYOND_US = 2**62  # later than any row may be
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
@@ -44,7 +41,7 @@ def read_header(kind: Kind, request: Any) -> Header:
     message = request.header
     series = Series(kind, message.venue, message.symbol, message.timeframe)
     violations = series_violations(series, "header")
-    if len(message.source) > SOURCE_LENGTH_MAX or _CONTROL.search(message.source):
+    if len(message.source) > SOURCE_LENGTH_MAX or CONTROL_CHARACTER.search(message.source):
         violations.append(
             Violation(
                 "header.source",

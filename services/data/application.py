@@ -149,7 +149,6 @@ class DataApplication:
             self._upload,
             self.normalize_symbol,
             self._budget,
-            self._limits.ingest_bytes_max,
             check,
         ).collect(request)
 
@@ -285,9 +284,7 @@ class DataApplication:
                 places_max=places_max,
             )
             return looked, []
-        looked = inspect_series(
-            self._series, question, self._clock(), self._budget, self._limits.ingest_bytes_max, check
-        )
+        looked = inspect_series(self._series, question, self._clock(), self._budget, check)
         if question.as_of_us is not None:
             return looked, []  # it may have been repaired since
         can_refetch = self._repairer.can_refetch(series)

@@ -26,7 +26,7 @@ from services.data.file_imports import (
 )
 from services.data.series import Series
 from services.data.symbols import Symbol
-from services.data.uploads import Budget, Header, Piece, Upload
+from services.data.uploads import Budget, Header, Hold, Piece, Upload
 
 # What reading a file keeps in memory for each byte that it says it holds: text, cells, numbers. Measured: 3.5
 # on two million rows of 19 bytes, 3.4 on a million of 113.
@@ -52,14 +52,12 @@ class FileCollector:
         upload: Callable[[Header], Upload],
         normalize: Callable[[str, str], Symbol],
         budget: Budget,
-        bytes_max: int,
         check: Callable[[], None],
     ) -> None:
         self._folder = folder
         self._upload = upload
         self._normalize = functools.cache(normalize)  # a folder spells few instruments many times
         self._budget = budget
-        self._bytes_max = bytes_max
         self._check = check
 
     def collect(self, request: FileRequest) -> Generator[FileProgress | FileOutcome, None, None]:
@@ -96,10 +94,15 @@ class FileCollector:
             raise first
 
     def _taken(self, request: FileRequest, file: DumpFile) -> FileOutcome:
-        held = _Held(self._budget, self._bytes_max, self._check)
+        held = Hold(
+            self._budget,
+            f"Reading the file needs more than the {self._budget.bytes_max} bytes that the room keeps for "
+            "rows; split it.",
+        )
         try:
             series, piece, notes = self._read(request, file, held)
             held.give_back()
+            self._check()
             held.take(piece.size_bytes)  # the frame that the rows were read into
             upload = self._upload(header_of(request, series, file.path))
             try:
@@ -114,9 +117,13 @@ class FileCollector:
         return FileOutcome(file.path, series, report, missing_count, notes=notes)
 
     def _read(
-        self, request: FileRequest, file: DumpFile, held: _Held
+        self, request: FileRequest, file: DumpFile, held: Hold
     ) -> tuple[Series, Piece, tuple[str, ...]]:
-        bounds = Bounds(hold=lambda size_bytes: held.take(size_bytes * BYTES_FACTOR))
+        def hold(size_bytes: int) -> None:
+            self._check()
+            held.take(size_bytes * BYTES_FACTOR)
+
+        bounds = Bounds(hold=hold)
         try:
             content, checksum = self._folder.read(file, bounds)
             imported = read_market_bytes(
@@ -134,28 +141,3 @@ class FileCollector:
         series, note = series_of(request, imported, self._normalize)
         notes = imported.notes if note is None else (*imported.notes, note)
         return series, piece_of(series, imported), notes
-
-
-class _Held:
-    """The memory that one file takes of the room's budget."""
-
-    def __init__(self, budget: Budget, bytes_max: int, check: Callable[[], None]) -> None:
-        self._budget = budget
-        self._bytes_max = bytes_max
-        self._check = check
-        self._bytes = 0
-
-    def take(self, size_bytes: int) -> None:
-        self._check()
-        if self._bytes + size_bytes > self._bytes_max:
-            raise ResourceExhausted(
-                "ingest_bytes",
-                f"Reading the file needs more than the {self._bytes_max} bytes that the room keeps for rows; "
-                f"split it.",
-            )
-        self._budget.take(size_bytes)
-        self._bytes += size_bytes
-
-    def give_back(self) -> None:
-        self._budget.give_back(self._bytes)
-        self._bytes = 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from marketml.rpc.refusals import ResourceExhausted
 from services.data.doubts import DEFAULTS, Thresholds
 from services.data.quality import PLACES_MAX, Inspection, inspect_stored
 from services.data.records import no_series
 from services.data.revisions import are_marks, empty_rows, joined
 from services.data.series import Series
-from services.data.uploads import Budget
+from services.data.uploads import Budget, Hold
 from services.data.views import BEGINNING_US, END_US, Shelf, View
 
 _COPIES = 2  # of the rows: as they are read, and joined
@@ -34,15 +33,14 @@ def inspect_series(
     question: Question,
     now_us: int,
     budget: Budget,
-    bytes_max: int,
     check: Callable[[], None],
 ) -> Inspection:
     """Look at what is stored of a series.
 
     Parameters
     ----------
-    budget, bytes_max
-        Where the memory for its rows is taken from, and how much of it there is in all.
+    budget
+        Where the memory for its rows is taken from.
 
     Raises
     ------
@@ -59,18 +57,15 @@ def inspect_series(
     view = View(shelf, series.kind, state, as_of_us, check)
     start_us = BEGINNING_US if question.start_us is None else question.start_us
     end_us = END_US if question.end_us is None else question.end_us
-    parts, taken = [empty_rows(len(series.kind.columns))], 0
+    parts = [empty_rows(len(series.kind.columns))]
+    held = Hold(
+        budget,
+        f"The rows take more than the {budget.bytes_max} bytes that the room has (ingest_bytes); "
+        "look at them range by range.",
+    )
     try:
         for rows in view.revisions(start_us, end_us):
-            size_bytes = _COPIES * 8 * len(rows) * (len(rows.columns) + 2)
-            if taken + size_bytes > bytes_max:
-                raise ResourceExhausted(
-                    "ingest_bytes",
-                    f"The rows take more than the {bytes_max} bytes that the room has (ingest_bytes); "
-                    "look at them range by range.",
-                )
-            budget.take(size_bytes)
-            taken += size_bytes
+            held.take(_COPIES * 8 * len(rows) * (len(rows.columns) + 2))
             parts.append(rows)
         known = joined(parts)
         parts = []
@@ -87,4 +82,4 @@ def inspect_series(
             check=check,
         )
     finally:
-        budget.give_back(taken)
+        held.give_back()

@@ -77,17 +77,17 @@ class Budget:
     """A bound on the bytes that all calls together keep in memory."""
 
     def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._bytes = 0
         self._lock = threading.Lock()
 
     def take(self, size_bytes: int) -> None:
         """Reserve, or refuse with RESOURCE_EXHAUSTED and the time after which to try again."""
         with self._lock:
-            if self._bytes + size_bytes > self._bytes_max:
+            if self._bytes + size_bytes > self.bytes_max:
                 raise ResourceExhausted(
                     "ingest_bytes",
-                    f"The calls under way hold {self._bytes} of {self._bytes_max} bytes of rows; try again.",
+                    f"The calls under way hold {self._bytes} of {self.bytes_max} bytes of rows; try again.",
                     retry_after_seconds=1.0,
                     reason=Reason.OVERLOADED,
                 )
@@ -96,6 +96,28 @@ class Budget:
     def give_back(self, size_bytes: int) -> None:
         with self._lock:
             self._bytes -= size_bytes
+
+
+class Hold:
+    """What one piece of work holds of a budget. `too_much` is the sentence for work that needs more than the
+    whole budget: to try it again would not help."""
+
+    def __init__(self, budget: Budget, too_much: str) -> None:
+        self._budget = budget
+        self._too_much = too_much
+        self._bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """Reserve, or refuse with RESOURCE_EXHAUSTED."""
+        if self._bytes + size_bytes > self._budget.bytes_max:
+            raise ResourceExhausted("ingest_bytes", self._too_much)
+        self._budget.take(size_bytes)
+        self._bytes += size_bytes
+
+    def give_back(self) -> None:
+        """Give all of it back."""
+        self._budget.give_back(self._bytes)
+        self._bytes = 0
 
 
 class Upload:

@@ -1,10 +1,12 @@
-"""What the clients of all rooms share: a channel to one room, closed when its owner is done."""
+"""What the clients of all rooms share: a channel to one room, closed when its owner is done; pages of lists;
+ids of requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from google.protobuf.descriptor import ServiceDescriptor
 
@@ -56,3 +58,32 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def every(method: Callable[[Any], Any], request: Any, field: str, *, limit: int | None = None) -> list[Any]:
+    """What all pages of a list hold, at most `limit` when given.
+
+    Parameters
+    ----------
+    method
+        Of the stub.
+    request
+        For the first page; its `page_size` is how many one page has at most.
+    field
+        Of the answers, which holds what is listed.
+    """
+    found: list[Any] = []
+    while limit is None or len(found) < limit:
+        if limit is not None:
+            request.page_size = min(request.page_size, limit - len(found))
+        response = method(request)
+        found.extend(getattr(response, field))
+        request.page_token = response.next_page_token
+        if not request.page_token:
+            break
+    return found
+
+
+def new_request_id() -> str:
+    """An id under which a change may be sent again."""
+    return uuid.uuid4().hex

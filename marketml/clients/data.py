@@ -15,7 +15,6 @@ aware datetimes or pandas Timestamps.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from marketml.clients.connection import every, new_request_id
 from marketml.clients.data_messages import enum_number, frame_spec, ingest_header
 from marketml.clients.data_policies import PolicyCalls
 from marketml.clients.data_quality import QualityCalls
@@ -149,7 +149,7 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
         key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
         ages = (funding_max_age, open_interest_max_age)
         frame = frame_spec(key, start, end, as_of, *ages, base_timeframe)
-        request = pb.CreateSnapshotRequest(frame=frame, request_id=request_id or _new_request_id())
+        request = pb.CreateSnapshotRequest(frame=frame, request_id=request_id or new_request_id())
         response: pb.CreateSnapshotResponse = self._stub.CreateSnapshot(request)
         return response.snapshot
 
@@ -162,22 +162,12 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
 
     def list_snapshots(self, *, page_size: int = 0) -> list[pb.Snapshot]:
         """All snapshots, newest first."""
-        found: list[pb.Snapshot] = []
-        token = ""
-        while True:
-            response: pb.ListSnapshotsResponse = self._stub.ListSnapshots(
-                pb.ListSnapshotsRequest(page_size=page_size, page_token=token)
-            )
-            found.extend(response.snapshots)
-            token = response.next_page_token
-            if not token:
-                return found
+        request = pb.ListSnapshotsRequest(page_size=page_size)
+        return every(self._stub.ListSnapshots, request, "snapshots")
 
     def delete_snapshot(self, snapshot_id: str, *, request_id: str | None = None) -> int:
         """Delete a snapshot and its file; returns the bytes freed."""
-        request = pb.DeleteSnapshotRequest(
-            snapshot_id=snapshot_id, request_id=request_id or _new_request_id()
-        )
+        request = pb.DeleteSnapshotRequest(snapshot_id=snapshot_id, request_id=request_id or new_request_id())
         response: pb.DeleteSnapshotResponse = self._stub.DeleteSnapshot(request)
         return response.freed_bytes
 
@@ -187,17 +177,8 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
         """Series and their coverage, by venue, symbol, kind and timeframe. `kind` is `candles`,
         `funding_rates`, `open_interest`, or None for all."""
         number = enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind")
-        found: list[pb.Series] = []
-        token = ""
-        while True:
-            request = pb.ListSeriesRequest(
-                venue=venue, symbol=symbol, kind=number, page_size=page_size, page_token=token
-            )
-            response: pb.ListSeriesResponse = self._stub.ListSeries(request)
-            found.extend(response.series)
-            token = response.next_page_token
-            if not token:
-                return found
+        request = pb.ListSeriesRequest(venue=venue, symbol=symbol, kind=number, page_size=page_size)
+        return every(self._stub.ListSeries, request, "series")
 
     def delete_series(
         self,
@@ -217,7 +198,7 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
             key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
             dry_run=dry_run,
             force=force,
-            request_id=request_id or _new_request_id(),
+            request_id=request_id or new_request_id(),
         )
         response: pb.DeleteSeriesResponse = self._stub.DeleteSeries(request)
         return response.deleted_count
@@ -246,7 +227,3 @@ def _upload(message: Callable[..., Any], header: pb.IngestHeader, table: pa.Tabl
     yield message(header=header)
     for ipc in cut(table):
         yield message(arrow_ipc=ipc)
-
-
-def _new_request_id() -> str:
-    return str(uuid.uuid4())

@@ -66,8 +66,8 @@ def frame_spec(
     return pb.FrameSpec(
         series=key,
         range=time_range(start, end, "frame.range"),
-        funding_max_age=_age(funding_max_age),
-        open_interest_max_age=_age(open_interest_max_age),
+        funding_max_age=written_span(funding_max_age),
+        open_interest_max_age=written_span(open_interest_max_age),
         as_of_time=written_moment(as_of, "frame.as_of_time"),
         base_timeframe=base_timeframe,
     )
@@ -93,12 +93,12 @@ def written_moment(moment: datetime | None, field: str) -> Timestamp | None:
     return Timestamp(seconds=seconds, nanos=microseconds * 1000 + stamp.nanosecond)
 
 
-def _age(age: timedelta | None) -> Duration | None:
-    """A duration."""
-    if age is None:
+def written_span(span: timedelta | None) -> Duration | None:
+    """A span of time as a Duration."""
+    if span is None:
         return None
     duration = Duration()
-    duration.FromTimedelta(age)
+    duration.FromTimedelta(span)
     return duration
 
 

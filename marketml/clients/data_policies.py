@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from marketml.clients.data_messages import enum_number, written_moment
+from marketml.clients.connection import every, new_request_id
+from marketml.clients.data_messages import enum_number, written_moment, written_span
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 
@@ -47,11 +46,11 @@ class PolicyCalls:
                 kind=enum_number(pb.SeriesKind, "SERIES_KIND", kind, "policy.series.kind"),
                 key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
             ),
-            interval=_span(interval),
+            interval=written_span(interval),
             start_time=written_moment(start, "policy.start_time"),
             paused=paused,
         )
-        request = pb.CreateCollectionPolicyRequest(policy=policy, request_id=request_id or str(uuid.uuid4()))
+        request = pb.CreateCollectionPolicyRequest(policy=policy, request_id=request_id or new_request_id())
         response: pb.CreateCollectionPolicyResponse = self._stub.CreateCollectionPolicy(request)
         return response.policy
 
@@ -64,16 +63,8 @@ class PolicyCalls:
 
     def list_collection_policies(self, *, page_size: int = 0) -> list[pb.CollectionPolicy]:
         """All policies, by venue, symbol, kind and timeframe."""
-        found: list[pb.CollectionPolicy] = []
-        token = ""
-        while True:
-            response: pb.ListCollectionPoliciesResponse = self._stub.ListCollectionPolicies(
-                pb.ListCollectionPoliciesRequest(page_size=page_size, page_token=token)
-            )
-            found.extend(response.policies)
-            token = response.next_page_token
-            if not token:
-                return found
+        request = pb.ListCollectionPoliciesRequest(page_size=page_size)
+        return every(self._stub.ListCollectionPolicies, request, "policies")
 
     def update_collection_policy(
         self,
@@ -86,16 +77,14 @@ class PolicyCalls:
     ) -> pb.CollectionPolicy:
         """Change what is given of a policy. With the `etag` it was read with, Aborted when it has changed
         since."""
-        policy = pb.CollectionPolicy(policy_id=policy_id)
-        mask = FieldMask()
-        if interval is not None:
-            policy.interval.CopyFrom(_span(interval))
-            mask.paths.append("interval")
-        if paused is not None:
-            policy.paused = paused
-            mask.paths.append("paused")
+        changed = [name for name, value in (("interval", interval), ("paused", paused)) if value is not None]
         request = pb.UpdateCollectionPolicyRequest(
-            policy=policy, update_mask=mask, etag=etag, request_id=request_id or str(uuid.uuid4())
+            policy=pb.CollectionPolicy(
+                policy_id=policy_id, interval=written_span(interval), paused=bool(paused)
+            ),
+            update_mask=FieldMask(paths=changed),
+            etag=etag,
+            request_id=request_id or new_request_id(),
         )
         response: pb.UpdateCollectionPolicyResponse = self._stub.UpdateCollectionPolicy(request)
         return response.policy
@@ -103,11 +92,5 @@ class PolicyCalls:
     def delete_collection_policy(self, policy_id: str, *, request_id: str | None = None) -> None:
         """Delete a policy; the rows stay."""
         self._stub.DeleteCollectionPolicy(
-            pb.DeleteCollectionPolicyRequest(policy_id=policy_id, request_id=request_id or str(uuid.uuid4()))
+            pb.DeleteCollectionPolicyRequest(policy_id=policy_id, request_id=request_id or new_request_id())
         )
-
-
-def _span(span: timedelta) -> Duration:
-    duration = Duration()
-    duration.FromTimedelta(span)
-    return duration

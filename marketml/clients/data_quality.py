@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from google.protobuf.duration_pb2 import Duration
 
-from marketml.clients.data_messages import enum_number, time_range, written_moment
+from marketml.clients.connection import new_request_id
+from marketml.clients.data_messages import enum_number, time_range, written_moment, written_span
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import to_table
@@ -65,13 +64,10 @@ class QualityCalls:
                 jump_z=jump_z,
                 zero_volume_run_bars=zero_volume_run_bars,
                 unit_change_factor=unit_change_factor,
+                stale_after=written_span(stale_after),
             ),
             rows_max=rows_max,
         )
-        if stale_after is not None:
-            span = Duration()
-            span.FromTimedelta(stale_after)
-            request.thresholds.stale_after.CopyFrom(span)
         if start is not None or end is not None:
             request.range.CopyFrom(time_range(start, end, "range"))
         if frame is not None:
@@ -101,7 +97,7 @@ class QualityCalls:
             kind=enum_number(pb.SeriesKind, "SERIES_KIND", kind, "kind"),
             key=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
             actions=actions,
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id or new_request_id(),
         )
         response: pb.RepairSeriesResponse = self._stub.RepairSeries(request, timeout=deadline_seconds)
         return list(response.outcomes)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from marketml.clients.connection import Connection
+from marketml.clients.connection import Connection, every
 from marketml.features.v1 import features_pb2 as pb
 from marketml.features.v1.features_pb2_grpc import FeatureServiceStub
 from marketml.market.v1 import market_pb2
@@ -124,16 +124,8 @@ class FeaturesClient(Connection):
         self, family: pb.FeatureFamily | None = None, *, page_size: int = 0
     ) -> list[pb.FeatureInfo]:
         """Every feature, or those of one family: by family, then name."""
-        found: list[pb.FeatureInfo] = []
-        token = ""
-        while True:
-            response: pb.ListFeaturesResponse = self._stub.ListFeatures(
-                pb.ListFeaturesRequest(family=family, page_size=page_size, page_token=token)
-            )
-            found.extend(response.features)
-            token = response.next_page_token
-            if not token:
-                return found
+        request = pb.ListFeaturesRequest(family=family, page_size=page_size)
+        return every(self._stub.ListFeatures, request, "features")
 
 
 class _Answer:

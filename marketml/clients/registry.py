@@ -12,7 +12,6 @@ Calls that change something carry a `request_id`: give your own to be able to re
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ import pyarrow as pa
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from marketml.bundle import MANIFEST, Bundle
-from marketml.clients.connection import Connection
+from marketml.clients.connection import Connection, every, new_request_id
 from marketml.registry.v1 import registry_pb2 as pb
 from marketml.registry.v1.registry_pb2_grpc import RegistryServiceStub
 from marketml.rpc.channels import Tls
@@ -31,6 +30,7 @@ from marketml.rpc.frames import cut, read_ipc, to_frame, to_table
 from marketml.rpc.refusals import DataLoss, InvalidArgument
 
 PIECE_BYTES = 1024 * 1024
+_PAGE_SIZE = 1000
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
 _NOT_REPEATABLE = frozenset({"UploadModel"})  # a stream is not kept for a second sending
@@ -71,7 +71,7 @@ class RegistryClient(Connection):
         """Register a bundle. A name that has these bytes already keeps its version, which is returned; a job
         that has registered other bytes or another name is refused with `AlreadyExists`."""
         header = pb.UploadHeader(
-            request_id=request_id or _new_request_id(),
+            request_id=request_id or new_request_id(),
             model_name=model_name,
             job_id=job_id,
             files=[
@@ -107,22 +107,13 @@ class RegistryClient(Connection):
 
     def list_models(self, model_name: str = "", *, limit: int | None = None) -> list[pb.Model]:
         """Versions, newest first; only of `model_name` when given, at most `limit` when given."""
-        found: list[pb.Model] = []
-        token = ""
-        while limit is None or len(found) < limit:
-            size = 1000 if limit is None else min(1000, limit - len(found))
-            request = pb.ListModelsRequest(model_name=model_name, page_size=size, page_token=token)
-            response: pb.ListModelsResponse = self._stub.ListModels(request)
-            found.extend(response.models)
-            token = response.next_page_token
-            if not token:
-                break
-        return found
+        request = pb.ListModelsRequest(model_name=model_name, page_size=_PAGE_SIZE)
+        return every(self._stub.ListModels, request, "models", limit=limit)
 
     def delete_model(self, model_name: str, version: int, request_id: str | None = None) -> int:
         """Delete a version that no alias points at; returns the bytes freed."""
         request = pb.DeleteModelRequest(
-            model_name=model_name, version=version, request_id=request_id or _new_request_id()
+            model_name=model_name, version=version, request_id=request_id or new_request_id()
         )
         response: pb.DeleteModelResponse = self._stub.DeleteModel(request)
         return response.freed_bytes
@@ -141,7 +132,7 @@ class RegistryClient(Connection):
             version=version,
             alias=alias,
             etag=etag,
-            request_id=request_id or _new_request_id(),
+            request_id=request_id or new_request_id(),
         )
         response: pb.LoadModelResponse = self._stub.LoadModel(request)
         return response
@@ -174,14 +165,14 @@ class RegistryClient(Connection):
             config=config,
             update_mask=mask if isinstance(mask, FieldMask) else FieldMask(paths=list(mask)),
             etag=etag,
-            request_id=request_id or _new_request_id(),
+            request_id=request_id or new_request_id(),
         )
         response: pb.UpdateConfigResponse = self._stub.UpdateConfig(request)
         return response
 
     def reset_config(self, etag: str = "", request_id: str | None = None) -> pb.ResetConfigResponse:
         """Go back to the built-in defaults; with an etag only if it is still the config's."""
-        request = pb.ResetConfigRequest(etag=etag, request_id=request_id or _new_request_id())
+        request = pb.ResetConfigRequest(etag=etag, request_id=request_id or new_request_id())
         response: pb.ResetConfigResponse = self._stub.ResetConfig(request)
         return response
 
@@ -220,10 +211,6 @@ class RegistryClient(Connection):
         assert first is not None  # `cut` gives one stream at least
         joined = to_frame(pa.concat_tables(answers))
         return Prediction(joined, first.model_name, first.version, first.digest, watermark)
-
-
-def _new_request_id() -> str:
-    return uuid.uuid4().hex
 
 
 def _upload(header: pb.UploadHeader, bundle: Bundle) -> Iterator[pb.UploadModelRequest]:

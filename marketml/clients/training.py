@@ -13,11 +13,10 @@ Leaving a watch, or the whole program, does not stop a job: `handle.stop()` does
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from marketml.clients.connection import Connection
+from marketml.clients.connection import Connection, every, new_request_id
 from marketml.rpc.channels import STREAM_DEADLINE_SECONDS, Tls
 from marketml.rpc.refusals import DeadlineExceeded, Reason, Refusal, ResourceExhausted, Unavailable
 from marketml.training.v1 import training_pb2 as pb
@@ -71,7 +70,7 @@ class TrainingClient(Connection):
     ) -> JobHandle:
         """Queue a job. Give your own `request_id` to be able to ask again after a crash, for the same job."""
         request = pb.StartTrainingRequest(
-            request_id=request_id or uuid.uuid4().hex, model_name=model_name, config=config
+            request_id=request_id or new_request_id(), model_name=model_name, config=config
         )
         response: pb.StartTrainingResponse = self._stub.StartTraining(request)
         return JobHandle(self, response.job.job_id)
@@ -85,19 +84,8 @@ class TrainingClient(Connection):
         self, state: pb.JobState | None = None, model_name: str = "", *, limit: int | None = None
     ) -> list[pb.Job]:
         """Jobs, newest first; of one state or model name when given, at most `limit` when given."""
-        found: list[pb.Job] = []
-        token = ""
-        while limit is None or len(found) < limit:
-            size = _PAGE_SIZE if limit is None else min(_PAGE_SIZE, limit - len(found))
-            request = pb.ListTrainingsRequest(
-                state=state, model_name=model_name, page_size=size, page_token=token
-            )
-            response: pb.ListTrainingsResponse = self._stub.ListTrainings(request)
-            found.extend(response.jobs)
-            token = response.next_page_token
-            if not token:
-                break
-        return found
+        request = pb.ListTrainingsRequest(state=state, model_name=model_name, page_size=_PAGE_SIZE)
+        return every(self._stub.ListTrainings, request, "jobs", limit=limit)
 
     def watch_training(
         self, job_id: str, after_sequence: int = 0, *, timeout: float | None = None

@@ -12,9 +12,9 @@ import click
 
 from marketml.cli.command import FAILURES, CommandFailed, Context, command
 from marketml.cli.documents import parse_time
-from marketml.cli.import_files import KINDS, SERIES_KINDS
-from marketml.cli.output import Output, enum_text, seconds_text
+from marketml.cli.output import Output, seconds_text
 from marketml.cli.progress import PlainProgress, bar
+from marketml.cli.series import KINDS, SERIES_KINDS, kind_text
 from marketml.clients.data import DataClient
 from marketml.clients.data_messages import enum_number, written_moment
 from marketml.data.v1 import data_pb2 as pb
@@ -220,8 +220,10 @@ def _remaining(progress: pb.CollectionProgress) -> list[str]:
 
 
 def _name(part: Part) -> str:
-    kind = enum_text(pb.SeriesKind.DESCRIPTOR, part.series.kind).replace("_", " ")
-    return " ".join(word for word in (part.series.key.symbol, part.series.key.timeframe, kind) if word)
+    series = part.series
+    return " ".join(
+        word for word in (series.key.symbol, series.key.timeframe, kind_text(series.kind)) if word
+    )
 
 
 def _show(output: Output, outcome: pb.CollectionOutcome) -> None:

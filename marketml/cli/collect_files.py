@@ -5,36 +5,21 @@ from __future__ import annotations
 import click
 
 from marketml.cli.command import FAILURES, CommandFailed, Context, command
-from marketml.cli.import_files import KINDS, SERIES_KINDS, tell_notes
-from marketml.cli.output import Output, enum_text, seconds_text
+from marketml.cli.import_files import first_few, tell_notes
+from marketml.cli.output import Output, seconds_text
 from marketml.cli.progress import told_progress
+from marketml.cli.series import SERIES_KINDS, file_options, kind_text
 from marketml.clients.data import DataClient
 from marketml.clients.data_messages import enum_number
 from marketml.data.v1 import data_pb2 as pb
-from marketml.imports.series import TIMEFRAMES
 from marketml.rpc.refusals import Refusal
-
-_LISTED_MAX = 5
 
 
 @click.command("collect-files")
 @click.argument("path")
 @click.option("--venue", required=True, help="Exchange, as binance.")
 @click.option("--symbol", default="", help="As BTC/USDT:USDT; default: what each file, or its name, says.")
-@click.option("--kind", type=click.Choice(KINDS), help="Refuse anything else; default: what the file holds.")
-@click.option(
-    "--timeframe", type=click.Choice(list(TIMEFRAMES)), help="Of candles; default: what the rows say."
-)
-@click.option(
-    "--market",
-    type=click.Choice(["spot", "contract"]),
-    help="What BTCUSDT in a file or its name is; default: what its folders say (spot, futures), else spot.",
-)
-@click.option(
-    "--prices",
-    type=click.Choice(["trade", "mark", "index"]),
-    help="What the bars are of. Mark and index prices go under VENUE-mark and VENUE-index.",
-)
+@file_options
 @click.option(
     "--utc-offset", metavar="+HH:MM", default="", help="How far ahead of UTC the files' clock is; or UTC."
 )
@@ -100,9 +85,8 @@ def collect_files(
             if has_ended or not taken or not failed:
                 raise
     if failed:
-        more = f" and {len(failed) - _LISTED_MAX} more" if len(failed) > _LISTED_MAX else ""
-        listed = ", ".join(failed[:_LISTED_MAX])
-        raise CommandFailed(f"{len(failed)} of {taken + len(failed)} files were not taken: {listed}{more}.")
+        count = taken + len(failed)
+        raise CommandFailed(f"{len(failed)} of {count} files were not taken: {first_few(failed)}.")
 
 
 def _stage(progress: pb.CollectionProgress) -> str:
@@ -121,8 +105,12 @@ def _tell(output: Output, outcome: pb.CollectionOutcome, told: set[tuple[str, st
         output.say(f"{outcome.file} is left out: {outcome.failure}", style="red")
         return
     key, report = outcome.series.key, outcome.report
-    kind = enum_text(pb.SeriesKind.DESCRIPTOR, outcome.series.kind).replace("_", " ")
-    words = [key.venue, key.symbol, kind, *([key.timeframe] if key.timeframe else [])]
+    words = [
+        key.venue,
+        key.symbol,
+        kind_text(outcome.series.kind),
+        *([key.timeframe] if key.timeframe else []),
+    ]
     rejected = f", {report.rejected_count:,} rejected" if report.rejected_count else ""
     output.show(
         f"{outcome.file}: {' '.join(words)}: {report.inserted:,} inserted, {report.revised:,} revised, "

@@ -10,17 +10,15 @@ import click
 from marketml.cli.collect import collect
 from marketml.cli.collect_files import collect_files
 from marketml.cli.command import Context, ListsByDefault, command
-from marketml.cli.documents import parse_time
+from marketml.cli.documents import parse_given_time
 from marketml.cli.frames import write_frame
 from marketml.cli.import_files import import_files
-from marketml.cli.output import enum_text
 from marketml.cli.policies import lag, policies
 from marketml.cli.quality import quality
 from marketml.cli.query import query
-from marketml.cli.series import series_options
+from marketml.cli.series import kind_text, series_options
 from marketml.cli.symbols import infer, symbol
 from marketml.clients.data import DataClient
-from marketml.data.v1 import data_pb2 as pb
 from marketml.imports.series import TIMEFRAMES
 
 
@@ -68,7 +66,7 @@ def list_series(context: Context, venue: str, symbol: str) -> None:
             (
                 one.key.venue,
                 one.key.symbol,
-                enum_text(pb.SeriesKind.DESCRIPTOR, one.kind).replace("_", " "),
+                kind_text(one.kind),
                 one.key.timeframe,
                 one.row_count,
                 one.first_time,
@@ -160,9 +158,9 @@ def create_snapshot(
             venue,
             symbol,
             timeframe,
-            start=parse_time(start, "--start") if start else None,
-            end=parse_time(end, "--end") if end else None,
-            as_of=parse_time(as_of, "--as-of") if as_of else None,
+            start=parse_given_time(start, "--start"),
+            end=parse_given_time(end, "--end"),
+            as_of=parse_given_time(as_of, "--as-of"),
             funding_max_age=timedelta(hours=funding_max_age) if funding_max_age else None,
             open_interest_max_age=timedelta(hours=open_interest_max_age) if open_interest_max_age else None,
             base_timeframe=base_timeframe or "",

@@ -62,6 +62,11 @@ def parse_time(text: str, name: str) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
+def parse_given_time(text: str | None, name: str) -> datetime | None:
+    """The same of an option that may be left out."""
+    return parse_time(text, name) if text else None
+
+
 def _prepared(value: Any, kind: Any) -> Any:
     """YAML's dates as text, enum values in full, spans of time in seconds; `kind` describes the message,
     if known."""

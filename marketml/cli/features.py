@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from marketml.cli.command import REFUSED, Context, command
-from marketml.cli.documents import parse_time, read_mapping, to_message
+from marketml.cli.documents import parse_given_time, read_mapping, to_message
 from marketml.cli.frames import write_frame
 from marketml.cli.output import enum_text
 from marketml.cli.progress import told_progress
@@ -87,8 +87,8 @@ def generate(
             venue=venue,
             symbol=symbol,
             timeframe=timeframe,
-            start=parse_time(start, "--start") if start else None,
-            end=parse_time(end, "--end") if end else None,
+            start=parse_given_time(start, "--start"),
+            end=parse_given_time(end, "--end"),
             config=config,
             newest_count=newest,
             on_progress=told,

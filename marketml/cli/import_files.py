@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import click
 from marketml.cli.command import FAILURES, CommandFailed, Context, command
 from marketml.cli.output import Output
 from marketml.cli.progress import told_progress
+from marketml.cli.series import SERIES_KINDS, file_options
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
 from marketml.imports import (
@@ -27,33 +28,17 @@ from marketml.imports import (
     read_market_file,
     venue_of,
 )
-from marketml.imports.series import TIMEFRAMES
 from marketml.rpc.refusals import Refusal
 
-KINDS = ("candles", "funding", "open-interest")
 _UNIFIED = re.compile(r"[^/:]+/[^/:]+(:[^/:]+)?")
 _LISTED_MAX = 5
-SERIES_KINDS = {"candles": "candles", "funding": "funding_rates", "open-interest": "open_interest"}
 
 
 @click.command("import")
 @click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--venue", required=True, help="Exchange, as binance.")
 @click.option("--symbol", help="As BTC/USDT:USDT; default: what each file, or its name, says.")
-@click.option("--kind", type=click.Choice(KINDS), help="Refuse anything else; default: what the file holds.")
-@click.option(
-    "--timeframe", type=click.Choice(list(TIMEFRAMES)), help="Of candles; default: what the rows say."
-)
-@click.option(
-    "--market",
-    type=click.Choice(["spot", "contract"]),
-    help="What BTCUSDT in a file or its name is; default: what its folders say (spot, futures), else spot.",
-)
-@click.option(
-    "--prices",
-    type=click.Choice(["trade", "mark", "index"]),
-    help="What the bars are of. Mark and index prices go under VENUE-mark and VENUE-index.",
-)
+@file_options
 @click.option("--utc-offset", metavar="+HH:MM", help="How far ahead of UTC the files' clock is; or UTC.")
 @click.option("--day-first/--month-first", default=None, help="For dates that can be read both ways.")
 @click.option("--column", "columns", multiple=True, metavar="ROLE=NAME", help="What a column is, as open=3.")
@@ -174,10 +159,8 @@ class _Importer:
         if not is_one:
             self._tell_totals(found, failed)
         if failed:
-            listed = ", ".join(map(str, failed[:_LISTED_MAX]))
-            more = f" and {len(failed) - _LISTED_MAX} more" if len(failed) > _LISTED_MAX else ""
             raise CommandFailed(
-                f"{len(failed)} of {len(found.files)} files were not imported: {listed}{more}."
+                f"{len(failed)} of {len(found.files)} files were not imported: {first_few(failed)}."
             )
 
     def _take(self, path: Path, imported: ImportedFile) -> None:
@@ -327,6 +310,12 @@ def send(
     if imported.kind == "funding":
         return client.ingest_funding_rates(imported.frame, venue, symbol, **more)
     return client.ingest_open_interest(imported.frame, venue, symbol, **more)
+
+
+def first_few(names: Sequence[object]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - _LISTED_MAX} more" if len(names) > _LISTED_MAX else ""
+    return f"{', '.join(map(str, names[:_LISTED_MAX]))}{more}"
 
 
 def tell_file(output: Output, path: Path, imported: ImportedFile, told: set[tuple[str, str]]) -> None:

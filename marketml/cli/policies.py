@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from marketml.cli.command import Context, ListsByDefault, command
-from marketml.cli.documents import parse_time
-from marketml.cli.import_files import KINDS
-from marketml.cli.output import cell, enum_text
-from marketml.cli.series import series_options
+from marketml.cli.documents import parse_given_time
+from marketml.cli.output import cell
+from marketml.cli.series import KINDS, SERIES_KINDS, check_timeframe, kind_text, series_options
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
 
@@ -51,7 +50,7 @@ def list_policies(context: Context) -> None:
                 one.policy_id,
                 one.series.key.venue,
                 one.series.key.symbol,
-                _kind(one),
+                kind_text(one.series.kind),
                 one.series.key.timeframe,
                 _interval_text(one),
                 _state(one),
@@ -86,16 +85,15 @@ def create_policy(
     is_paused: bool,
 ) -> None:
     """Have a series collected by the room, from now on. A series has one policy."""
-    if (timeframe is None) == (kind == "candles"):
-        raise click.UsageError(f"--kind {kind} {'needs' if timeframe is None else 'takes no'} --timeframe.")
+    check_timeframe(kind, timeframe)
     with DataClient(context.endpoint("data"), tls=context.tls) as client:
         made = client.create_collection_policy(
-            "funding_rates" if kind == "funding" else kind,
+            SERIES_KINDS[kind],
             venue,
             symbol,
             timeframe or "",
             interval=_interval(every),
-            start=parse_time(start, "--start") if start else None,
+            start=parse_given_time(start, "--start"),
             paused=is_paused,
         )
     _tell(context, made)
@@ -163,7 +161,9 @@ def _tell(context: Context, policy: pb.CollectionPolicy) -> None:
         context.output.document(policy)
         return
     key, status = policy.series.key, policy.status
-    name = " ".join(word for word in (key.venue, key.symbol, key.timeframe, _kind(policy)) if word)
+    name = " ".join(
+        word for word in (key.venue, key.symbol, key.timeframe, kind_text(policy.series.kind)) if word
+    )
     context.output.show(f"{policy.policy_id}: {name} every {_interval_text(policy)}, {_state(policy)}")
     if not policy.paused and not status.is_running:
         context.output.show(f"  next run {cell(status.next_run_time)} UTC")
@@ -173,10 +173,6 @@ def _tell(context: Context, policy: pb.CollectionPolicy) -> None:
         context.output.show(f"  newest row known since {cell(status.lag)}")
     if status.error:
         context.output.show(f"  failed {status.failed_runs_count} times in a row: {status.error}")
-
-
-def _kind(policy: pb.CollectionPolicy) -> str:
-    return enum_text(pb.SeriesKind.DESCRIPTOR, policy.series.kind).replace("_", " ")
 
 
 def _state(policy: pb.CollectionPolicy) -> str:

@@ -12,10 +12,9 @@ import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marketml.cli.command import CommandFailed, Context, command
-from marketml.cli.documents import parse_time
-from marketml.cli.import_files import KINDS, SERIES_KINDS
+from marketml.cli.documents import parse_given_time, parse_time
 from marketml.cli.output import Output, cell, enum_text, time_text
-from marketml.cli.series import series_options
+from marketml.cli.series import KINDS, SERIES_KINDS, check_timeframe, series_options
 from marketml.clients.data import DataClient
 from marketml.clients.data_quality import mark_absent, mark_missing
 from marketml.data.v1 import data_pb2 as pb
@@ -92,16 +91,15 @@ def quality(
     Exit status: 0 without an error finding (warnings are no failure), 1 when one remains after what was done,
     2 wrong usage, 3 refused by the room.
     """
-    if (timeframe is None) == (kind == "candles"):
-        raise click.UsageError(f"--kind {kind} {'needs' if timeframe is None else 'takes no'} --timeframe.")
+    check_timeframe(kind, timeframe)
     if as_of and (is_repair or marked or absent):
         raise click.UsageError("--as-of looks at the past, which cannot be repaired.")
     if is_repair + bool(marked) + bool(absent) > 1:
         raise click.UsageError("Give one of --repair, --mark-missing, --mark-absent.")
     asked: dict[str, Any] = {
-        "start": parse_time(start, "--start") if start else None,
-        "end": parse_time(end, "--end") if end else None,
-        "as_of": parse_time(as_of, "--as-of") if as_of else None,
+        "start": parse_given_time(start, "--start"),
+        "end": parse_given_time(end, "--end"),
+        "as_of": parse_given_time(as_of, "--as-of"),
         "jump_z": jump_z,
         "zero_volume_run_bars": zero_volume_run,
         "stale_after": timedelta(hours=stale_after) if stale_after else None,

@@ -9,9 +9,9 @@ import click
 import pandas as pd
 
 from marketml.cli.command import Context, command
-from marketml.cli.documents import parse_time
+from marketml.cli.documents import parse_given_time
 from marketml.cli.frames import write_frame
-from marketml.cli.import_files import KINDS
+from marketml.cli.series import KINDS, check_timeframe
 from marketml.clients.data import DataClient
 from marketml.imports.series import TIMEFRAMES
 
@@ -67,9 +67,7 @@ def query(
 
     Rows of several symbols come one symbol after the other, with the symbol in a column of that name.
     """
-    if (timeframe is None) == (kind in _BARS):
-        needs = "needs" if timeframe is None else "takes no"
-        raise click.UsageError(f"--kind {kind} {needs} --timeframe.")
+    check_timeframe(kind, timeframe, _BARS)
     for option, value, fitting in (
         ("--resample", resample, "candles"),
         ("--base-timeframe", base_timeframe, "frame"),
@@ -77,9 +75,9 @@ def query(
         if value is not None and kind != fitting:
             raise click.UsageError(f"{option} is for --kind {fitting}, not {kind}.")
     options: dict[str, Any] = {
-        "start": parse_time(start, "--start") if start else None,
-        "end": parse_time(end, "--end") if end else None,
-        "as_of": parse_time(as_of, "--as-of") if as_of else None,
+        "start": parse_given_time(start, "--start"),
+        "end": parse_given_time(end, "--end"),
+        "as_of": parse_given_time(as_of, "--as-of"),
         "limit": limit,
         "newest_first": is_newest,
         "columns": [name.strip() for name in columns.split(",")] if columns else [],

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from marketml.cli.command import Context, command
-from marketml.cli.output import Output, enum_text
+from marketml.cli.output import Output
+from marketml.cli.series import kind_text
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
 from marketml.imports import ImportRefused, read_market_bytes
@@ -76,10 +77,9 @@ def infer(context: Context, path: Path, venue: str, utc_offset: str | None) -> N
 
 
 def _row(one: pb.SeriesSuggestion) -> tuple[object, ...]:
-    kind = enum_text(pb.SeriesKind.DESCRIPTOR, one.kind).replace("_", " ")
     is_timed = one.key.timeframe != ""
     return (
-        kind,
+        kind_text(one.kind),
         one.key.venue,
         one.key.symbol,
         f"{one.symbol_confidence:.0%}" if one.key.symbol else None,

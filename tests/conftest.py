@@ -16,6 +16,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from tests.support.exchange_server import ExchangeServer
 from tests.support.postgresql import PostgreSQL, serve_postgresql
 from tests.support.servers import RoomProcess
 
@@ -78,3 +79,10 @@ def start_room(tmp_path: Path) -> Iterator[Callable[..., RoomProcess]]:
             return rooms.enter_context(RoomProcess(name, folder, **more))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def exchange() -> Iterator[ExchangeServer]:
+    """A server that answers like an exchange."""
+    with ExchangeServer() as server:
+        yield server

@@ -19,12 +19,6 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-def exchange() -> Iterator[ExchangeServer]:
-    with ExchangeServer() as server:
-        yield server
-
-
-@pytest.fixture
 def room(exchange: ExchangeServer, tmp_path: Path) -> Iterator[DataRoom]:
     with collecting_room(exchange, f"sqlite:///{tmp_path}/data.sqlite", tmp_path) as served:
         yield served

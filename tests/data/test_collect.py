@@ -33,12 +33,6 @@ SYMBOLS = [f"{base}/USDT:USDT" for base in ("BTC", "ETH", "SOL")]
 
 
 @pytest.fixture
-def exchange() -> Iterator[ExchangeServer]:
-    with ExchangeServer() as server:
-        yield server
-
-
-@pytest.fixture
 def room(exchange: ExchangeServer, tmp_path: Path) -> Iterator[DataRoom]:
     with collecting_room(exchange, f"sqlite:///{tmp_path}/data.sqlite", tmp_path) as served:
         yield served

@@ -12,19 +12,13 @@ from sqlalchemy import create_engine, text
 
 from marketml.clients.data import DataClient
 from tests.data.market import data_room
-from tests.support.exchange_server import HOUR, ExchangeServer
+from tests.support.exchange_server import HOUR
 from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
 
 VENUE, SYMBOL = "binanceusdm", "BTC/USDT:USDT"
 BARS = ("candles", VENUE, SYMBOL, "1h")
 LISTED, BARS_COUNT = pd.Timestamp("2024-01-01", tz="UTC"), 24  # what the exchange has at first
-
-
-@pytest.fixture
-def exchange():
-    with ExchangeServer() as served:
-        yield served
 
 
 def settings_for(exchange, **given):

@@ -74,7 +74,8 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
         on_invalid
             `refuse` (the default) or `skip`, for rows that cannot be true.
         capture_time
-            When the rows became known; None is now.
+            When the rows became known; then those that repeat stored values are kept, too, so that calls may
+            come in any order. None is now.
         """
         header = ingest_header(venue, symbol, timeframe, source, on_conflict, on_invalid, capture_time)
         return self._ingest(self._stub.IngestCandles, pb.IngestCandlesRequest, header, frame, "open_time")

@@ -109,7 +109,7 @@ def _encoded(series: Series, stored: Stored) -> Block:
         first_time_us=int(current.times[0]),
         last_time_us=int(current.times[-1]),
         row_count=len(current),
-        revised_count=revised_count(stored),
+        revised_count=revised_count(stored, series.step_us),
         history_count=len(history),
         forming_count=int(forming(current, series.step_us).sum()) if series.step_us else 0,
         newest_capture_us=newest_us,

@@ -21,7 +21,7 @@ class SeriesState:
 @dataclass(frozen=True)
 class Coverage:
     """What is stored of a series, marks left out. Times are None when there is no row; `revised_count` is of
-    times with more than one revision, a mark being one."""
+    times whose revisions differ, a mark being one."""
 
     series: Series
     row_count: int

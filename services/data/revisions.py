@@ -1,10 +1,17 @@
 """Rows and their revisions: what a series says now, what it said before, and how new rows join.
 
 A revision is a row with the time it was captured. For each event time the revisions are kept in order of
-capture; the last is current, the others are history. The order in which calls arrive does not matter as long
-as their capture times tell the revisions apart; of two with the same capture time the later call wins. A
-revision that repeats the one before it is not kept: one told later, but captured between both, is then the
-newest.
+capture; the last is current, the others are history.
+
+Where callers name the capture times, what they told is the history, in whatever order and parts the calls
+arrive. A revision that repeats the one before it is kept, too: one captured between both may still be told,
+and the repeat then says that the value came back. Only of two with the same capture time and different values
+the later call wins.
+
+Rows without a capture time are stamped by the room: captured later than all that is stored, so that their
+history is the order of the calls. Such a row is not kept when it repeats the newest revision: the same import
+again would else store everything again. It leaves nothing behind, so a revision that names a capture time
+later than the one it repeats, and is told after it, is then the newest, whenever the room saw the repeat.
 
 A mark is a revision without values: from its capture on there is no row at that time, until a later revision
 says there is.
@@ -113,7 +120,9 @@ def in_order(parts: Iterable[Stored]) -> Stored:
     return Stored(joined(part.current for part in listed), joined(part.history for part in listed))
 
 
-def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) -> tuple[Stored, Counts]:
+def merge(
+    stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0, *, is_stamped: bool = False
+) -> tuple[Stored, Counts]:
     """Join new rows to what is stored.
 
     Parameters
@@ -127,11 +136,15 @@ def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) 
     step_us
         Length of a bar, 0 where there is none. A bar captured before its close is another observation than
         the closed bar, even when the values are equal.
+    is_stamped
+        Whether the room's clock gave the capture times, later than all that is stored: rows that repeat the
+        newest revision are then left out.
 
     Returns
     -------
     (Stored, Counts)
-        The same `stored` object when nothing changed.
+        The same `stored` object when nothing changed. A row is unchanged when it says what was known at its
+        capture, even when it is kept; the earliest of a time when it says what the next one does.
 
     Raises
     ------
@@ -150,18 +163,27 @@ def merge(stored: Stored, new: Rows, on_conflict: OnConflict, step_us: int = 0) 
         new = new.take(~kept)
         if not len(new):
             return stored, Counts(unchanged=kept_count)
-        stored, counts = merge(stored, new, OnConflict.REVISE, step_us)
+        stored, counts = merge(stored, new, OnConflict.REVISE, step_us, is_stamped=is_stamped)
         return stored, counts + Counts(unchanged=kept_count)
     if on_conflict is OnConflict.REFUSE and kept.any():
         differs = ~_equal(new.take(kept), current.take(place[kept]))
         if differs.any():
             raise ConflictError(int(new.times[kept][differs][0]))
+    repeats_count = 0
+    if is_stamped and known.any():
+        repeats = known.copy()
+        repeats[known] = _repeats(new.take(known), current.take(place[known]), step_us)
+        repeats_count = int(repeats.sum())
+        new, known = new.take(~repeats), known[~repeats]
+        if not len(new):
+            return stored, Counts(unchanged=repeats_count)
     if not known.any():
         everything = joined([current, new])
         if len(current) and new.times[0] < current.times[-1]:
             everything = everything.take(np.argsort(everything.times, kind="stable"))
-        return Stored(everything, stored.history), Counts(inserted=len(new))
-    return _revise(stored, new, known, step_us)
+        return Stored(everything, stored.history), Counts(len(new), 0, repeats_count)
+    stored, counts = _revise(stored, new, known, step_us)
+    return stored, counts + Counts(unchanged=repeats_count)
 
 
 def known_at(stored: Stored, as_of_us: int) -> Rows:
@@ -189,35 +211,46 @@ def forming(rows: Rows, step_us: int) -> npt.NDArray[np.bool_]:
     return found & ~are_marks(rows) if found.any() else found
 
 
-def revised_count(stored: Stored) -> int:
-    """How many times have more than one revision."""
-    return len(np.unique(stored.history.times))
+def revised_count(stored: Stored, step_us: int = 0) -> int:
+    """How many times have revisions that differ; one that repeats another makes none."""
+    if not len(stored.history):
+        return 0
+    everything = joined([stored.history, stored.current])
+    everything = everything.take(np.argsort(everything.times, kind="stable"))
+    earlier, later = everything.take(slice(None, -1)), everything.take(slice(1, None))
+    differs = (earlier.times == later.times) & ~_repeats(later, earlier, step_us)
+    return len(np.unique(later.times[differs]))
 
 
 def _revise(stored: Stored, new: Rows, known: npt.NDArray[np.bool_], step_us: int) -> tuple[Stored, Counts]:
-    before = joined([stored.history, stored.current])
-    after = joined([before, new])
-    after = after.take(np.lexsort((after.captured, after.times)))  # stable: new rows after stored ones
-    same_time = after.times[1:] == after.times[:-1]
-    same_capture = same_time & (after.captured[1:] == after.captured[:-1])
-    replaced = same_capture & ~_equal(after.take(slice(1, None)), after.take(slice(None, -1)))
-    replaced_times = after.times[1:][replaced]
-    after = after.take(np.append(~same_capture, True))
+    before_count = len(stored.history) + len(stored.current)
+    after = joined([stored.history, stored.current, new])
+    order = np.lexsort((after.captured, after.times))  # stable: new rows after stored ones
+    after = after.take(order)
+    told = np.flatnonzero(order >= before_count)[known]  # stored rows of their times lie beside them
+    has_earlier = (told > 0) & (after.times[told - 1] == after.times[told])
+    beside = np.where(has_earlier, told - 1, told + 1)
+    same_capture = has_earlier & (after.captured[beside] == after.captured[told])
+    repeats = _repeats(after.take(told), after.take(beside), step_us)
 
-    later, earlier = after.take(slice(1, None)), after.take(slice(None, -1))
-    repeats = (later.times == earlier.times) & _equal(later, earlier)
-    if step_us:
-        repeats &= forming(later, step_us) == forming(earlier, step_us)
-    after = after.take(np.append(True, ~repeats))
-
+    kept = np.ones(len(after), np.bool_)
+    kept[told[same_capture & repeats]] = False
+    kept[beside[same_capture & ~repeats]] = False
+    inserted, unchanged = int((~known).sum()), int(repeats.sum())
+    counts = Counts(inserted, len(new) - inserted - unchanged, unchanged)
+    if not inserted and (same_capture & repeats).all():
+        return stored, counts
+    after = after.take(kept)
     is_last = _last_of_time(after.times)
-    grown = _count_at(after.times, new.times) > _count_at(np.sort(before.times), new.times)
-    revised = int((known & (grown | np.isin(new.times, replaced_times))).sum())
-    inserted = int((~known).sum())
-    counts = Counts(inserted, revised, len(new) - inserted - revised)
-    merged = Stored(after.take(is_last), after.take(~is_last))
-    is_same = not (inserted or revised) and _same(merged, stored)
-    return (stored if is_same else merged), counts
+    return Stored(after.take(is_last), after.take(~is_last)), counts
+
+
+def _repeats(one: Rows, other: Rows, step_us: int) -> npt.NDArray[np.bool_]:
+    """Whether the one says what the other does; of bars, both open or both closed."""
+    repeats = _equal(one, other)
+    if step_us and repeats.any():
+        repeats &= forming(one, step_us) == forming(other, step_us)
+    return repeats
 
 
 def _equal(one: Rows, other: Rows) -> npt.NDArray[np.bool_]:
@@ -228,16 +261,5 @@ def _equal(one: Rows, other: Rows) -> npt.NDArray[np.bool_]:
     return equal
 
 
-def _same(one: Stored, other: Stored) -> bool:
-    return all(
-        len(a) == len(b) and bool((a.times == b.times).all() and (a.captured == b.captured).all())
-        for a, b in ((one.current, other.current), (one.history, other.history))
-    )
-
-
 def _last_of_time(times: Times) -> npt.NDArray[np.bool_]:
     return np.append(times[1:] != times[:-1], True)[: len(times)]
-
-
-def _count_at(times: Times, at: Times) -> npt.NDArray[np.intp]:
-    return np.searchsorted(times, at, "right") - np.searchsorted(times, at, "left")

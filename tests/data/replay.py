@@ -28,7 +28,7 @@ class Told:
     timeframe: str  # of candles
     times: tuple[int, ...]
     captured: int
-    seed: int
+    seed: int  # rows of equal seeds repeat each other
     is_mark: bool = False
 
     def values(self, time: int) -> Row:
@@ -55,17 +55,16 @@ class Replay:
 
     def known(self, kind: str, timeframe: str, as_of: float) -> dict[int, tuple[Row, int]]:
         """Of each time the newest revision captured by then, and when that was; marks left out."""
-        newest: dict[int, tuple[int, Told]] = {}
-        for each in self.told:
-            if (each.kind, each.timeframe) == (kind, timeframe) and each.captured <= as_of:
-                for time in each.times:
-                    if time not in newest or each.captured >= newest[time][0]:
-                        newest[time] = (each.captured, each)
+        newest = self._newest(kind, timeframe, as_of)
         return {
-            time: (told.values(time), captured)
-            for time, (captured, told) in sorted(newest.items())
+            time: (told.values(time), told.captured)
+            for time, told in sorted(newest.items())
             if not told.is_mark
         }
+
+    def marked(self, kind: str, timeframe: str) -> set[int]:
+        """The times whose newest revision is a mark: another mark of them is not kept."""
+        return {time for time, told in self._newest(kind, timeframe, math.inf).items() if told.is_mark}
 
     def closed(self, timeframe: str, as_of: float) -> dict[int, Row]:
         """Bars that had closed when they were captured."""
@@ -116,6 +115,15 @@ class Replay:
                     parts += [math.nan, None]
             rows.append((open_time, *row, *parts))
         return rows
+
+    def _newest(self, kind: str, timeframe: str, as_of: float) -> dict[int, Told]:
+        newest: dict[int, Told] = {}
+        for each in self.told:
+            if (each.kind, each.timeframe) == (kind, timeframe) and each.captured <= as_of:
+                for time in each.times:
+                    if time not in newest or each.captured >= newest[time].captured:
+                        newest[time] = each
+        return newest
 
 
 def same_rows(one: list[Row], other: list[Row]) -> bool:

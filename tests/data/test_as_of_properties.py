@@ -67,8 +67,8 @@ class Room:
         return f"A{next(self._names)}/USDT"
 
     def tell(self, symbol: str, told: Sequence[Told]) -> list[Told]:
-        """Tell it, in this order; what was told, marks with the capture they got."""
-        done = []
+        """Tell it, in this order; what was kept, marks with the capture they got."""
+        done: list[Told] = []
         for each in told:
             series = series_of(symbol, each)
             times = np.array([time_us(time) for time in each.times], np.int64)
@@ -91,6 +91,10 @@ class Room:
                 newest = -(-(state.newest_capture_us + 1 - ORIGIN_US) // MINUTE_US)
                 each = dataclasses.replace(each, captured=max(each.captured, newest))
                 self._mark(series, each, times)
+                marked = Replay(done).marked(each.kind, each.timeframe)
+                if not (fresh := tuple(time for time in each.times if time not in marked)):
+                    continue
+                each = dataclasses.replace(each, times=fresh)
             else:
                 continue
             done.append(each)
@@ -207,7 +211,8 @@ def histories(draw: st.DrawFn) -> tuple[str, str, list[Told]]:
             times = marked or times[:1]
         # Some of the bars are still open then, most are not; some are told long after.
         captured = times[-1] + draw(st.integers(0, 3 * step) | st.integers(0, end) | st.just(2 * end))
-        told.append(Told(kind, of, tuple(times), captured, position, is_mark))
+        seed = draw(st.integers(0, 2))  # some repeat what was told before, or bring it back
+        told.append(Told(kind, of, tuple(times), captured, seed, is_mark))
     return base, timeframe, told
 
 

@@ -49,20 +49,31 @@ def revisions(stored: Stored) -> dict[int, list[tuple[int, Value]]]:
 
 
 class Memory:
-    """Brute force: every revision of every time, in order of capture, without repeats."""
+    """Brute force: every revision of every time, in order of capture; stamped ones without repeats."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: int = 0) -> None:
+        self.step = step
         self.all: dict[int, list[tuple[int, Value]]] = {}
 
-    def add(self, values: Mapping[int, Value], captured: int) -> None:
+    def add(self, values: Mapping[int, Value], captured: int, is_stamped: bool) -> Counts:
+        counts = Counts()
         for time, value in values.items():
             told = dict(self.all.get(time, []))
-            told[captured] = value
-            kept: list[tuple[int, Value]] = []
-            for moment in sorted(told):
-                if not kept or kept[-1][1] != told[moment]:
-                    kept.append((moment, told[moment]))
-            self.all[time] = kept
+            if not told:
+                counts += Counts(inserted=1)
+            else:
+                beside = max((moment for moment in told if moment <= captured), default=min(told))
+                if self.says(time, beside, told[beside]) != self.says(time, captured, value):
+                    counts += Counts(revised=1)
+                else:
+                    counts += Counts(unchanged=1)
+                    if is_stamped:
+                        continue
+            self.all[time] = sorted((told | {captured: value}).items())
+        return counts
+
+    def says(self, time: int, captured: int, value: Value) -> tuple[Value, bool]:
+        return value, bool(self.step) and value != MARK and captured < time + self.step
 
     def known_at(self, as_of: int) -> dict[int, Value]:
         known: dict[int, Value] = {}
@@ -72,49 +83,83 @@ class Memory:
                     known[time] = value
         return {time: value for time, value in known.items() if value != MARK}
 
+    def revised_count(self) -> int:
+        return sum(len({self.says(time, *each) for each in told}) > 1 for time, told in self.all.items())
 
-calls = st.lists(
-    st.tuples(
-        st.dictionaries(st.integers(0, 12), st.sampled_from([1.0, 2.0, MARK]), min_size=1, max_size=6),
-        st.integers(0, 8),
-    ),
-    min_size=1,
-    max_size=8,
+
+said = st.dictionaries(st.integers(0, 12), st.sampled_from([1.0, 2.0, MARK]), min_size=1, max_size=6)
+calls = st.lists(st.tuples(said, st.integers(0, 8)), min_size=1, max_size=8)
+steps = st.sampled_from([0, 4])  # with the latter some captures come before a bar's close
+
+
+@given(
+    st.lists(st.tuples(said, st.none() | st.integers(0, 8)), min_size=1, max_size=8),
+    st.integers(-1, 14),
+    steps,
 )
-
-
-@given(calls, st.integers(-1, 9))
-def test_any_calls_leave_what_a_dictionary_of_revisions_would(told, as_of):
-    stored, memory = NOTHING, Memory()
-    for values, captured in told:
-        stored, counts = merge(stored, rows(values, captured), OnConflict.REVISE)
-        memory.add(values, captured)
-        assert counts.inserted + counts.revised + counts.unchanged == len(values)
+def test_any_calls_leave_what_a_dictionary_of_revisions_would(told, as_of, step):
+    stored, memory, newest = NOTHING, Memory(step), 0
+    for values, named in told:
+        captured = newest + 1 if named is None else named
+        new, before = rows(values, captured), stored
+        stored, counts = merge(stored, new, OnConflict.REVISE, step, is_stamped=named is None)
+        assert counts == memory.add(values, captured, named is None)
+        assert (stored is before) == (revisions(before) == memory.all)
+        newest = max(newest, captured)
     assert revisions(stored) == memory.all
-    assert revised_count(stored) == sum(len(each) > 1 for each in memory.all.values())
+    assert revised_count(stored, step) == memory.revised_count()
     known = known_at(stored, as_of)
     assert dict(zip(known.times.tolist(), known.columns[0].tolist(), strict=True)) == memory.known_at(as_of)
     assert (np.diff(known.times) > 0).all()
 
 
-@given(calls, st.randoms(use_true_random=False))
-def test_the_order_in_which_calls_arrive_does_not_matter(told, random):
-    # Values that no other call says, so that none is a repeat; a time is marked once.
-    calls_in_order, marked = [], set()
-    for captured, (values, _) in enumerate(told):
-        different = {time: value + 10 * captured for time, value in values.items() if value != MARK}
-        fresh = {time for time, value in values.items() if value == MARK} - marked
-        marked |= fresh
-        if said := different | dict.fromkeys(fresh, MARK):
-            calls_in_order.append((captured, said))
-    calls_shuffled = calls_in_order.copy()
-    random.shuffle(calls_shuffled)
-    in_order, shuffled = NOTHING, NOTHING
-    for captured, values in calls_in_order:
-        in_order, _ = merge(in_order, rows(values, captured), OnConflict.REVISE)
-    for captured, values in calls_shuffled:
-        shuffled, _ = merge(shuffled, rows(values, captured), OnConflict.REVISE)
-    assert revisions(shuffled) == revisions(in_order)
+@given(calls, steps, st.randoms(use_true_random=False))
+def test_any_order_and_any_parts_of_calls_that_name_their_captures_leave_the_same(told, step, random):
+    truth: dict[tuple[int, int], Value] = {}  # of two that contradict each other the first
+    for values, captured in told:
+        for time, value in values.items():
+            truth.setdefault((time, captured), value)
+    parts = [
+        ({time: truth[time, captured] for time in times}, captured)
+        for values, captured in told
+        for times in (list(values)[:2], list(values)[1:], list(values))  # some of them told again
+        if times
+    ]
+    random.shuffle(parts)
+    stored = NOTHING
+    for values, captured in parts:
+        stored, _ = merge(stored, rows(values, captured), OnConflict.REVISE, step)
+    expected: dict[int, list[tuple[int, Value]]] = {}
+    for time, captured in sorted(truth):
+        expected.setdefault(time, []).append((captured, truth[time, captured]))
+    assert revisions(stored) == expected
+    assert len(stored.current) == len(expected)
+
+
+def test_a_value_that_came_back_is_current_even_when_the_one_between_is_told_last():
+    stored = NOTHING
+    for captured, value, expected in [
+        (1, 1.0, Counts(inserted=1)),
+        (3, 1.0, Counts(unchanged=1)),  # as a value; that it was seen is kept
+        (2, 2.0, Counts(revised=1)),
+    ]:
+        stored, counts = merge(stored, rows({0: value}, captured), OnConflict.REVISE)
+        assert counts == expected
+        assert revised_count(stored) == (captured == 2)
+    assert known_at(stored, 3).columns[0].tolist() == [1.0]
+    assert known_at(stored, 2).columns[0].tolist() == [2.0]
+
+
+def test_a_stamped_repeat_leaves_nothing_so_that_a_capture_named_after_it_is_the_newest():
+    stored, _ = merge(NOTHING, rows({0: 1.0}, 1), OnConflict.REVISE, is_stamped=True)
+    again, counts = merge(stored, rows({0: 1.0}, 3), OnConflict.REVISE, is_stamped=True)
+    assert again is stored
+    assert counts == Counts(unchanged=1)
+    stored, _ = merge(stored, rows({0: 2.0}, 2), OnConflict.REVISE)
+    assert known_at(stored, 3).columns[0].tolist() == [2.0]
+    stored, counts = merge(stored, rows({0: 1.0}, 4), OnConflict.REVISE, is_stamped=True)
+    assert counts == Counts(revised=1)
+    assert revisions(stored) == {0: [(1, 1.0), (2, 2.0), (4, 1.0)]}
 
 
 @given(calls)
@@ -125,6 +170,11 @@ def test_a_repeated_call_changes_nothing(told):
         again, counts = merge(stored, rows(values, captured), OnConflict.REVISE)
         assert again is stored
         assert counts == Counts(unchanged=len(values))
+    current = known_at(stored, 99)
+    if len(current):
+        stamped = rows(dict(zip(current.times.tolist(), current.columns[0].tolist(), strict=True)), 99)
+        again, _ = merge(stored, stamped, OnConflict.REVISE, is_stamped=True)
+        assert again is stored
 
 
 def test_keep_leaves_stored_values_and_adds_new_ones():
@@ -166,8 +216,8 @@ def test_a_mark_has_no_values_to_keep_or_to_differ_from(told, values):
 
 
 def test_a_mark_is_no_bar_that_could_still_form():
-    stored, _ = merge(NOTHING, marks(np.array([0, 10]), 1, 5), OnConflict.REVISE, step_us=10)
-    again, counts = merge(stored, marks(np.array([0, 10]), 1, 50), OnConflict.REVISE, step_us=10)
+    stored, _ = merge(NOTHING, marks(np.array([0, 10]), 1, 5), OnConflict.REVISE, 10)
+    again, counts = merge(stored, marks(np.array([0, 10]), 1, 50), OnConflict.REVISE, 10, is_stamped=True)
     assert again is stored
     assert counts == Counts(unchanged=2)
 
@@ -176,7 +226,9 @@ def test_a_bar_captured_before_its_close_and_after_it_are_two_revisions():
     stored, _ = merge(NOTHING, rows({0: 1.0}, 5), OnConflict.REVISE, step_us=10)
     stored, counts = merge(stored, rows({0: 1.0}, 12), OnConflict.REVISE, step_us=10)
     assert counts == Counts(revised=1)
-    stored, counts = merge(stored, rows({0: 1.0}, 15), OnConflict.REVISE, step_us=10)
+    assert revised_count(stored, 10) == 1
+    again, counts = merge(stored, rows({0: 1.0}, 15), OnConflict.REVISE, step_us=10, is_stamped=True)
+    assert again is stored
     assert counts == Counts(unchanged=1)
     assert revisions(stored) == {0: [(5, 1.0), (12, 1.0)]}
 

@@ -37,7 +37,7 @@ class Shelf:
         rows = Checked(stamps * MINUTE_US, (stamps * value, stamps * value), 0, 0, ())
         self.captured_us += 1
         how = {"source": "", "on_conflict": OnConflict.REVISE, "check": lambda: None}
-        self.store.ingest(SERIES, rows, captured_us=self.captured_us, clock=lambda: 2 * 10**15, **how)
+        self.store.ingest(SERIES, rows, captured_us=None, clock=lambda: self.captured_us, **how)
 
     def rows(self, as_of_us: int = END_US) -> Rows:
         state = self.store.find(SERIES)

@@ -44,14 +44,22 @@ class BlockStore:
         self._cache = BlockCache(cache_bytes)
 
     def join(
-        self, connection: Connection, series: Series, series_id: int, new: Rows, on_conflict: OnConflict
-    ) -> Counts:
-        """Join rows, at least one, to a series whose row the transaction has locked."""
+        self,
+        connection: Connection,
+        series: Series,
+        series_id: int,
+        new: Rows,
+        on_conflict: OnConflict,
+        *,
+        is_stamped: bool,
+    ) -> tuple[Counts, bool]:
+        """Join rows, at least one, to a series whose row the transaction has locked; `is_stamped` is that of
+        `merge`. Returns the counts, and whether anything was stored."""
         near = _near(connection, series_id, int(new.times[0]), int(new.times[-1]))
         starts = np.array([head.first_time_us for _, head in near], np.int64)
         owner = np.maximum(np.searchsorted(starts, new.times, "right") - 1, 0)
         edges = np.searchsorted(owner, np.arange(max(1, len(near)) + 1))
-        counts = Counts()
+        counts, is_stored = Counts(), False
         for position, (start, end) in enumerate(pairwise(edges)):
             if start == end:
                 continue
@@ -62,10 +70,11 @@ class BlockStore:
                 at = None  # a block of their own
             gone = [] if at is None else [at]
             stored = self._stored(connection, series.kind, gone)
-            merged, joined = merge(stored, mine, on_conflict, series.step_us)
+            merged, joined = merge(stored, mine, on_conflict, series.step_us, is_stamped=is_stamped)
             counts += joined
             if merged is stored:
                 continue
+            is_stored = True
             if at is not None and is_append and at[1].row_count < TAIL_ROWS <= len(merged.current):
                 earlier = _room_before(connection, series_id, at[1].first_time_us)
                 merged = in_order([self._stored(connection, series.kind, earlier), merged])
@@ -73,7 +82,7 @@ class BlockStore:
             if gone:
                 connection.execute(DELETE_BLOCKS, {"block_ids": [block_id for block_id, _ in gone]})
             _write(connection, series, series_id, merged, is_append)
-        return counts
+        return counts, is_stored
 
     def loaded(self, connection: Connection, heads: list[tuple[int, Head]]) -> list[Block]:
         """The blocks that these heads are of, in this order; without those that are gone.

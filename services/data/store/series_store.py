@@ -84,22 +84,26 @@ class SeriesStore:
         rows
             At least one.
         captured_us
-            When the rows became known; None is now, and later than everything captured before, whatever the
-            clock says. It is read when the series is locked: captures follow each other as commits do.
+            When the rows became known; then those that repeat stored values are kept, too. None is now, and
+            later than everything captured before, whatever the clock says. It is read when the series is
+            locked: captures follow each other as commits do.
         check
             Called before the commit; raises when nobody waits for it any more.
         """
         with self._database.write() as connection:
             state = _locked(connection, series)
+            is_stamped = captured_us is None
             if captured_us is None:
                 captured_us = max(clock(), state.newest_capture_us + 1)
             captured = np.full(len(rows.times), captured_us, np.int64)
             try:
                 new = Rows(rows.times, rows.columns, captured)
-                counts = self._blocks.join(connection, series, state.id, new, on_conflict)
+                counts, is_stored = self._blocks.join(
+                    connection, series, state.id, new, on_conflict, is_stamped=is_stamped
+                )
             except ConflictError as conflict:
                 raise _stored_otherwise(series, conflict.time_us) from None
-            if counts.inserted or counts.revised:
+            if is_stored:
                 newest_us = max(state.newest_capture_us, captured_us)
                 renewed = {"new_source": source, "new_capture_us": newest_us}
                 connection.execute(RENEW_SERIES, {"series_id": state.id} | renewed)
@@ -150,7 +154,7 @@ class SeriesStore:
             if len(times):
                 new = marks(times, len(series.kind.columns), captured_us)
                 on_conflict = OnConflict.KEEP if only_absent else OnConflict.REVISE
-                counts = self._blocks.join(connection, series, state.id, new, on_conflict)
+                counts, _ = self._blocks.join(connection, series, state.id, new, on_conflict, is_stamped=True)
             if marked_count := counts.inserted + counts.revised:
                 renewed = update(SERIES).where(SERIES.c.id == state.id)
                 connection.execute(renewed.values(newest_capture_us=captured_us))

@@ -40,6 +40,11 @@ class FeatureServiceStub:
                 request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GenerateFeaturesRequest.SerializeToString,
                 response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GenerateFeaturesResponse.FromString,
                 _registered_method=True)
+        self.GetLatestFeatures = channel.unary_unary(
+                '/marketml.features.v1.FeatureService/GetLatestFeatures',
+                request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GetLatestFeaturesRequest.SerializeToString,
+                response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GetLatestFeaturesResponse.FromString,
+                _registered_method=True)
         self.ValidateFeatureConfig = channel.unary_unary(
                 '/marketml.features.v1.FeatureService/ValidateFeatureConfig',
                 request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ValidateFeatureConfigRequest.SerializeToString,
@@ -50,10 +55,35 @@ class FeatureServiceStub:
                 request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GetDefaultFeatureConfigRequest.SerializeToString,
                 response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GetDefaultFeatureConfigResponse.FromString,
                 _registered_method=True)
+        self.ListFeaturePresets = channel.unary_unary(
+                '/marketml.features.v1.FeatureService/ListFeaturePresets',
+                request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturePresetsRequest.SerializeToString,
+                response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturePresetsResponse.FromString,
+                _registered_method=True)
         self.ListFeatures = channel.unary_unary(
                 '/marketml.features.v1.FeatureService/ListFeatures',
                 request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturesRequest.SerializeToString,
                 response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturesResponse.FromString,
+                _registered_method=True)
+        self.SelectFeatures = channel.unary_unary(
+                '/marketml.features.v1.FeatureService/SelectFeatures',
+                request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.SelectFeaturesRequest.SerializeToString,
+                response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.SelectFeaturesResponse.FromString,
+                _registered_method=True)
+        self.AuditLeakage = channel.unary_stream(
+                '/marketml.features.v1.FeatureService/AuditLeakage',
+                request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.AuditLeakageRequest.SerializeToString,
+                response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.AuditLeakageResponse.FromString,
+                _registered_method=True)
+        self.ClearFeatureCache = channel.unary_unary(
+                '/marketml.features.v1.FeatureService/ClearFeatureCache',
+                request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ClearFeatureCacheRequest.SerializeToString,
+                response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ClearFeatureCacheResponse.FromString,
+                _registered_method=True)
+        self.GetFeatureCacheStatus = channel.unary_unary(
+                '/marketml.features.v1.FeatureService/GetFeatureCacheStatus',
+                request_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GetFeatureCacheStatusRequest.SerializeToString,
+                response_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GetFeatureCacheStatusResponse.FromString,
                 _registered_method=True)
 
 
@@ -66,6 +96,14 @@ class FeatureServiceServicer:
         a summary, in that order (progress may also come between chunks). NOT_FOUND for an unknown snapshot or series,
         FAILED_PRECONDITION when a feature asked for by name needs a column the source does not have,
         RESOURCE_EXHAUSTED naming the limit that broke.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLatestFeatures(self, request, context):
+        """Computes the features of the newest closed bar from just enough history: the values that GenerateFeatures gives
+        for that bar. FAILED_PRECONDITION with need and have when the stored history is too short for a feature.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,8 +123,45 @@ class FeatureServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFeaturePresets(self, request, context):
+        """Lists the presets: configs with a name that FeatureConfig.preset may say.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFeatures(self, request, context):
         """Lists every feature there is, ordered by family, then name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SelectFeatures(self, request, context):
+        """Fits what a config leaves to the data, symbolic features and the choice among all, on the rows given and nothing
+        else. The answer holds a config that says it all by name: computed with it, features need no fit any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AuditLeakage(self, request, context):
+        """Computes the config's features again on histories that end earlier and on histories with another future, and its
+        newest bars as GetLatestFeatures does, and names every feature whose past value changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearFeatureCache(self, request, context):
+        """Removes computed features from the cache's disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFeatureCacheStatus(self, request, context):
+        """Says what the cache holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +175,11 @@ def add_FeatureServiceServicer_to_server(servicer, server):
                     request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GenerateFeaturesRequest.FromString,
                     response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GenerateFeaturesResponse.SerializeToString,
             ),
+            'GetLatestFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLatestFeatures,
+                    request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GetLatestFeaturesRequest.FromString,
+                    response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GetLatestFeaturesResponse.SerializeToString,
+            ),
             'ValidateFeatureConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.ValidateFeatureConfig,
                     request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ValidateFeatureConfigRequest.FromString,
@@ -110,10 +190,35 @@ def add_FeatureServiceServicer_to_server(servicer, server):
                     request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GetDefaultFeatureConfigRequest.FromString,
                     response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GetDefaultFeatureConfigResponse.SerializeToString,
             ),
+            'ListFeaturePresets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFeaturePresets,
+                    request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturePresetsRequest.FromString,
+                    response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturePresetsResponse.SerializeToString,
+            ),
             'ListFeatures': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFeatures,
                     request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturesRequest.FromString,
                     response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturesResponse.SerializeToString,
+            ),
+            'SelectFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.SelectFeatures,
+                    request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.SelectFeaturesRequest.FromString,
+                    response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.SelectFeaturesResponse.SerializeToString,
+            ),
+            'AuditLeakage': grpc.unary_stream_rpc_method_handler(
+                    servicer.AuditLeakage,
+                    request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.AuditLeakageRequest.FromString,
+                    response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.AuditLeakageResponse.SerializeToString,
+            ),
+            'ClearFeatureCache': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearFeatureCache,
+                    request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.ClearFeatureCacheRequest.FromString,
+                    response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.ClearFeatureCacheResponse.SerializeToString,
+            ),
+            'GetFeatureCacheStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFeatureCacheStatus,
+                    request_deserializer=marketml_dot_features_dot_v1_dot_features__pb2.GetFeatureCacheStatusRequest.FromString,
+                    response_serializer=marketml_dot_features_dot_v1_dot_features__pb2.GetFeatureCacheStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -144,6 +249,33 @@ class FeatureService:
             '/marketml.features.v1.FeatureService/GenerateFeatures',
             marketml_dot_features_dot_v1_dot_features__pb2.GenerateFeaturesRequest.SerializeToString,
             marketml_dot_features_dot_v1_dot_features__pb2.GenerateFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLatestFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.features.v1.FeatureService/GetLatestFeatures',
+            marketml_dot_features_dot_v1_dot_features__pb2.GetLatestFeaturesRequest.SerializeToString,
+            marketml_dot_features_dot_v1_dot_features__pb2.GetLatestFeaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -209,6 +341,33 @@ class FeatureService:
             _registered_method=True)
 
     @staticmethod
+    def ListFeaturePresets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.features.v1.FeatureService/ListFeaturePresets',
+            marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturePresetsRequest.SerializeToString,
+            marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturePresetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListFeatures(request,
             target,
             options=(),
@@ -225,6 +384,114 @@ class FeatureService:
             '/marketml.features.v1.FeatureService/ListFeatures',
             marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturesRequest.SerializeToString,
             marketml_dot_features_dot_v1_dot_features__pb2.ListFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SelectFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.features.v1.FeatureService/SelectFeatures',
+            marketml_dot_features_dot_v1_dot_features__pb2.SelectFeaturesRequest.SerializeToString,
+            marketml_dot_features_dot_v1_dot_features__pb2.SelectFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuditLeakage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/marketml.features.v1.FeatureService/AuditLeakage',
+            marketml_dot_features_dot_v1_dot_features__pb2.AuditLeakageRequest.SerializeToString,
+            marketml_dot_features_dot_v1_dot_features__pb2.AuditLeakageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearFeatureCache(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.features.v1.FeatureService/ClearFeatureCache',
+            marketml_dot_features_dot_v1_dot_features__pb2.ClearFeatureCacheRequest.SerializeToString,
+            marketml_dot_features_dot_v1_dot_features__pb2.ClearFeatureCacheResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFeatureCacheStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.features.v1.FeatureService/GetFeatureCacheStatus',
+            marketml_dot_features_dot_v1_dot_features__pb2.GetFeatureCacheStatusRequest.SerializeToString,
+            marketml_dot_features_dot_v1_dot_features__pb2.GetFeatureCacheStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,7 +26,7 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
     application = DataApplication(
         SeriesStore(database, settings.cache_bytes),
         SnapshotStore(database),
-        PolicyStore(database, settings.open_interest_lag_ms * 1000),
+        PolicyStore(database, settings.open_interest_lags),
         RepairStore(database),
         SnapshotFiles(settings.folder / "snapshots"),
         clock,
@@ -35,7 +35,7 @@ def build(settings: DataSettings, database: Database, clock: Callable[[], int]) 
             ingest_bytes_max=settings.ingest_bytes,
             query_rows_max=settings.query_rows_count,
             query_seconds=settings.query_seconds,
-            open_interest_lag_us=settings.open_interest_lag_ms * 1000,
+            open_interest_lags=settings.open_interest_lags,
             request_memory_seconds=settings.request_memory_seconds,
             sweep_grace_seconds=settings.sweep_grace_seconds,
             collection_runs_max=settings.collection_runs_count if settings.runs_policies else 0,

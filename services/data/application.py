@@ -29,6 +29,7 @@ from services.data.file_collector import FileCollector
 from services.data.file_imports import FileOutcome, FileProgress, FileRequest
 from services.data.inferring import Suggestion, infer_series
 from services.data.inspections import Question, inspect_series
+from services.data.lags import NO_LAGS, OpenInterestLags
 from services.data.policies import Change, Draft, Policy
 from services.data.quality import Inspection, inspect_given
 from services.data.reading import FrameQuery, Query, Reader
@@ -55,7 +56,7 @@ class Limits:
     ingest_bytes_max: int = 1024**3
     query_rows_max: int = 10_000_000
     query_seconds: float = 600.0
-    open_interest_lag_us: int = 0
+    open_interest_lags: OpenInterestLags = NO_LAGS
     request_memory_seconds: float = 7 * 86_400.0
     sweep_grace_seconds: float = 3600.0
     collection_runs_max: int = 4
@@ -91,7 +92,7 @@ class DataApplication:
         self._limits = limits
         self._import_folder = import_folder
         self._budget = Budget(limits.ingest_bytes_max)
-        self._reader = Reader(series, limits.open_interest_lag_us)
+        self._reader = Reader(series, limits.open_interest_lags)
         self._exchanges = Exchanges(access or Access())
         self._collector = Collector(self._exchanges, series, self._upload, clock)
         self._schedule = Schedule(

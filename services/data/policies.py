@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.data.lags import OpenInterestLags
 from services.data.series import OPEN_INTEREST, Series
 
 INTERVAL_US_MIN = 10 * 1_000_000
@@ -109,11 +110,11 @@ def next_run_us(due_us: int, interval_us: int, failed_runs_count: int, now_us: i
     return due_us + max(1, (now_us - due_us) // interval_us + 1) * interval_us
 
 
-def lag_us(series: Series, newest_time_us: int, now_us: int, open_interest_lag_us: int) -> int:
+def lag_us(series: Series, newest_time_us: int, now_us: int, lags: OpenInterestLags) -> int:
     """How long ago the newest row was known: a candle at its close, open interest when its feed has it."""
     known_us = newest_time_us + series.step_us
     if series.kind is OPEN_INTEREST:
-        known_us += open_interest_lag_us
+        known_us += lags.of(series.venue)
     return max(0, now_us - known_us)
 
 

@@ -20,6 +20,7 @@ from services.data.alignment import FrameSpec, Known, aligned, frame_schema, new
 from services.data.blocks import Block
 from services.data.bounds import Bounds
 from services.data.forms import PLAIN, Form
+from services.data.lags import NO_LAGS, OpenInterestLags
 from services.data.longer_bars import LongerBars
 from services.data.records import SeriesState, no_series
 from services.data.resampling import shorter_timeframes
@@ -72,11 +73,11 @@ class _Plan:
 
 
 class Reader:
-    """Reads what a store holds. `open_interest_lag_us` is how long after its observation it is known."""
+    """Reads what a store holds. `lags` are how long after its observation open interest is known."""
 
-    def __init__(self, store: Shelf, open_interest_lag_us: int = 0) -> None:
+    def __init__(self, store: Shelf, lags: OpenInterestLags = NO_LAGS) -> None:
         self._store = store
-        self._lag_us = open_interest_lag_us
+        self._lags = lags
 
     def streams(self, query: Query, bounds: Bounds) -> Iterator[list[Any]]:
         """The rows as Arrow IPC streams of at most 1 MiB, each in parts to be concatenated; at least one for
@@ -201,6 +202,7 @@ class Reader:
 
     def _frame(self, plan: _Plan, pieces: Iterable[Piece], check: Callable[[], None]) -> Iterator[Any]:
         spec = plan.spec
+        lag_us = self._lags.of(spec.series.venue)
         views = {
             kind: View(self._store, kind, state, plan.as_of_us, check) for kind, state in plan.others.items()
         }
@@ -208,7 +210,7 @@ class Reader:
             batches = [batch_of_piece(spec.series.kind, piece) for piece in page]
             closes = np.concatenate([times_of(batch) for batch in batches]) + spec.series.step_us
             funding = _known(views.get(FUNDING_RATES), closes, spec.funding_max_age_us)
-            interest = _known(views.get(OPEN_INTEREST), closes, spec.open_interest_max_age_us, self._lag_us)
+            interest = _known(views.get(OPEN_INTEREST), closes, spec.open_interest_max_age_us, lag_us)
             start = 0
             for batch in batches:
                 yield aligned(batch, funding, interest, start)

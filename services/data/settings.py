@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from services.data.lags import OpenInterestLags
+from services.data.series import venue_violations
 from services.host.settings import ServerSettings, SettingsError
 
 LAG_MS_MAX = 24 * 3600 * 1000
+_MILLISECONDS = re.compile(r"[0-9]{1,8}")
 RUNS_MAX = 100
 
 
@@ -31,6 +35,7 @@ class DataSettings(ServerSettings):
     collection_runs_count: int = 4  # at once by this process
     collection_lease_seconds: float = 60.0  # after its last sign of life a process's runs go to others
     open_interest_lag_ms: int = 0  # open interest is known this long after its observation
+    open_interest_lags_ms: str = ""  # of single venues, as binance=300000 bybit=0; else the one above
     ingest_rows_count: int = 5_000_000  # of one call
     ingest_bytes: int = 1024**3  # of all calls under way
     query_rows_count: int = 10_000_000  # of one answer
@@ -52,10 +57,40 @@ class DataSettings(ServerSettings):
             raise SettingsError(
                 f"collection_lease_seconds must be from 1 to 3600: {self.collection_lease_seconds:g}."
             )
+        venue_lags_ms(self.open_interest_lags_ms)
         venue_urls(self.exchange_urls)
         if self.exchange_proxy is not None and not _is_address(self.exchange_proxy):
             raise SettingsError("exchange_proxy must be an address that begins with http:// or https://.")
         super().__post_init__()
+
+    @property
+    def open_interest_lags(self) -> OpenInterestLags:
+        """Both settings on the lag of open interest."""
+        named = venue_lags_ms(self.open_interest_lags_ms)
+        return OpenInterestLags(
+            self.open_interest_lag_ms * 1000, {venue: lag_ms * 1000 for venue, lag_ms in named.items()}
+        )
+
+
+def venue_lags_ms(text: str) -> dict[str, int]:
+    """The lags of open interest by venue.
+
+    Raises
+    ------
+    SettingsError
+        The text is not `venue=milliseconds` with spaces between, each venue once.
+    """
+    found: dict[str, int] = {}
+    for word in text.split():
+        venue, _, lag = word.partition("=")
+        is_lag = _MILLISECONDS.fullmatch(lag) and int(lag) <= LAG_MS_MAX
+        if not is_lag or venue_violations(venue, "") or venue in found:
+            raise SettingsError(
+                "open_interest_lags_ms must be venue=milliseconds with spaces between, each venue once, the "
+                f"milliseconds from 0 to {LAG_MS_MAX}, not {word[:80]!r}."
+            )
+        found[venue] = int(lag)
+    return found
 
 
 def venue_urls(text: str) -> dict[str, str]:

@@ -170,7 +170,7 @@ def rows_of(table: pa.Table) -> list[Row]:
 def told_room(tmp_path_factory) -> Iterator[Room]:
     folder = tmp_path_factory.mktemp("room")
     url = f"sqlite:///{folder}/data.sqlite"
-    given = DataSettings(database_url=url, folder=folder, open_interest_lag_ms=LAG * 60_000)
+    given = DataSettings(database_url=url, folder=folder, open_interest_lags_ms=f"venue={LAG * 60_000}")
     with open_database(url, migrations=MIGRATIONS) as database:
         [(_, servicer)] = build(given, database, lambda: END_US).services
         yield Room(SeriesStore(database, 2**24), servicer)

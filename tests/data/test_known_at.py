@@ -87,16 +87,6 @@ def test_a_series_that_is_not_there_is_missing_everywhere_and_never_invented(eac
     same(frame[candles().columns], candles(4))
 
 
-def test_open_interest_is_known_only_after_the_lag_of_its_feed(tmp_path):
-    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path, open_interest_lag_ms=60_000) as room:
-        room.client.ingest_candles(candles(3), *SERIES)
-        room.client.ingest_open_interest(open_interest(3), VENUE, SYMBOL)
-        frame = room.client.query_frame(*SERIES)
-    # The one observed at 01:00 is known at 01:01: the bar that closes at 01:00 still has the one of 00:00.
-    assert frame["open_interest"].tolist() == [1000.0, 1001.0, 1002.0]
-    assert frame["open_interest_time"].tolist() == list(frame.index)
-
-
 def test_a_bar_that_had_not_closed_is_not_in_the_frame(each_room):
     each_room.client.ingest_candles(candles(4), *SERIES, capture_time=START + 10 * HOUR)
     as_of = START + 3 * HOUR

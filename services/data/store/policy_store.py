@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 
 from marketml.rpc.refusals import Aborted, AlreadyExists, NotFound, Reason
+from services.data.lags import NO_LAGS, OpenInterestLags
 from services.data.policies import Change, Draft, Ending, Lease, Policy, Status, lag_us, next_run_us
 from services.data.series import KINDS, Series
 from services.data.store.tables import BLOCKS, SERIES, SERIES_KEY, insert_on, key_values
@@ -63,11 +64,11 @@ _NAMED = tuple(POLICIES.c[name] for name in SERIES_KEY)
 
 
 class PolicyStore:
-    """Policies in one database. `open_interest_lag_us` is how long after its observation it is known."""
+    """Policies in one database. `lags` are how long after its observation open interest is known."""
 
-    def __init__(self, database: Database, open_interest_lag_us: int = 0) -> None:
+    def __init__(self, database: Database, lags: OpenInterestLags = NO_LAGS) -> None:
         self._database = database
-        self._lag_us = open_interest_lag_us
+        self._lags = lags
 
     def create_policy(self, draft: Draft, *, request_id: str, body: bytes) -> Policy:
         """Make a policy, due at once.
@@ -264,7 +265,7 @@ class PolicyStore:
         status = Status(
             **{name: getattr(row, name) for name in _RUNS},
             is_running=row.lease_until_us is not None and row.lease_until_us > now_us,
-            lag_us=None if newest_us is None else lag_us(series, newest_us, now_us, self._lag_us),
+            lag_us=None if newest_us is None else lag_us(series, newest_us, now_us, self._lags),
         )
         own = {name: getattr(row, name) for name in _OWN}
         return Policy(policy_id=row.policy_id, series=series, status=status, **own)

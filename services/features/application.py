@@ -6,13 +6,12 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted, Violation
-from services.features import config as configs
-from services.features import engine, paging
+from services.features import config_rules, engine, paging
 from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.budget import MemoryBudget
 from services.features.catalogue import Entry
 from services.features.columns import Columns
-from services.features.config import FeatureConfig
+from services.features.config import FeatureConfig, feature_count, lookback_bars
 from services.features.digest import result_digest
 from services.features.feature import Family
 from services.features.source import Bars, Source
@@ -52,7 +51,7 @@ class FeaturesApplication:
     ) -> Iterator[Part]:
         """Header, progress, the frame, summary, in this order. `check` raises when nobody waits any more; it
         is called between pieces of work."""
-        violations = configs.violations(config)
+        violations = config_rules.violations(config)
         if newest_count < 0:
             violations.append(Violation("newest_count", "range", f"must not be negative: {newest_count}."))
         if violations:
@@ -93,14 +92,14 @@ class FeaturesApplication:
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:
         """What is wrong with a config, and otherwise what it would do."""
-        violations = configs.violations(config)
+        violations = config_rules.violations(config)
         if violations:
             return Review(tuple(violations))
         return Review(
             (),
-            tuple(configs.warnings(config)),
-            configs.feature_count(config),
-            configs.lookback_bars(config),
+            tuple(config_rules.warnings(config)),
+            feature_count(config),
+            lookback_bars(config),
         )
 
     def get_default_feature_config(self) -> FeatureConfig:

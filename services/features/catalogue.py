@@ -19,6 +19,8 @@ COSTS = {
     Family.MARKET: 0.015,
     Family.CALENDAR: 0.006,
     Family.TSFRESH: 0.06,
+    Family.HIGHER_TIMEFRAME: 0.02,
+    Family.EXPRESSION: 0.02,
 }
 
 
@@ -45,6 +47,8 @@ def entries(family: Family | None = None) -> tuple[Entry, ...]:
     """All of them, or those of one family: by family, then name."""
     if family is None:
         return tuple(entry for each in Family for entry in entries(each))
+    if family is Family.EXPRESSION:
+        return ()
     listed = _rolling() if family is Family.TSFRESH else _of_catalogue(family)
     return tuple(sorted(listed, key=lambda entry: entry.name))
 

@@ -14,6 +14,7 @@ from services.features.calculators.settlements import warm_up_bars as settlement
 from services.features.calculators.tsfresh import Pass
 from services.features.columns import Columns, Floats
 from services.features.config import FeatureConfig, Limits, selected
+from services.features.config import passes as rolling_passes
 from services.features.feature import Family, Feature
 
 VALUE_BYTES = 8
@@ -82,7 +83,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
         else:
             omitted.append(Omission(feature.name, missing))
     passes: list[Pass] = []
-    for rolling in _passes(config):
+    for rolling in rolling_passes(config.tsfresh):
         if _has_values(columns, rolling.column):
             passes.append(rolling)
         else:
@@ -91,8 +92,8 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
     if not count:
         raise FailedPrecondition(
             "source",
-            f"The source lacks what every chosen feature needs: {omitted[0].missing_column}"
-            + (" and more." if len({omission.missing_column for omission in omitted}) > 1 else "."),
+            "The source lacks what every chosen feature needs: "
+            f"{', '.join(sorted({omission.missing_column for omission in omitted}))}.",
             Reason.TOO_LITTLE_DATA,
         )
     memory_bytes = source_bytes + _memory_bytes(columns.bars, count, features, passes)
@@ -128,13 +129,6 @@ def compute(plan: Plan, columns: Columns, now: Callable[[], float]) -> Iterator[
         seconds[Family.TSFRESH] += now() - started
         row += len(rows)
     yield Result(values, seconds)
-
-
-def _passes(config: FeatureConfig) -> Iterator[Pass]:
-    if config.tsfresh.enabled:
-        for window in config.tsfresh.windows:
-            for column in config.tsfresh.columns:
-                yield Pass(column, window, config.tsfresh.calculators)
 
 
 def _has_values(columns: Columns, name: str) -> bool:

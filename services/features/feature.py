@@ -19,6 +19,8 @@ class Family(StrEnum):
     MARKET = "market"
     CALENDAR = "calendar"
     TSFRESH = "tsfresh"
+    HIGHER_TIMEFRAME = "higher_timeframe"
+    EXPRESSION = "expression"
 
 
 @dataclass(frozen=True, eq=False)

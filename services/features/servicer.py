@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from marketml.features.v1 import features_pb2 as pb
-from services.features import wire
+from services.features import wire, wire_config
 from services.features.application import FeaturesApplication
 from services.host import Call
 
@@ -20,7 +20,10 @@ class FeaturesServicer:
         self, request: pb.GenerateFeaturesRequest, call: Call
     ) -> Iterator[pb.GenerateFeaturesResponse | bytes]:
         parts = self._application.generate_features(
-            wire.read_source(request), wire.read_config(request.config), request.newest_count, call.check
+            wire.read_source(request),
+            wire_config.read_config(request.config),
+            request.newest_count,
+            call.check,
         )
         for part in parts:
             yield from wire.write_part(part)
@@ -28,14 +31,14 @@ class FeaturesServicer:
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call
     ) -> pb.ValidateFeatureConfigResponse:
-        config = wire.read_required_config(request)
+        config = wire_config.read_required_config(request)
         return wire.write_review(self._application.validate_feature_config(config))
 
     def GetDefaultFeatureConfig(
         self, request: pb.GetDefaultFeatureConfigRequest, call: Call
     ) -> pb.GetDefaultFeatureConfigResponse:
         config = self._application.get_default_feature_config()
-        return pb.GetDefaultFeatureConfigResponse(config=wire.write_config(config))
+        return pb.GetDefaultFeatureConfigResponse(config=wire_config.write_config(config))
 
     def ListFeatures(self, request: pb.ListFeaturesRequest, call: Call) -> pb.ListFeaturesResponse:
         entries, token = self._application.list_features(

@@ -14,90 +14,18 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import TIME_TYPE, pack_table
 from marketml.rpc.refusals import InvalidArgument, Violation
-from marketml.rpc.unknown_fields import unknown_fields
 from marketml.timeframes import TIMEFRAMES
 from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.catalogue import Entry
-from services.features.config import (
-    CATALOGUE_FAMILIES,
-    FamilyChoice,
-    FeatureConfig,
-    Limits,
-    TsfreshChoice,
-)
 from services.features.feature import Family
 from services.features.source import SeriesKey, SeriesSource, SnapshotSource, Source
+from services.features.wire_config import write_config
 
 FRAME_FIELD = pb.GenerateFeaturesResponse.FRAME_FIELD_NUMBER
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _FAMILIES = {pb.FeatureFamily.Value(f"FEATURE_FAMILY_{family.name}"): family for family in Family}
 _NUMBERS: dict[Family, Any] = {family: number for number, family in _FAMILIES.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def read_config(message: pb.FeatureConfig) -> FeatureConfig:
-    """A config with every default filled in.
-
-    Raises
-    ------
-    InvalidArgument
-        Fields that this contract has not: what is not computed is not passed over in silence.
-    """
-    unknown = list(unknown_fields(message, "config"))
-    if unknown:
-        raise InvalidArgument(unknown)
-    families = {
-        family.value: _read_family(getattr(message, family.value), message.HasField(family.value))
-        for family in CATALOGUE_FAMILIES
-    }
-    tsfresh, defaults = message.tsfresh, TsfreshChoice()
-    limits = {
-        name: getattr(message.limits, name)
-        for name in ("max_rows", "max_features", "timeout_seconds", "max_memory_bytes")
-        if message.limits.HasField(name)
-    }
-    return FeatureConfig(
-        **families,
-        tsfresh=TsfreshChoice(
-            enabled=tsfresh.enabled,
-            windows=tuple(tsfresh.windows) or defaults.windows,
-            columns=tuple(tsfresh.columns) or defaults.columns,
-            calculators=tuple(tsfresh.calculators) or defaults.calculators,
-        ),
-        limits=Limits(**limits),
-    )
-
-
-def write_config(config: FeatureConfig) -> pb.FeatureConfig:
-    """The message that says all of a config."""
-    families: dict[str, Any] = {
-        family.value: pb.FamilyConfig(
-            enabled=config.choice(family).enabled, features=config.choice(family).features
-        )
-        for family in CATALOGUE_FAMILIES
-    }
-    return pb.FeatureConfig(
-        **families,
-        tsfresh=pb.TsfreshConfig(
-            enabled=config.tsfresh.enabled,
-            windows=config.tsfresh.windows,
-            columns=config.tsfresh.columns,
-            calculators=config.tsfresh.calculators,
-        ),
-        limits=pb.FeatureLimits(
-            max_rows=config.limits.max_rows,
-            max_features=config.limits.max_features,
-            timeout_seconds=config.limits.timeout_seconds,
-            max_memory_bytes=config.limits.max_memory_bytes,
-        ),
-    )
-
-
-def read_required_config(request: pb.ValidateFeatureConfigRequest) -> FeatureConfig:
-    """The config of a request that is about it."""
-    if not request.HasField("config"):
-        raise InvalidArgument.of("config", "required", "must be given: it is absent.")
-    return read_config(request.config)
 
 
 def read_source(request: pb.GenerateFeaturesRequest) -> Source:
@@ -172,11 +100,6 @@ def write_entry(entry: Entry) -> pb.FeatureInfo:
         cost_microseconds=entry.cost_microseconds,
         is_default=entry.is_default,
     )
-
-
-def _read_family(message: pb.FamilyConfig, is_given: bool) -> FamilyChoice:
-    enabled = message.enabled if is_given and message.HasField("enabled") else True
-    return FamilyChoice(enabled, tuple(message.features))
 
 
 def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:

@@ -10,23 +10,27 @@ from hypothesis import strategies as st
 
 from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
-from services.features import wire
+from services.features import wire_config
 from services.features.calculators import features_of
 from services.features.calculators.tsfresh import CALCULATORS
 from services.features.config import (
     CATALOGUE_FAMILIES,
     ROLLING_COLUMNS,
+    TRANSFORMATIONS,
+    AutofeatChoice,
+    Expression,
     FamilyChoice,
     FeatureConfig,
     Limits,
+    SelectionChoice,
     TsfreshChoice,
     feature_count,
     lookback_bars,
     selected,
-    violations,
-    warnings,
 )
+from services.features.config_rules import violations, warnings
 from services.features.feature import Family
+from services.features.presets import PRESETS, ROLLING_PRESETS
 
 NONE = FamilyChoice(enabled=False)
 NOTHING = {family.value: NONE for family in CATALOGUE_FAMILIES}
@@ -163,8 +167,8 @@ def test_rolling_settings_that_have_no_effect_are_not_refused():
 
 
 def test_an_absent_message_is_the_default():
-    assert wire.read_config(pb.FeatureConfig()) == FeatureConfig()
-    assert wire.read_config(wire.write_config(FeatureConfig())) == FeatureConfig()
+    assert wire_config.read_config(pb.FeatureConfig()) == FeatureConfig()
+    assert wire_config.read_config(wire_config.write_config(FeatureConfig())) == FeatureConfig()
 
 
 def test_a_family_that_is_given_is_enabled_unless_it_says_otherwise():
@@ -174,7 +178,7 @@ def test_a_family_that_is_given_is_enabled_unless_it_says_otherwise():
         market=pb.FamilyConfig(enabled=False),
         tsfresh=pb.TsfreshConfig(windows=[48]),
     )
-    config = wire.read_config(message)
+    config = wire_config.read_config(message)
     assert config.technical == FamilyChoice(True, ("rsi_14",))
     assert config.series.enabled
     assert not config.market.enabled
@@ -187,39 +191,68 @@ def test_a_field_of_another_contract_is_refused_and_not_passed_over():
     message = pb.FeatureConfig(tsfresh=pb.TsfreshConfig(enabled=True))
     message.tsfresh.MergeFromString(b"\xf8\x06\x01")  # field 111, a varint
     with pytest.raises(InvalidArgument) as refused:
-        wire.read_config(message)
+        wire_config.read_config(message)
     assert [(each.field, each.rule) for each in refused.value.violations] == [("config.tsfresh", "unknown")]
 
 
 def test_a_limit_of_zero_is_a_zero_and_not_a_default():
-    assert wire.read_config(pb.FeatureConfig(limits=pb.FeatureLimits(max_rows=0))).limits.max_rows == 0
+    assert wire_config.read_config(pb.FeatureConfig(limits=pb.FeatureLimits(max_rows=0))).limits.max_rows == 0
 
 
 FAMILY = st.builds(FamilyChoice, st.booleans(), st.lists(st.text(max_size=8), max_size=3).map(tuple))
+INT32 = st.integers(-(2**31), 2**31 - 1)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+FLOAT = st.floats(allow_nan=False)
+WORDS = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 CONFIG = st.builds(
     FeatureConfig,
-    *[FAMILY] * len(CATALOGUE_FAMILIES),
-    st.builds(
+    **{family.value: FAMILY for family in CATALOGUE_FAMILIES if family is not Family.HIGHER_TIMEFRAME},
+    higher_timeframe=st.builds(FamilyChoice, st.booleans()),
+    tsfresh=st.builds(
         TsfreshChoice,
-        st.booleans(),
-        st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=3).map(tuple),
-        st.lists(st.sampled_from(ROLLING_COLUMNS), min_size=1, max_size=3).map(tuple),
-        st.lists(st.sampled_from(list(CALCULATORS)), min_size=1, max_size=3).map(tuple),
+        enabled=st.booleans(),
+        windows=st.lists(INT32, min_size=1, max_size=3).map(tuple),
+        columns=st.lists(st.sampled_from(ROLLING_COLUMNS), min_size=1, max_size=3).map(tuple),
+        calculators=st.lists(st.sampled_from(list(CALCULATORS)), min_size=1, max_size=3).map(tuple),
+        preset=st.just("") | st.text(max_size=8).filter(lambda name: name not in ROLLING_PRESETS),
+        feature_selection=st.booleans(),
+        fdr_level=FLOAT,
+        feature_count_limit=INT32,
+        parallel_jobs=INT32,
     ),
-    st.builds(
-        Limits,
-        st.integers(-(2**63), 2**63 - 1),
-        st.integers(-(2**31), 2**31 - 1),
-        st.floats(allow_nan=False),
-        st.integers(-(2**63), 2**63 - 1),
+    autofeat=st.builds(
+        AutofeatChoice,
+        enabled=st.booleans(),
+        max_features=INT32,
+        steps=INT32,
+        max_inputs=INT32,
+        transformations=st.lists(st.sampled_from(TRANSFORMATIONS), min_size=1).map(tuple),
+        selection_runs=INT32,
+        max_memory_bytes=INT64,
     ),
+    selection=st.builds(
+        SelectionChoice,
+        enabled=st.booleans(),
+        fdr_level=FLOAT,
+        correlation_max=FLOAT,
+        stability_blocks=INT32,
+        stability_share=FLOAT,
+        model_importance=st.booleans(),
+        feature_count_limit=INT32,
+    ),
+    limits=st.builds(Limits, INT64, INT32, FLOAT, INT64),
+    expressions=st.lists(st.builds(Expression, st.text(max_size=8), st.text(max_size=8)), max_size=2).map(
+        tuple
+    ),
+    only=WORDS,
+    preset=st.just("") | st.text(max_size=8).filter(lambda name: name not in PRESETS),
 )
 
 
 @given(CONFIG)
 def test_a_config_comes_back_from_the_wire_as_it_was(config: FeatureConfig):
-    message = pb.FeatureConfig.FromString(wire.write_config(config).SerializeToString())
-    assert wire.read_config(message) == config
+    message = pb.FeatureConfig.FromString(wire_config.write_config(config).SerializeToString())
+    assert wire_config.read_config(message) == config
 
 
 @given(CONFIG)

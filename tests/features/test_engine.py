@@ -161,7 +161,7 @@ def test_rolling_windows_of_an_absent_column_are_left_out_and_named():
 
 def test_nothing_left_to_compute_is_refused():
     config = FeatureConfig(**NOTHING | {"market": FamilyChoice()})
-    with pytest.raises(FailedPrecondition, match="funding_rate and more"):
+    with pytest.raises(FailedPrecondition, match="funding_rate, open_interest"):
         planned(random_walk(3, 100)[CANDLES], config)
 
 

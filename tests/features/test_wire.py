@@ -16,7 +16,7 @@ from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import read_chunks, to_frame
 from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.timeframes import TIMEFRAMES
-from services.features import wire
+from services.features import wire, wire_config
 from services.features.answer import Header, Progress, Review, Summary, Values
 from services.features.catalogue import entries
 from services.features.config import FeatureConfig
@@ -111,7 +111,7 @@ def test_a_header_says_everything():
     header = message.header
     assert (header.digest, tuple(header.feature_names)) == (HEADER.digest, HEADER.names)
     assert (header.warm_up_bars, header.row_count) == (5, 7)
-    assert wire.read_config(header.config) == HEADER.config
+    assert wire_config.read_config(header.config) == HEADER.config
     assert [(each.name, each.missing_column) for each in header.omitted] == [("funding_rate", "funding_rate")]
     assert header.series == market_pb2.SeriesKey(venue="binance", symbol="BTC/USDT:USDT", timeframe="1h")
 

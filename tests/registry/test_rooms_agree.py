@@ -7,8 +7,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from marketml.features.v1.features_pb2 import FeatureConfig
 from marketml.rpc.refusals import InvalidArgument
-from services.features import config as feature_config
-from services.features import wire as feature_wire
+from services.features import config_rules
+from services.features import wire_config as feature_wire
 from services.registry.config import changed, filled
 from services.registry.config_rules import RULES, Number
 from services.registry.config_wire import write_config
@@ -46,7 +46,7 @@ def test_the_defaults_make_a_training_config_without_a_violation():
 
 def test_the_default_features_are_what_the_features_room_takes_by_default():
     ours = feature_wire.read_config(write_config(filled({})).features)
-    assert feature_config.violations(ours) == []
+    assert config_rules.violations(ours) == []
     assert ours == feature_wire.read_config(FeatureConfig())
 
 

@@ -11,6 +11,7 @@ _FAMILIES: dict[Family, tuple[Feature, ...]] = {
     Family.SERIES: series.FEATURES,
     Family.MARKET: market.FEATURES,
     Family.CALENDAR: calendar.FEATURES,
+    Family.HIGHER_TIMEFRAME: (),
 }
 
 

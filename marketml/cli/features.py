@@ -52,6 +52,22 @@ def list_features(context: Context, family: str | None) -> None:
     )
 
 
+@features.command("presets")
+@command("features")
+def list_feature_presets(context: Context) -> None:
+    """List the configs with a name, which `preset: NAME` in a FeatureConfig takes."""
+    with FeaturesClient(context.endpoint("features"), tls=context.tls) as client:
+        found = client.list_feature_presets()
+    if context.output.is_json:
+        for preset in found:
+            context.output.line(preset)
+        return
+    context.output.table(
+        ("preset", "features", "warm-up", "description"),
+        [(one.name, one.feature_count, one.warm_up_bars, one.description) for one in found],
+    )
+
+
 @features.command("generate")
 @click.option("--snapshot", metavar="ID", help="From this snapshot, instead of a series.")
 @series_options(is_required=False)

@@ -120,6 +120,11 @@ class FeaturesClient(Connection):
         )
         return response.config
 
+    def list_feature_presets(self, *, page_size: int = 0) -> list[pb.FeaturePreset]:
+        """The configs that `FeatureConfig.preset` may name, from the cheapest to the dearest."""
+        request = pb.ListFeaturePresetsRequest(page_size=page_size)
+        return every(self._stub.ListFeaturePresets, request, "presets")
+
     def list_features(
         self, family: pb.FeatureFamily | None = None, *, page_size: int = 0
     ) -> list[pb.FeatureInfo]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Protocol
 
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted, Violation
 from services.features import config_rules, engine, paging
 from services.features.answer import Header, Part, Progress, Review, Summary, Values
 from services.features.budget import MemoryBudget
-from services.features.catalogue import Entry
+from services.features.catalogue import Entry, entries
 from services.features.columns import Columns
 from services.features.config import FeatureConfig, feature_count, lookback_bars
 from services.features.digest import result_digest
 from services.features.feature import Family
+from services.features.presets import PRESETS, Preset
 from services.features.source import Bars, Source
 
 PROGRESS_SECONDS = 0.2
@@ -108,9 +109,13 @@ class FeaturesApplication:
 
     def list_features(
         self, family: Family | None, page_size: int, page_token: str
-    ) -> tuple[tuple[Entry, ...], str]:
+    ) -> tuple[Sequence[Entry], str]:
         """A page of the catalogue and the token of the next."""
-        return paging.page(family, page_size, page_token)
+        return paging.page(entries(family), page_size, page_token)
+
+    def list_feature_presets(self, page_size: int, page_token: str) -> tuple[Sequence[Preset], str]:
+        """A page of the presets and the token of the next."""
+        return paging.page(tuple(PRESETS.values()), page_size, page_token)
 
     def _load(self, source: Source, config: FeatureConfig) -> Bars:
         """The source; one that breaks a limit is not read, or not further than one row past it."""

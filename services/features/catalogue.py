@@ -8,7 +8,13 @@ from functools import cache
 
 from services.features.calculators import features_of
 from services.features.calculators.tsfresh import CALCULATORS
-from services.features.config import CATALOGUE_FAMILIES, ROLLING_COLUMNS
+from services.features.config import (
+    CATALOGUE_FAMILIES,
+    ROLLING_COLUMNS,
+    FeatureConfig,
+    passes,
+    selected,
+)
 from services.features.feature import Family
 
 # Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
@@ -51,6 +57,12 @@ def entries(family: Family | None = None) -> tuple[Entry, ...]:
         return ()
     listed = _rolling() if family is Family.TSFRESH else _of_catalogue(family)
     return tuple(sorted(listed, key=lambda entry: entry.name))
+
+
+def cost_microseconds(config: FeatureConfig) -> float:
+    """CPU a bar of a config without violations, `only` apart."""
+    rolled = sum(len(rolling.names) for rolling in passes(config.tsfresh)) * COSTS[Family.TSFRESH]
+    return rolled + sum(COSTS[feature.family] for feature in selected(config))
 
 
 def _of_catalogue(family: Family) -> list[Entry]:

@@ -1,21 +1,31 @@
-"""Pages over the catalogue, and the tokens that continue them."""
+"""Pages over what has a name, and the tokens that continue them."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from marketml.rpc.refusals import InvalidArgument, OutOfRange
-from services.features.catalogue import Entry, entries
-from services.features.feature import Family
 
 DEFAULT_SIZE, SIZE_MAX = 100, 1000
 _TAG_BYTES = 8
 
 
-def page(family: Family | None, size: int, token: str) -> tuple[tuple[Entry, ...], str]:
-    """The next entries and the token of the page after them, empty on the last.
+class Named(Protocol):
+    """What is listed."""
+
+    @property
+    def name(self) -> str: ...
+
+
+_Listed = TypeVar("_Listed", bound=Named)
+
+
+def page(listed: Sequence[_Listed], size: int, token: str) -> tuple[Sequence[_Listed], str]:
+    """The next of a list and the token of the page after them, empty on the last.
 
     Raises
     ------
@@ -26,11 +36,10 @@ def page(family: Family | None, size: int, token: str) -> tuple[tuple[Entry, ...
     """
     if not 0 <= size <= SIZE_MAX:
         raise InvalidArgument.of("page_size", "range", f"must be 0 to {SIZE_MAX}: {size}.")
-    listed = entries(family)
     tag = hashlib.sha256("\n".join(entry.name for entry in listed).encode()).digest()[:_TAG_BYTES]
     start = _start(token, tag) if token else 0
     if start > len(listed):
-        raise OutOfRange(f"page_token points past the {len(listed)} features.")
+        raise OutOfRange(f"page_token points past the {len(listed)} there are.")
     end = start + (size or DEFAULT_SIZE)
     following = base64.urlsafe_b64encode(tag + end.to_bytes(4, "big")).decode() if end < len(listed) else ""
     return listed[start:end], following

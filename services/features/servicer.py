@@ -40,6 +40,14 @@ class FeaturesServicer:
         config = self._application.get_default_feature_config()
         return pb.GetDefaultFeatureConfigResponse(config=wire_config.write_config(config))
 
+    def ListFeaturePresets(
+        self, request: pb.ListFeaturePresetsRequest, call: Call
+    ) -> pb.ListFeaturePresetsResponse:
+        presets, token = self._application.list_feature_presets(request.page_size, request.page_token)
+        return pb.ListFeaturePresetsResponse(
+            presets=[wire_config.write_preset(preset) for preset in presets], next_page_token=token
+        )
+
     def ListFeatures(self, request: pb.ListFeaturesRequest, call: Call) -> pb.ListFeaturesResponse:
         entries, token = self._application.list_features(
             wire.read_family(request), request.page_size, request.page_token

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
 from marketml.rpc.unknown_fields import unknown_fields
+from services.features.catalogue import cost_microseconds
 from services.features.config import (
     CATALOGUE_FAMILIES,
     AutofeatChoice,
@@ -19,6 +20,8 @@ from services.features.config import (
     Limits,
     SelectionChoice,
     TsfreshChoice,
+    feature_count,
+    lookback_bars,
 )
 from services.features.presets import PRESETS, ROLLING_PRESETS, Preset
 
@@ -79,14 +82,14 @@ def read_required_config(request: pb.ValidateFeatureConfigRequest) -> FeatureCon
     return read_config(request.config)
 
 
-def write_preset(preset: Preset, feature_count: int, warm_up_bars: int, cost: float) -> pb.FeaturePreset:
+def write_preset(preset: Preset) -> pb.FeaturePreset:
     return pb.FeaturePreset(
         name=preset.name,
         description=preset.description,
         config=write_config(preset.config),
-        feature_count=feature_count,
-        warm_up_bars=warm_up_bars,
-        cost_microseconds=cost,
+        feature_count=feature_count(preset.config),
+        warm_up_bars=lookback_bars(preset.config),
+        cost_microseconds=cost_microseconds(preset.config),
     )
 
 

@@ -86,9 +86,7 @@ class FeaturesApplication:
             yield header
             result = yield from self._computed(plan, columns, look)
             yield Values(header, columns.open_time[first:], result.values[:, first:])
-            seconds = {
-                family: result.seconds[family] for family in Family if getattr(config, family.value).enabled
-            }
+            seconds = {family: result.seconds[family] for family in Family if config.is_enabled(family)}
             yield Summary(header.row_count, len(plan.names), seconds)
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:

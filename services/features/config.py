@@ -115,6 +115,12 @@ class FeatureConfig:
     only: tuple[str, ...] = ()
     preset: str = ""
 
+    def is_enabled(self, family: Family) -> bool:
+        """Whether the config asks for features of a family."""
+        if family is Family.EXPRESSION:
+            return bool(self.expressions)
+        return self.tsfresh.enabled if family is Family.TSFRESH else self.choice(family).enabled
+
     def choice(self, family: Family) -> FamilyChoice:
         """The choice of a family of the catalogue."""
         chosen: FamilyChoice = getattr(self, family.value)

@@ -10,8 +10,8 @@ the later call wins.
 
 Rows without a capture time are stamped by the room: captured later than all that is stored, so that their
 history is the order of the calls. Such a row is not kept when it repeats the newest revision: the same import
-again would else store everything again. It leaves nothing behind, so a revision that names a capture time
-later than the one it repeats, and is told after it, is then the newest, whenever the room saw the repeat.
+again would else store everything again. It leaves nothing behind: a revision told after it, that names any
+capture time after the one that was repeated, is then the newest.
 
 A mark is a revision without values: from its capture on there is no row at that time, until a later revision
 says there is.

@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 import warnings
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,7 @@ from services.features.calculators.tsfresh import CALCULATORS, DEFAULT_CALCULATO
 from services.features.columns import Columns
 from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, TsfreshChoice
 from services.features.feature import Family
+from services.features.plan import plan
 
 HOUR = timedelta(hours=1)
 SAMPLE_WINDOWS = 200
@@ -58,8 +60,8 @@ def families(frame: pd.DataFrame, repeats: int) -> None:
     for family in Family:
         features, seconds = 0, []
         for _ in range(repeats):
-            plan, result = compute(frame, only(family))
-            features = len(plan.names)
+            result = compute(frame, only(family))
+            features = len(result.names)
             seconds.append(sum(result.seconds.values()))
         middle = statistics.median(seconds)
         total, count = total + middle, count + features
@@ -85,15 +87,15 @@ def against_pandas(frame: pd.DataFrame, repeats: int) -> None:
             work()
             taken.append(time.process_time() - started)
         seconds[name] = statistics.median(taken)
-    plan, result = compute(frame, only(Family.STATISTICAL))
+    result = compute(frame, only(Family.STATISTICAL))
     peer = rolled_by_pandas(frame)
-    assert set(peer) == set(plan.names)
+    assert set(peer) == set(result.names)
     print(f"statistical family, {len(peer)} features, CPU")
     for name, each in seconds.items():
         print(f"{name:12} {each:12.3f} s")
     differences = [
         float(np.nanmedian(np.abs(values - peer[name]) / np.maximum(np.abs(peer[name]), 1e-12)))
-        for name, values in zip(plan.names, result.values, strict=True)
+        for name, values in zip(result.names, result.values, strict=True)
     ]
     ratio = seconds["pandas"] / seconds["this room"]
     print(f"{'ratio':12} {ratio:12,.1f} ×    largest median relative difference {max(differences):.1e}\n")
@@ -120,12 +122,25 @@ def rolled_by_pandas(frame: pd.DataFrame) -> dict[str, pd.Series]:
     return found
 
 
-def compute(frame: pd.DataFrame, config: FeatureConfig) -> tuple[engine.Plan, engine.Result]:
+@dataclass(frozen=True)
+class Result:
+    """`values` (features, bars), and the seconds each family took."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    seconds: dict[Family, float]
+
+
+def compute(frame: pd.DataFrame, config: FeatureConfig) -> Result:
     columns = Columns(frame, HOUR)
-    plan = engine.plan(config, columns, 0)
-    *_, result = engine.compute(plan, columns, time.process_time)
-    assert isinstance(result, engine.Result)
-    return plan, result
+    work = plan(config, columns, 0)
+    values, seconds = np.empty((len(work.names), columns.bars)), dict.fromkeys(Family, 0.0)
+    for step in engine.compute(work, columns, time.process_time):
+        if isinstance(step, engine.Chunk):
+            values[:, step.start : step.start + step.values.shape[1]] = step.values
+            for family, spent in step.seconds.items():
+                seconds[family] += spent
+    return Result(work.names, values, seconds)
 
 
 def against_tsfresh(frame: pd.DataFrame, repeats: int) -> None:
@@ -142,7 +157,7 @@ def against_tsfresh(frame: pd.DataFrame, repeats: int) -> None:
         ours = []
         for _ in range(repeats):
             started = time.process_time()
-            for _ in rolling.run(close, values):
+            for _ in rolling.run(close, np.arange(close.size), values):
                 pass
             ours.append(time.process_time() - started)
 

@@ -4,53 +4,29 @@ with FeaturesClient("127.0.0.1:50052") as features:
     generated = features.generate_features(snapshot_id=snapshot_id)
     generated.frame                                  # DataFrame: index open_time, a float64 column each
     generated.frame.iloc[generated.warm_up_bars :]   # without the rows that are not warmed up
+    with features.stream_features(snapshot_id=snapshot_id) as stream:
+        for frame in stream:                         # the same, as it is computed, some rows at a time
+            ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from marketml.clients.connection import Connection, every
+from marketml.clients.feature_stream import FeatureFrame, FeatureStream
 from marketml.features.v1 import features_pb2 as pb
 from marketml.features.v1.features_pb2_grpc import FeatureServiceStub
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
-from marketml.rpc.frames import Limits, read_chunks, stream_bytes, to_frame
-from marketml.rpc.refusals import DataLoss
-
-FEATURES_MAX = 10_000  # FeatureLimits.max_features goes so far
+from marketml.rpc.frames import stream_bytes, to_frame
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["FeatureService"]
-_FRAME_FIELD = pb.GenerateFeaturesResponse.FRAME_FIELD_NUMBER
-_FRAME_TAG = bytes((_FRAME_FIELD << 3 | 2,))
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureFrame:
-    """Features as they were computed.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        Index `open_time` (UTC), a float64 column per feature, NaN where not known.
-    digest : str
-        Equal digests mean equal values.
-    warm_up_bars : int
-        Rows at the start in which some feature is not warmed up yet.
-    header, summary
-        What the room said before and after; `header.omitted` lists what the source could not give.
-    """
-
-    frame: pd.DataFrame
-    digest: str
-    warm_up_bars: int
-    header: pb.FeatureHeader
-    summary: pb.FeatureSummary
 
 
 class FeaturesClient(Connection):
@@ -91,6 +67,40 @@ class FeaturesClient(Connection):
         on_progress
             Called with a fraction that never falls and what is being done.
         """
+        with self.stream_features(
+            snapshot_id,
+            venue=venue,
+            symbol=symbol,
+            timeframe=timeframe,
+            start=start,
+            end=end,
+            as_of=as_of,
+            config=config,
+            newest_count=newest_count,
+            on_progress=on_progress,
+        ) as stream:
+            table = pa.concat_tables(stream.tables())
+        header, summary = stream.header, stream.summary
+        assert summary is not None  # or the stream would have been damaged
+        return FeatureFrame(to_frame(table), header.digest, header.warm_up_bars, header, summary)
+
+    @contextmanager
+    def stream_features(
+        self,
+        snapshot_id: str | None = None,
+        *,
+        venue: str | None = None,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+        config: pb.FeatureConfig | None = None,
+        newest_count: int = 0,
+        on_progress: Callable[[float, str], None] | None = None,
+    ) -> Iterator[FeatureStream]:
+        """The same as `generate_features` piece by piece, for a result larger than this process can hold:
+        iterate over what this gives. The room stops computing when the block is left."""
         request = pb.GenerateFeaturesRequest(config=config, newest_count=newest_count)
         if snapshot_id is not None:
             if any(given is not None for given in (venue, symbol, timeframe, start, end, as_of)):
@@ -98,13 +108,8 @@ class FeaturesClient(Connection):
             request.snapshot_id = snapshot_id
         else:
             request.series.CopyFrom(_series(venue, symbol, timeframe, start, end, as_of))
-        answer = _Answer(on_progress)
         with self._generate(request) as messages:
-            table = read_chunks(answer.chunks(messages), Limits(columns_max=FEATURES_MAX + 1), _FRAME_FIELD)
-        header, summary = answer.header, answer.summary
-        if header is None or summary is None or table.num_rows != header.row_count:
-            raise DataLoss("The features arrived damaged: header, rows and summary do not fit together.")
-        return FeatureFrame(to_frame(table), header.digest, header.warm_up_bars, header, summary)
+            yield FeatureStream(messages, on_progress)
 
     def validate_feature_config(self, config: pb.FeatureConfig) -> pb.ValidateFeatureConfigResponse:
         """What is wrong with a config, and what it would compute."""
@@ -131,28 +136,6 @@ class FeaturesClient(Connection):
         """Every feature, or those of one family: by family, then name."""
         request = pb.ListFeaturesRequest(family=family, page_size=page_size)
         return every(self._stub.ListFeatures, request, "features")
-
-
-class _Answer:
-    """Takes a stream apart: chunks go on as bytes, the rest is kept or told."""
-
-    def __init__(self, on_progress: Callable[[float, str], None] | None) -> None:
-        self._on_progress = on_progress
-        self.header: pb.FeatureHeader | None = None
-        self.summary: pb.FeatureSummary | None = None
-
-    def chunks(self, messages: Iterator[bytes]) -> Iterator[bytes]:
-        for message in messages:
-            if message.startswith(_FRAME_TAG):
-                yield message
-                continue
-            part = pb.GenerateFeaturesResponse.FromString(message)
-            if part.HasField("header"):
-                self.header = part.header
-            elif part.HasField("summary"):
-                self.summary = part.summary
-            elif self._on_progress is not None and part.HasField("progress"):
-                self._on_progress(part.progress.fraction, part.progress.stage)
 
 
 def _series(

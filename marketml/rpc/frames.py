@@ -44,6 +44,7 @@ __all__ = [
     "read_chunks",
     "read_frames",
     "read_ipc",
+    "read_tables",
     "stream_bytes",
     "to_frame",
     "to_table",
@@ -165,7 +166,7 @@ def read_chunks(
         More rows, columns or bytes than `limits` allow.
     """
     tables: list[pa.Table] = []
-    for table in _read_tables(chunks, limits, field_number):
+    for table in read_tables(chunks, limits, field_number):
         if tables and not table.schema.equals(tables[0].schema):
             raise _damaged(f"The frame's chunk {len(tables)} has other columns than the first.")
         tables.append(table)
@@ -180,7 +181,7 @@ def read_frames(
     """Read a stream of several frames, one after the other, told apart by the metadata of their schemas. The
     limits hold for all together; raises as `read_chunks`."""
     frames: list[list[pa.Table]] = []
-    for table in _read_tables(chunks, limits, field_number):
+    for table in read_tables(chunks, limits, field_number):
         if frames and frames[-1][0].schema.equals(table.schema, check_metadata=True):
             frames[-1].append(table)
         else:
@@ -188,10 +189,11 @@ def read_frames(
     return [_joined(tables) for tables in frames]
 
 
-def _read_tables(
+def read_tables(
     chunks: Iterable[market_pb2.FrameChunk | bytes], limits: Limits, field_number: int
 ) -> Iterator[pa.Table]:
-    """The chunks' tables, at least one, in sequence."""
+    """The chunks' tables, at least one, in sequence, each as it comes; limits and refusals as in
+    `read_chunks`."""
     rows_left, bytes_left = limits.rows_max, limits.bytes_max
     expected = 0
     for chunk in chunks:

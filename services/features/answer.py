@@ -9,8 +9,8 @@ import pandas as pd
 from marketml.rpc.refusals import Violation
 from services.features.columns import Floats
 from services.features.config import FeatureConfig
-from services.features.engine import Omission
 from services.features.feature import Family
+from services.features.plan import Omission
 from services.features.source import SeriesKey
 
 
@@ -37,7 +37,8 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """The frame: `values` (features, rows) at `open_time`."""
+    """A piece of the frame: `values` (features, rows) at `open_time`, good until the next part is asked
+    for."""
 
     header: Header
     open_time: pd.DatetimeIndex

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -11,7 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
 _Value = TypeVar("_Value")
+
+# Bars of a block of the grid that all histories share, counted from the epoch.
+BLOCK_BARS = 256
 
 
 class Columns:
@@ -38,6 +43,23 @@ class Columns:
     def fresh(self) -> Columns:
         """The same frame with nothing remembered yet."""
         return Columns(self._frame, self.timeframe)
+
+    def between(self, start: int, stop: int) -> Columns:
+        """The bars from `start` up to `stop` alone, with nothing remembered yet."""
+        return Columns(self._frame.iloc[start:stop], self.timeframe)
+
+    @cached_property
+    def bar_numbers(self) -> Integers:
+        """How many bars before each one fit since the epoch."""
+        bar = self.timeframe // timedelta(microseconds=1)
+        numbers: Integers = self.open_time.as_unit("us").asi8 // bar
+        return numbers
+
+    @cached_property
+    def borders(self) -> npt.NDArray[np.intp]:
+        """Where the blocks of the grid begin, and last the number of bars."""
+        blocks = self.bar_numbers // BLOCK_BARS
+        return np.concatenate([[0], np.flatnonzero(np.diff(blocks)) + 1, [self.bars]]).astype(np.intp)
 
     def __contains__(self, name: str) -> bool:
         return name in self._frame.columns

@@ -46,7 +46,7 @@ def code_version() -> str:
         digest.update(f"{library} {metadata.version(library)}\n".encode())
     for name, file in _modules(resources.files("services.features.calculators"), ""):
         digest.update(name.encode() + b"\0" + file.read_bytes())
-    for module in ("columns.py", "engine.py", "feature.py"):
+    for module in ("columns.py", "engine.py", "feature.py", "plan.py"):
         digest.update(module.encode() + b"\0" + (resources.files("services.features") / module).read_bytes())
     return digest.hexdigest()
 

@@ -1,167 +1,136 @@
-"""From a frame and a config to features: what can be computed, what it takes, and the work itself."""
+"""The work itself, a chunk of bars after the other, each with the history that its features look back on.
+
+Chunks begin where a block of the grid of bars begins (`columns.BLOCK_BARS`). What a value follows from lies
+in its own block and in the bars its feature looks back on, so that any chunks give the same bits.
+"""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from marketml.rpc.refusals import FailedPrecondition, Reason, ResourceExhausted
-from services.features.calculators.settlements import warm_up_bars as settlement_warm_up
 from services.features.calculators.tsfresh import Pass
 from services.features.columns import Columns, Floats
-from services.features.config import FeatureConfig, Limits, selected
-from services.features.config import passes as rolling_passes
-from services.features.feature import Family, Feature
+from services.features.feature import Family
+from services.features.plan import Group, Plan
 
-VALUE_BYTES = 8
-# What the features of a family share (means, deviations, extremes) takes at most so many times their values.
-SHARED_SHARE = 2
+Step = tuple[float, str]
+Clock = Callable[[], float]
 
 
-@dataclass(frozen=True)
-class Omission:
-    """A feature that the source cannot give, and the column it lacks."""
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """`values` (features, bars) of the bars from `start` on, NaN where not known, good until the next chunk
+    is asked for; and the seconds each family took for them."""
 
-    name: str
-    missing_column: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be computed on one frame, in the order of the columns of the result."""
-
-    features: tuple[Feature, ...]
-    passes: tuple[Pass, ...]
-    omitted: tuple[Omission, ...]
-    warm_up_bars: int
-    memory_bytes: int
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (
-            *(feature.name for feature in self.features),
-            *(name for rolling in self.passes for name in rolling.names),
-        )
-
-
-@dataclass(frozen=True)
-class Result:
-    """`values` (features, bars), NaN where not known, and the seconds each family took."""
-
+    start: int
     values: Floats
     seconds: dict[Family, float]
 
 
-def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
-    """Decide what a config without violations means on this frame. Nothing large is allocated.
-
-    Raises
-    ------
-    FailedPrecondition
-        The frame has no bars, a feature named in the config lacks a column, or nothing is left to compute.
-    ResourceExhausted
-        The work would break one of the config's limits; `subject` names it.
-    """
-    if not columns.bars:
-        raise FailedPrecondition("source", "The source has no bars.", Reason.TOO_LITTLE_DATA)
-    features: list[Feature] = []
-    omitted: list[Omission] = []
-    for feature in selected(config):
-        missing = next((name for name in feature.inputs if not _has_values(columns, name)), None)
-        if missing is None:
-            features.append(feature)
-        elif config.choice(feature.family).features:
-            raise FailedPrecondition(
-                feature.name,
-                f"The feature {feature.name} needs {missing}, which has no value in the source.",
-                Reason.TOO_LITTLE_DATA,
-            )
-        else:
-            omitted.append(Omission(feature.name, missing))
-    passes: list[Pass] = []
-    for rolling in rolling_passes(config.tsfresh):
-        if _has_values(columns, rolling.column):
-            passes.append(rolling)
-        else:
-            omitted += [Omission(name, rolling.column) for name in rolling.names]
-    count = len(features) + sum(len(rolling.names) for rolling in passes)
-    if not count:
-        raise FailedPrecondition(
-            "source",
-            "The source lacks what every chosen feature needs: "
-            f"{', '.join(sorted({omission.missing_column for omission in omitted}))}.",
-            Reason.TOO_LITTLE_DATA,
-        )
-    memory_bytes = source_bytes + _memory_bytes(columns.bars, count, features, passes)
-    _check(config.limits, columns.bars, count, memory_bytes)
-    warm_up = _warm_up_bars(features, passes, columns)
-    return Plan(tuple(features), tuple(passes), tuple(omitted), warm_up, memory_bytes)
-
-
-def compute(plan: Plan, columns: Columns, now: Callable[[], float]) -> Iterator[tuple[float, str] | Result]:
-    """Do the work piece by piece: `(fraction done, family)` after each, at last the Result.
+def compute(plan: Plan, columns: Columns, now: Clock, first: int = 0) -> Iterator[Step | Chunk]:
+    """Do the work for the bars from `first` on: `(fraction of it done, family)` after each piece, and each
+    chunk as soon as it is done.
 
     The caller looks between pieces at whether it still wants the rest, and otherwise closes the iterator.
     """
-    values = np.empty((len(plan.names), columns.bars))
-    seconds = dict.fromkeys(Family, 0.0)
-    count = len(plan.names)
-    family, shared = None, columns
-    for row, feature in enumerate(plan.features):
-        started = now()
-        if feature.family is not family:  # what one family shares is let go before the next
-            family, shared = feature.family, columns.fresh()
-        values[row] = feature.compute(shared)
-        seconds[feature.family] += now() - started
-        yield (row + 1) / count, feature.family.value
-    row = len(plan.features)
+    chunks = spans(plan, columns, first)
+    values = buffer(plan, chunks)
+    count = columns.bars - chunks[0][0]
+    for start, stop in chunks:
+        seconds = dict.fromkeys(Family, 0.0)
+        done, share = (start - chunks[0][0]) / count, (stop - start) / count
+        for fraction, stage in fill(plan, columns, start, stop, values, seconds, now):
+            yield done + share * fraction, stage
+        skipped = max(first - start, 0)
+        yield Chunk(start + skipped, values[:, skipped : stop - start], seconds)
+
+
+def spans(plan: Plan, columns: Columns, first: int = 0) -> list[tuple[int, int]]:
+    """The chunks `(start, stop)` of the bars from `first` on, which is in the first of them."""
+    borders = columns.borders
+    start, found = int(borders[np.searchsorted(borders, first, "right") - 1]), []
+    while start < columns.bars:
+        at = np.searchsorted(borders, start + plan.chunk_bars, "right") - 1
+        stop = int(borders[at])
+        if stop == start:  # only where a chunk is smaller than a block
+            stop = int(borders[at + 1])
+        found.append((start, stop))
+        start = stop
+    return found
+
+
+def buffer(plan: Plan, chunks: list[tuple[int, int]]) -> Floats:
+    """Room for the values of the largest of these chunks."""
+    return np.empty((len(plan.names), max(stop - start for start, stop in chunks)))
+
+
+def fill(
+    plan: Plan,
+    columns: Columns,
+    start: int,
+    stop: int,
+    values: Floats,
+    seconds: dict[Family, float],
+    now: Clock,
+) -> Iterator[Step]:
+    """Put the features at the bars from `start`, where a block begins, to `stop` into `values` (features,
+    at least so many bars); yields the fraction done after each piece and adds to `seconds`."""
+    rows = stop - start
+    count = len(plan.features) + sum(len(rolling.names) for rolling in plan.passes)
+    done = 0
+    for group in plan.groups:
+        for step in _fill_group(group, plan, columns, start, stop, values[:, :rows], seconds, now):
+            done += step
+            yield done / count, group.family.value
     for rolling in plan.passes:
-        rows = values[row : row + len(rolling.names)]
+        size = len(rolling.names)
+        for share in _fill_pass(rolling, plan, columns, start, stop, values[:, :rows], seconds, now):
+            yield (done + size * share) / count, Family.TSFRESH.value
+        done += size
+
+
+def _fill_group(
+    group: Group,
+    plan: Plan,
+    columns: Columns,
+    start: int,
+    stop: int,
+    values: Floats,
+    seconds: dict[Family, float],
+    now: Clock,
+) -> Iterator[int]:
+    """Yields 1 for each feature."""
+    shared = columns.between(max(0, start - group.history_bars), stop)
+    for feature in group.features:
         started = now()
-        for bars in rolling.run(columns[rolling.column], rows):
-            seconds[Family.TSFRESH] += now() - started
-            yield (row + len(rows) * bars / columns.bars) / count, Family.TSFRESH.value
-            started = now()
+        values[plan.rows[feature.name]] = feature.compute(shared)[-values.shape[1] :]
+        seconds[group.family] += now() - started
+        yield 1
+
+
+def _fill_pass(
+    rolling: Pass,
+    plan: Plan,
+    columns: Columns,
+    start: int,
+    stop: int,
+    values: Floats,
+    seconds: dict[Family, float],
+    now: Clock,
+) -> Iterator[float]:
+    """Yields the share done."""
+    started = now()
+    part = columns.between(max(0, start - rolling.window + 1), stop)  # a block begins at `start`
+    computed = np.empty((len(rolling.names), part.bars))
+    for bars in rolling.run(part[rolling.column], part.bar_numbers, computed):
         seconds[Family.TSFRESH] += now() - started
-        row += len(rows)
-    yield Result(values, seconds)
-
-
-def _has_values(columns: Columns, name: str) -> bool:
-    return name in columns and columns.shared(
-        ("has values", name), lambda: not bool(np.isnan(columns[name]).all())
-    )
-
-
-def _memory_bytes(bars: int, count: int, features: list[Feature], passes: list[Pass]) -> int:
-    """Of the result, of the columns read (here and by the family at work) and of what that family shares."""
-    inputs = {name for feature in features for name in feature.inputs} | {each.column for each in passes}
-    of_family = Counter(feature.family for feature in features)
-    arrays = count + 2 * len(inputs) + SHARED_SHARE * max(of_family.values(), default=0)
-    return arrays * bars * VALUE_BYTES
-
-
-def _check(limits: Limits, bars: int, count: int, memory_bytes: int) -> None:
-    for name, asked, allowed in (
-        ("max_rows", bars, limits.max_rows),
-        ("max_features", count, limits.max_features),
-        ("max_memory_bytes", memory_bytes, limits.max_memory_bytes),
-    ):
-        if asked > allowed:
-            raise ResourceExhausted(
-                f"config.limits.{name}",
-                f"The work needs {name} of {asked:,} and config.limits.{name} is {allowed:,}.",
-            )
-
-
-def _warm_up_bars(features: list[Feature], passes: list[Pass], columns: Columns) -> int:
-    bars = [feature.lookback_bars for feature in features] + [rolling.window - 1 for rolling in passes]
-    for count in {feature.lookback_settlements for feature in features} - {0}:
-        most = math.ceil(count * max(1.0, columns.bars_per_day))
-        seen = settlement_warm_up(columns, count)
-        bars.append(most if seen is None else min(seen, most))
-    return min(max(bars), columns.bars)
+        yield bars / part.bars
+        started = now()
+    for name, row in zip(rolling.names, computed, strict=True):
+        if name in plan.rows:
+            values[plan.rows[name]] = row[-values.shape[1] :]
+    seconds[Family.TSFRESH] += now() - started
+    yield 1.0

@@ -20,6 +20,23 @@ class DataRoom:
     def __init__(self, target: str, tls: Tls | None = None) -> None:
         self._client = DataClient(target, tls=tls)
 
+    def count(self, source: Source, rows_max: int) -> int:
+        """How many bars a source has at the most, as far as that can be told before it is read; no more than
+        `rows_max`.
+
+        Raises
+        ------
+        NotFound, Unavailable
+            As `load`.
+        """
+        match source:
+            case SnapshotSource(snapshot_id):
+                with _told_as_ours():
+                    return min(rows_max, self._client.get_snapshot(snapshot_id).row_count)
+            case SeriesSource(key, start, end) if start is not None and end is not None:
+                return min(rows_max, -((start - end) // key.bar))
+        return rows_max
+
     def load(self, source: Source, rows_max: int) -> Bars | None:
         """The bars of a source; None when there are more than `rows_max`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from marketml.features.v1 import features_pb2 as pb
-from services.features import wire, wire_config
+from services.features import wire, wire_answer, wire_config
 from services.features.application import FeaturesApplication
 from services.host import Call
 
@@ -25,8 +25,7 @@ class FeaturesServicer:
             request.newest_count,
             call.check,
         )
-        for part in parts:
-            yield from wire.write_part(part)
+        return wire_answer.write_parts(parts)
 
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-
 from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
-from marketml.rpc.frames import TIME_TYPE, pack_table
 from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.timeframes import TIMEFRAMES
-from services.features.answer import Header, Part, Progress, Review, Summary, Values
+from services.features.answer import Review
 from services.features.catalogue import Entry
 from services.features.feature import Family
 from services.features.source import SeriesKey, SeriesSource, SnapshotSource, Source
-from services.features.wire_config import write_config
 
-FRAME_FIELD = pb.GenerateFeaturesResponse.FRAME_FIELD_NUMBER
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _FAMILIES = {pb.FeatureFamily.Value(f"FEATURE_FAMILY_{family.name}"): family for family in Family}
 _NUMBERS: dict[Family, Any] = {family: number for number, family in _FAMILIES.items()}
@@ -48,18 +41,8 @@ def write_key(key: SeriesKey) -> market_pb2.SeriesKey:
     return market_pb2.SeriesKey(venue=key.venue, symbol=key.symbol, timeframe=key.timeframe)
 
 
-def write_part(part: Part) -> Iterator[pb.GenerateFeaturesResponse | bytes]:
-    """The messages of one part of the answer: several for the frame, whose chunks are serialised already."""
-    match part:
-        case Header():
-            yield pb.GenerateFeaturesResponse(header=_write_header(part))
-        case Progress():
-            progress = pb.FeatureProgress(fraction=part.fraction, stage=part.stage)
-            yield pb.GenerateFeaturesResponse(progress=progress)
-        case Values():
-            yield from pack_table(_table(part), FRAME_FIELD)
-        case Summary():
-            yield pb.GenerateFeaturesResponse(summary=_write_summary(part))
+def write_family(family: Family) -> Any:
+    return _NUMBERS[family]
 
 
 def write_review(review: Review) -> pb.ValidateFeatureConfigResponse:
@@ -152,40 +135,3 @@ def _read_time(
             )
         )
         return None
-
-
-def _write_header(header: Header) -> pb.FeatureHeader:
-    return pb.FeatureHeader(
-        digest=header.digest,
-        feature_names=header.names,
-        warm_up_bars=header.warm_up_bars,
-        row_count=header.row_count,
-        config=write_config(header.config),
-        omitted=[
-            pb.OmittedFeature(name=omission.name, missing_column=omission.missing_column)
-            for omission in header.omitted
-        ],
-        series=write_key(header.key),
-    )
-
-
-def _write_summary(summary: Summary) -> pb.FeatureSummary:
-    return pb.FeatureSummary(
-        row_count=summary.row_count,
-        feature_count=summary.feature_count,
-        family_times=[
-            pb.FamilyTime(family=_NUMBERS[family], seconds=seconds)
-            for family, seconds in summary.seconds.items()
-        ],
-    )
-
-
-def _table(part: Values) -> pa.Table:
-    metadata = {
-        "symbol": part.header.key.symbol,
-        "timeframe": part.header.key.timeframe,
-        "digest": part.header.digest,
-    }
-    times = pa.Array.from_pandas(pd.Series(part.open_time)).cast(TIME_TYPE)
-    columns = [times, *(pa.array(row) for row in part.values)]
-    return pa.table(columns, names=["open_time", *part.header.names]).replace_schema_metadata(metadata)

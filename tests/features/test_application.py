@@ -30,6 +30,7 @@ from services.features.catalogue import entries
 from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, Limits, TsfreshChoice
 from services.features.digest import code_version, result_digest
 from services.features.feature import Family
+from services.features.generation import READING_SHARE, ROW_BYTES
 from services.features.source import SeriesSource, SnapshotSource
 from tests.features.frames import HOUR, random_walk
 from tests.features.whole import EVERYTHING, KEY, Shelf, generated, planned
@@ -63,18 +64,22 @@ def header_of(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING, newest_co
 
 
 def values_of(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING, newest_count: int = 0) -> pd.DataFrame:
-    (part,) = (part for part in parts_of(frame, config, newest_count) if isinstance(part, Values))
-    return pd.DataFrame(part.values.T, part.open_time, list(part.header.names))
+    room, _ = application(frame)
+    return pd.concat(
+        pd.DataFrame(part.values.T.copy(), part.open_time, list(part.header.names))
+        for part in room.generate_features(SNAPSHOT, config, newest_count, nobody)
+        if isinstance(part, Values)
+    )
 
 
 def test_the_parts_come_in_order_and_the_frame_is_what_the_engine_computes():
     frame = random_walk(1, 300)
-    header, *progress, values, summary = parts_of(frame)
+    header, *progress, values, done, summary = parts_of(frame)
     assert isinstance(header, Header)
     assert isinstance(values, Values)
     assert isinstance(summary, Summary)
     assert all(isinstance(part, Progress) for part in progress)
-    assert (progress[0].fraction, progress[-1].fraction) == (0.0, 1.0)
+    assert (progress[0], done) == (Progress(0.0, "computing"), Progress(1.0, "done"))
     pd.testing.assert_frame_equal(values_of(frame), generated(frame, EVERYTHING), check_freq=False)
     assert header.row_count == summary.row_count == 300
     assert summary.feature_count == len(header.names)
@@ -167,6 +172,7 @@ def test_work_stops_at_the_next_look_when_the_caller_is_gone():
 def test_memory_is_lent_while_a_call_runs_and_given_back_whatever_its_end():
     frame = random_walk(1, 300)
     need = planned(frame, EVERYTHING).memory_bytes + int(frame.memory_usage().sum())
+    assert need > READING_SHARE * ROW_BYTES * len(frame)
     room, _ = application(frame, total_bytes=need)
     for _ in range(3):
         first = room.generate_features(SNAPSHOT, EVERYTHING, 0, nobody)
@@ -181,10 +187,11 @@ def test_memory_is_lent_while_a_call_runs_and_given_back_whatever_its_end():
 
 
 def test_work_that_the_server_can_never_lend_memory_for_is_refused_for_good():
-    room, _ = application(random_walk(1, 300), total_bytes=1000)
+    room, shelf = application(random_walk(1, 300), total_bytes=1000)
     with pytest.raises(ResourceExhausted, match="lends 1,000") as refused:
         next(room.generate_features(SNAPSHOT, EVERYTHING, 0, nobody))
     assert refused.value.retry_after_seconds is None
+    assert shelf.asked == []  # refused before it was read
 
 
 def test_what_the_data_room_refuses_is_refused():

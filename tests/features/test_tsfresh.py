@@ -59,7 +59,7 @@ def reference(calculator: Calculator, parameters, window: np.ndarray) -> float:
 def rolled(x: np.ndarray, window: int, calculators=tuple(CALCULATORS)) -> dict[str, np.ndarray]:
     rolling = Pass("x", window, calculators)
     result = np.full((len(rolling.names), x.size), -1.0)
-    for _ in rolling.run(x, result):
+    for _ in rolling.run(x, np.arange(x.size), result):
         pass
     return dict(zip(rolling.names, result, strict=True))
 
@@ -142,7 +142,7 @@ def test_the_caller_is_looked_for_between_pieces_of_bounded_size():
     rolling = Pass("x", 720, ("mean",))
     x = np.random.default_rng(1).normal(size=20_000)
     result = np.empty((1, x.size))
-    done = list(rolling.run(x, result))
+    done = list(rolling.run(x, np.arange(x.size), result))
     assert len(done) >= x.size * 720 // (PIECE_VALUES + BLOCK_VALUES) - 1
     assert done == sorted(done)
     np.testing.assert_array_equal(result[0, 719:], rolled(x, 720, ("mean",))["w720__x__mean"][719:])

@@ -16,12 +16,12 @@ from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import read_chunks, to_frame
 from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.timeframes import TIMEFRAMES
-from services.features import wire, wire_config
+from services.features import wire, wire_answer, wire_config
 from services.features.answer import Header, Progress, Review, Summary, Values
 from services.features.catalogue import entries
 from services.features.config import FeatureConfig
-from services.features.engine import Omission
 from services.features.feature import Family
+from services.features.plan import Omission
 from services.features.source import SeriesKey, SeriesSource, SnapshotSource
 from tests.features.frames import START
 
@@ -106,7 +106,7 @@ def test_a_snapshot_comes_from_the_wire_as_it_was():
 
 
 def test_a_header_says_everything():
-    (message,) = wire.write_part(HEADER)
+    (message,) = wire_answer.write_parts([HEADER])
     assert isinstance(message, pb.GenerateFeaturesResponse)
     header = message.header
     assert (header.digest, tuple(header.feature_names)) == (HEADER.digest, HEADER.names)
@@ -117,10 +117,10 @@ def test_a_header_says_everything():
 
 
 def test_progress_and_summary_say_everything():
-    (progress,) = wire.write_part(Progress(0.25, "market"))
+    (progress,) = wire_answer.write_parts([Progress(0.25, "market")])
     assert isinstance(progress, pb.GenerateFeaturesResponse)
     assert (progress.progress.fraction, progress.progress.stage) == (0.25, "market")
-    (message,) = wire.write_part(Summary(7, 2, {Family.MARKET: 0.5, Family.TSFRESH: 1.5}))
+    (message,) = wire_answer.write_parts([Summary(7, 2, {Family.MARKET: 0.5, Family.TSFRESH: 1.5})])
     assert isinstance(message, pb.GenerateFeaturesResponse)
     assert (message.summary.row_count, message.summary.feature_count) == (7, 2)
     assert [(time.family, time.seconds) for time in message.summary.family_times] == [
@@ -135,8 +135,8 @@ def test_values_come_back_to_the_bit_missing_ones_included(rows: int, seed: int)
     values = generator.normal(size=(2, rows))
     values[generator.random(values.shape) < 0.3] = np.nan
     index = pd.date_range(START, periods=rows, freq="1h", name="open_time").as_unit("us")
-    messages = list(wire.write_part(Values(HEADER, index, values)))
-    frame = to_frame(read_chunks(messages, field_number=wire.FRAME_FIELD))
+    messages = list(wire_answer.write_parts([Values(HEADER, index, values)]))
+    frame = to_frame(read_chunks(messages, field_number=wire_answer.FRAME_FIELD))
     pd.testing.assert_frame_equal(
         frame, pd.DataFrame(values.T, index, ["rsi_14", "month"]), check_exact=True, check_freq=False
     )
@@ -145,8 +145,8 @@ def test_values_come_back_to_the_bit_missing_ones_included(rows: int, seed: int)
 
 def test_a_frame_without_rows_has_its_columns():
     index = pd.DatetimeIndex([], tz="UTC", name="open_time").as_unit("us")
-    messages = list(wire.write_part(Values(HEADER, index, np.empty((2, 0)))))
-    assert list(to_frame(read_chunks(messages, field_number=wire.FRAME_FIELD))) == ["rsi_14", "month"]
+    messages = list(wire_answer.write_parts([Values(HEADER, index, np.empty((2, 0)))]))
+    assert list(to_frame(read_chunks(messages, field_number=wire_answer.FRAME_FIELD))) == ["rsi_14", "month"]
 
 
 def test_a_review_says_everything():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 
 from marketml.rpc.refusals import NotFound
 from services.features import engine
 from services.features.columns import Columns
 from services.features.config import FeatureConfig, TsfreshChoice
+from services.features.plan import Plan, plan
 from services.features.source import Bars, SeriesKey, SnapshotSource, Source
 from tests.features.frames import HOUR
 
@@ -18,17 +20,24 @@ KEY = SeriesKey("binance", "BTC/USDT:USDT", "1h")
 EVERYTHING = FeatureConfig(tsfresh=TsfreshChoice(enabled=True, windows=(24, 100)))
 
 
-def planned(frame: pd.DataFrame, config: FeatureConfig, timeframe: timedelta = HOUR) -> engine.Plan:
-    return engine.plan(config, Columns(frame, timeframe), 0)
+def planned(frame: pd.DataFrame, config: FeatureConfig, timeframe: timedelta = HOUR) -> Plan:
+    return plan(config, Columns(frame, timeframe), 0)
 
 
-def generated(frame: pd.DataFrame, config: FeatureConfig, timeframe: timedelta = HOUR) -> pd.DataFrame:
+def generated(
+    frame: pd.DataFrame, config: FeatureConfig, timeframe: timedelta = HOUR, chunk_bars: int | None = None
+) -> pd.DataFrame:
     """Index as `frame`, a column per feature."""
     columns = Columns(frame, timeframe)
-    plan = engine.plan(config, columns, 0)
-    *_, last = engine.compute(plan, columns, lambda: 0.0)
-    assert isinstance(last, engine.Result)
-    return pd.DataFrame(last.values.T, index=frame.index, columns=list(plan.names))
+    work = plan(config, columns, 0)
+    if chunk_bars is not None:
+        work = replace(work, chunk_bars=chunk_bars)
+    values = [
+        step.values.T.copy()
+        for step in engine.compute(work, columns, lambda: 0.0)
+        if isinstance(step, engine.Chunk)
+    ]
+    return pd.DataFrame(np.concatenate(values), index=frame.index, columns=list(work.names))
 
 
 @dataclass
@@ -39,10 +48,16 @@ class Shelf:
     key: SeriesKey = KEY
     asked: list[tuple[Source, int]] = field(default_factory=list)
 
+    def count(self, source: Source, rows_max: int) -> int:
+        return min(rows_max, len(self._frame(source)))
+
     def load(self, source: Source, rows_max: int) -> Bars | None:
         self.asked.append((source, rows_max))
+        frame = self._frame(source)
+        return Bars(self.key, frame) if len(frame) <= rows_max else None
+
+    def _frame(self, source: Source) -> pd.DataFrame:
         name = source.snapshot_id if isinstance(source, SnapshotSource) else "series"
         if name not in self.frames:
             raise NotFound("snapshot", name)
-        frame = self.frames[name]
-        return Bars(self.key, frame) if len(frame) <= rows_max else None
+        return self.frames[name]

@@ -40,7 +40,7 @@ PARTS = {
         "snapshot_draft": "store",
         "snapshot_files": "store",
     },
-    "features": {},
+    "features": {"generation": "application"},
 }
 
 GRPC = ("grpc", "grpc_status", "grpc_health", "grpc_reflection")

@@ -16,7 +16,7 @@ import numpy as np
 
 from services.features.calculators.tsfresh import functions
 from services.features.calculators.tsfresh.block import Block
-from services.features.columns import Floats
+from services.features.columns import Floats, Integers
 
 BLOCK_VALUES = 64 * 1024  # numbers in a block: half a megabyte, which stays in the second-level cache
 PIECE_VALUES = 4 * 1024 * 1024  # numbers between two looks at whether the caller is still there
@@ -199,7 +199,12 @@ class Pass:
         prefix = f"w{self.window}__{self.column}__"
         return tuple(prefix + calculator.label(parameters) for calculator, parameters in self._items())
 
-    def run(self, x: Floats, result: Floats) -> Iterator[int]:
+    @property
+    def history_bars(self) -> int:
+        """Bars before one that its values follow from."""
+        return self.window - 1
+
+    def run(self, x: Floats, bar_numbers: Integers, result: Floats) -> Iterator[int]:
         """Fill `result` (features, bars) from the column `x`; yields how many bars are done, now and then."""
         result[:, : self.window - 1] = np.nan
         if x.size < self.window:

@@ -1,0 +1,138 @@
+"""GenerateFeatures from its source to its summary: memory first, then the bars, then chunk after chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from marketml.rpc.refusals import ResourceExhausted
+from services.features import engine
+from services.features.answer import Header, Part, Progress, Summary, Values
+from services.features.budget import MemoryBudget
+from services.features.columns import Columns
+from services.features.config import FeatureConfig, Limits
+from services.features.digest import result_digest
+from services.features.feature import Family
+from services.features.plan import VALUE_BYTES, plan
+from services.features.source import Bars, Source
+
+PROGRESS_SECONDS = 0.2
+# Of a source's row before it is read: an aligned frame has a time and at most fourteen columns. While it is
+# read, what arrived and the frame made of it are there together.
+ROW_BYTES = 15 * VALUE_BYTES
+READING_SHARE = 2
+
+
+class DataRoom(Protocol):
+    """What this room needs of the data room."""
+
+    def count(self, source: Source, rows_max: int) -> int:
+        """How many bars a source has at the most, as far as that can be told before it is read; no more than
+        `rows_max`."""
+
+    def load(self, source: Source, rows_max: int) -> Bars | None:
+        """The bars of a source; None when there are more than `rows_max`."""
+
+
+class Generation:
+    """How features are generated, call after call.
+
+    Parameters
+    ----------
+    data
+        The data room.
+    budget
+        The memory of all computations together.
+    now
+        A clock in seconds that never falls.
+    """
+
+    def __init__(self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float]) -> None:
+        self._data = data
+        self._budget = budget
+        self._now = now
+
+    def parts(
+        self, source: Source, config: FeatureConfig, newest_count: int, check: Callable[[], None]
+    ) -> Iterator[Part]:
+        """Header, progress and the frame in chunks, summary. `check` raises when nobody waits any more; it is
+        called between pieces of work, and so is the config's limit of time looked at.
+
+        The values of a part are good until the next is asked for.
+        """
+        look = self._watch(config.limits, check)
+        rows_max = rows_allowed(config.limits)
+        with self._budget.reserved(READING_SHARE * ROW_BYTES * self._data.count(source, rows_max)) as loan:
+            bars = read(self._data, source, config.limits)
+            look()
+            columns = Columns(bars.frame, bars.key.bar)
+            planned = plan(config, columns, int(bars.frame.memory_usage().sum()))
+            loan.resize(planned.memory_bytes)
+            first = max(0, columns.bars - newest_count) if newest_count else 0
+            header = Header(
+                digest=result_digest(bars.frame, bars.key.bar, config, planned.names),
+                names=planned.names,
+                warm_up_bars=max(0, planned.warm_up_bars - first),
+                row_count=columns.bars - first,
+                config=config,
+                omitted=planned.omitted,
+                key=bars.key,
+            )
+            yield header
+            look()
+            yield Progress(0.0, "computing")
+            told_at, seconds = self._now(), dict.fromkeys(Family, 0.0)
+            for step in engine.compute(planned, columns, self._now, first):
+                if isinstance(step, engine.Chunk):
+                    for family, spent in step.seconds.items():
+                        seconds[family] += spent
+                    stop = step.start + step.values.shape[1]
+                    yield Values(header, columns.open_time[step.start : stop], step.values)
+                    look()
+                    continue
+                look()
+                if self._now() - told_at >= PROGRESS_SECONDS:
+                    told_at = self._now()
+                    yield Progress(*step)
+            yield Progress(1.0, "done")
+            asked = {family: spent for family, spent in seconds.items() if config.is_enabled(family)}
+            yield Summary(header.row_count, len(planned.names), asked)
+
+    def _watch(self, limits: Limits, check: Callable[[], None]) -> Callable[[], None]:
+        """What looks whether the work shall go on."""
+        ends_at = self._now() + limits.timeout_seconds
+
+        def look() -> None:
+            check()
+            if self._now() > ends_at:
+                raise ResourceExhausted(
+                    "config.limits.timeout_seconds",
+                    f"The work took longer than config.limits.timeout_seconds of {limits.timeout_seconds:g}.",
+                )
+
+        return look
+
+
+def rows_allowed(limits: Limits) -> int:
+    """How many bars of a source the limits allow to be read."""
+    return min(limits.max_rows, limits.max_memory_bytes // (READING_SHARE * ROW_BYTES))
+
+
+def read(data: DataRoom, source: Source, limits: Limits) -> Bars:
+    """The source; one that breaks a limit is not read, or not further than one row past it.
+
+    Raises
+    ------
+    ResourceExhausted
+        It has more bars than the limits allow.
+    """
+    rows_max = rows_allowed(limits)
+    bars = data.load(source, rows_max)
+    if bars is None:
+        name = "max_rows" if rows_max == limits.max_rows else "max_memory_bytes"
+        raise ResourceExhausted(
+            f"config.limits.{name}",
+            f"The source has more than the {rows_max:,} bars that config.limits.{name} of "
+            f"{getattr(limits, name):,} allows.",
+        )
+    return bars

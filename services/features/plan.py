@@ -1,0 +1,243 @@
+"""What a config means on one frame: which features, what is left out, and how much is computed at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from marketml.rpc.refusals import FailedPrecondition, Reason, ResourceExhausted
+from services.features.calculators.settlements import warm_up_bars as settlement_warm_up
+from services.features.calculators.tsfresh import Pass
+from services.features.columns import BLOCK_BARS, Columns
+from services.features.config import FeatureConfig, Limits, selected
+from services.features.config import passes as rolling_passes
+from services.features.feature import Family, Feature
+
+VALUE_BYTES = 8
+# What the features of a family share (means, deviations, extremes) takes at most so many times their values.
+SHARED_SHARE = 2
+# Arrays as long as the source that planning and the digest of the source hold at a time.
+SOURCE_ARRAYS = 8
+# Of the values of a chunk, where so many rows at least come together: less would be mostly overlap.
+CHUNK_BYTES, CHUNK_BARS_MIN = 64 * 1024**2, 16 * BLOCK_BARS
+# The blocks of windows at work, and a message on its way.
+FIXED_BYTES = 8 * 1024**2
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A feature that the source cannot give, and the column it lacks."""
+
+    name: str
+    missing_column: str
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Features of one family that are computed on one slice of the frame, which reaches `history_bars` before
+    the first bar that is wanted."""
+
+    family: Family
+    features: tuple[Feature, ...]
+    history_bars: int
+
+    @property
+    def arrays_count(self) -> int:
+        """Arrays as long as the slice that it holds at a time: what it reads, what it shares, one result."""
+        inputs = {name for feature in self.features for name in feature.inputs}
+        return len(inputs) + SHARED_SHARE * len(self.features) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What will be computed on one frame.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns of the result, in order.
+    features, passes
+        What computes them; a pass may compute more than is wanted of it.
+    omitted : tuple of Omission
+    warm_up_bars : int
+        Bars at the start in which some feature is not warmed up.
+    chunk_bars : int
+        At most so many rows are computed at a time.
+    memory_bytes : int
+        Of the source and of what is computed at a time.
+    bars_per_day : float
+    """
+
+    names: tuple[str, ...]
+    features: tuple[Feature, ...]
+    passes: tuple[Pass, ...]
+    omitted: tuple[Omission, ...]
+    warm_up_bars: int
+    chunk_bars: int
+    memory_bytes: int
+    bars_per_day: float
+
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """The row of the result that each name has."""
+        return {name: row for row, name in enumerate(self.names)}
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The features by family; windows of settlements, which reach far back, by themselves."""
+        return grouped(self.features, self.bars_per_day)
+
+
+def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
+    """Decide what a config without violations means on this frame. Nothing large is allocated.
+
+    Raises
+    ------
+    FailedPrecondition
+        The frame has no bars, a feature named in the config lacks a column, or nothing is left to compute.
+    ResourceExhausted
+        The work would break one of the config's limits; `subject` names it.
+    """
+    if not columns.bars:
+        raise FailedPrecondition("source", "The source has no bars.", Reason.TOO_LITTLE_DATA)
+    wanted = frozenset(config.only)
+    has_values = _looked_up(columns)
+    features: list[Feature] = []
+    omitted: list[Omission] = []
+    for feature in selected(config):
+        if wanted and feature.name not in wanted:
+            continue
+        missing = next((name for name in feature.inputs if not has_values(name)), None)
+        if missing is None:
+            features.append(feature)
+        elif wanted or config.choice(feature.family).features:
+            raise _missing(feature.name, missing)
+        else:
+            omitted.append(Omission(feature.name, missing))
+    passes: list[Pass] = []
+    for rolling in rolling_passes(config.tsfresh):
+        names = [name for name in rolling.names if not wanted or name in wanted]
+        if not names:
+            continue
+        if has_values(rolling.column):
+            passes.append(rolling)
+        elif wanted:
+            raise _missing(names[0], rolling.column)
+        else:
+            omitted += [Omission(name, rolling.column) for name in names]
+    names = config.only or (
+        *(feature.name for feature in features),
+        *(name for rolling in passes for name in rolling.names),
+    )
+    if not names:
+        raise FailedPrecondition(
+            "source",
+            "The source lacks what every chosen feature needs: "
+            f"{', '.join(sorted({omission.missing_column for omission in omitted}))}.",
+            Reason.TOO_LITTLE_DATA,
+        )
+    _check(config.limits, "max_rows", columns.bars)
+    _check(config.limits, "max_features", len(names))
+    chunk_bars, memory_bytes = _chunks(
+        config.limits,
+        source_bytes,
+        columns.bars,
+        len(names),
+        grouped(features, columns.bars_per_day),
+        passes,
+    )
+    return Plan(
+        names=tuple(names),
+        features=tuple(features),
+        passes=tuple(passes),
+        omitted=tuple(omitted),
+        warm_up_bars=_warm_up_bars(features, passes, columns),
+        chunk_bars=chunk_bars,
+        memory_bytes=memory_bytes,
+        bars_per_day=columns.bars_per_day,
+    )
+
+
+def grouped(features: Iterable[Feature], bars_per_day: float) -> tuple[Group, ...]:
+    """Features by family and by whether they count settlements, each group in the order given."""
+    members: dict[tuple[Family, bool], list[Feature]] = {}
+    for feature in features:
+        members.setdefault((feature.family, feature.lookback_settlements > 0), []).append(feature)
+    return tuple(
+        Group(family, tuple(each), max(feature.history_bars(bars_per_day) for feature in each))
+        for (family, _), each in members.items()
+    )
+
+
+def _chunks(
+    limits: Limits,
+    source_bytes: int,
+    bars: int,
+    count: int,
+    groups: Sequence[Group],
+    passes: Sequence[Pass],
+) -> tuple[int, int]:
+    """Rows that are computed at a time, and the bytes that all takes.
+
+    Raises
+    ------
+    ResourceExhausted
+        Not even the smallest chunk fits.
+    """
+
+    def needed(rows: int) -> int:
+        """Bytes with so many rows at a time: their values, and the largest of what computes them in turn."""
+        of_groups = [each.arrays_count * min(bars, rows + each.history_bars) for each in groups]
+        of_passes = [(len(each.names) + 1) * min(bars, rows + each.window - 1) for each in passes]
+        values = count * rows + max(of_groups + of_passes)
+        return source_bytes + (SOURCE_ARRAYS * bars + values) * VALUE_BYTES + FIXED_BYTES
+
+    rows = min(bars, max(CHUNK_BARS_MIN, CHUNK_BYTES // (VALUE_BYTES * count) // BLOCK_BARS * BLOCK_BARS))
+    least = min(bars, BLOCK_BARS)
+    while rows > least and needed(rows) > limits.max_memory_bytes:
+        rows = max(least, rows // 2 // BLOCK_BARS * BLOCK_BARS)
+    _check(limits, "max_memory_bytes", needed(rows))
+    return rows, needed(rows)
+
+
+def _looked_up(columns: Columns) -> Callable[[str], bool]:
+    """Whether a column has any value, looked at once each; no column is kept."""
+    known: dict[str, bool] = {}
+
+    def has_values(name: str) -> bool:
+        if name not in known:
+            known[name] = name in columns and not bool(np.isnan(columns.fresh()[name]).all())
+        return known[name]
+
+    return has_values
+
+
+def _missing(name: str, column: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        name,
+        f"The feature {name} needs {column}, which has no value in the source.",
+        Reason.TOO_LITTLE_DATA,
+    )
+
+
+def _check(limits: Limits, name: str, asked: int) -> None:
+    allowed = getattr(limits, name)
+    if asked > allowed:
+        raise ResourceExhausted(
+            f"config.limits.{name}",
+            f"The work needs {name} of {asked:,} and config.limits.{name} is {allowed:,}.",
+        )
+
+
+def _warm_up_bars(features: Sequence[Feature], passes: Sequence[Pass], columns: Columns) -> int:
+    bars = [feature.lookback_bars for feature in features] + [rolling.window - 1 for rolling in passes]
+    whole = columns.fresh()
+    for count in {feature.lookback_settlements for feature in features} - {0}:
+        most = math.ceil(count * max(1.0, columns.bars_per_day))
+        seen = settlement_warm_up(whole, count)
+        bars.append(most if seen is None else min(seen, most))
+    return min(max(bars), columns.bars)

@@ -120,15 +120,15 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
             omitted.append(Omission(feature.name, missing))
     passes: list[Pass] = []
     for rolling in rolling_passes(config.tsfresh):
-        names = [name for name in rolling.names if not wanted or name in wanted]
-        if not names:
+        asked = [name for name in rolling.names if not wanted or name in wanted]
+        if not asked:
             continue
         if has_values(rolling.column):
             passes.append(rolling)
         elif wanted:
-            raise _missing(names[0], rolling.column)
+            raise _missing(asked[0], rolling.column)
         else:
-            omitted += [Omission(name, rolling.column) for name in names]
+            omitted += [Omission(name, rolling.column) for name in asked]
     names = config.only or (
         *(feature.name for feature in features),
         *(name for rolling in passes for name in rolling.names),
@@ -151,7 +151,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
         passes,
     )
     return Plan(
-        names=tuple(names),
+        names=names,
         features=tuple(features),
         passes=tuple(passes),
         omitted=tuple(omitted),

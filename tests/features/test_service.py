@@ -32,7 +32,7 @@ from marketml.rpc.refusals import (
     Unimplemented,
 )
 from services.features.config import FeatureConfig, TsfreshChoice, selected
-from services.features.wire import write_config
+from services.features.wire_config import write_config
 from tests.features.conftest import BARS, CANDLES, SYMBOL, TIMEFRAME, VENUE, Rooms
 from tests.features.frames import HOUR, START
 from tests.features.whole import generated, planned
@@ -486,3 +486,9 @@ def test_no_request_meets_a_bug(stub: Any, asked: tuple[str, Any]):
     except Refusal as refusal:
         refused = refusal
     assert not isinstance(refused, Internal | Unimplemented), refused
+
+
+def test_what_would_come_is_said_without_computing_it(rooms: Rooms, client: FeaturesClient):
+    config = write_config(ROLLING)
+    header = client.describe_features(rooms.snapshot_id, config=config)
+    assert header == client.generate_features(rooms.snapshot_id, config=config).header

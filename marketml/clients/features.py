@@ -25,6 +25,9 @@ from marketml.features.v1.features_pb2_grpc import FeatureServiceStub
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
 from marketml.rpc.frames import stream_bytes, to_frame
+from marketml.rpc.refusals import DataLoss
+
+__all__ = ["FeatureFrame", "FeatureStream", "FeaturesClient"]
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["FeatureService"]
 
@@ -110,6 +113,16 @@ class FeaturesClient(Connection):
             request.series.CopyFrom(_series(venue, symbol, timeframe, start, end, as_of))
         with self._generate(request) as messages:
             yield FeatureStream(messages, on_progress)
+
+    def describe_features(
+        self, snapshot_id: str, *, config: pb.FeatureConfig | None = None
+    ) -> pb.FeatureHeader:
+        """What `generate_features` would give of a snapshot; nothing is computed."""
+        request = pb.GenerateFeaturesRequest(snapshot_id=snapshot_id, config=config, header_only=True)
+        with self._generate(request) as messages:
+            for message in messages:
+                return pb.GenerateFeaturesResponse.FromString(message).header
+        raise DataLoss("The features room said nothing of the features.")
 
     def validate_feature_config(self, config: pb.FeatureConfig) -> pb.ValidateFeatureConfigResponse:
         """What is wrong with a config, and what it would compute."""

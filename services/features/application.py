@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.features import config_rules, paging
@@ -33,16 +34,27 @@ class FeaturesApplication:
         self._generation = Generation(data, budget, now)
 
     def generate_features(
-        self, source: Source, config: FeatureConfig, newest_count: int, check: Callable[[], None]
+        self,
+        source: Source,
+        config: FeatureConfig,
+        newest_count: int,
+        check: Callable[[], None],
+        *,
+        header_only: bool = False,
     ) -> Iterator[Part]:
-        """Header, progress and the frame in chunks, summary. `check` raises when nobody waits any more; it is
-        called between pieces of work."""
+        """Header, progress and the frame in chunks, summary; or the header alone. `check` raises when nobody
+        waits any more; it is called between pieces of work."""
         violations = config_rules.violations(config)
         if newest_count < 0:
             violations.append(Violation("newest_count", "range", f"must not be negative: {newest_count}."))
         if violations:
             raise InvalidArgument(violations)
-        yield from self._generation.parts(source, config, newest_count, check)
+        parts = self._generation.parts(source, config, newest_count, check)
+        if header_only:
+            with closing(parts):
+                yield next(parts)
+            return
+        yield from parts
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:
         """What is wrong with a config, and otherwise what it would do."""

@@ -73,6 +73,7 @@ class SelectionChoice:
     stability_share: float = 0.6
     model_importance: bool = True
     feature_count_limit: int = 200
+    feature_count_min: int = 10
 
 
 @dataclass(frozen=True)

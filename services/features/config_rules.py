@@ -143,6 +143,7 @@ def _selection_violations(choice: SelectionChoice, path: str) -> Iterator[Violat
         "correlation_max": (0.5, 1.0),
         "stability_blocks": (1, 20),
         "feature_count_limit": (1, 10_000),
+        "feature_count_min": (0, 1_000),
     }
     yield from _in_range(choice, path, bounds)
     if not 0.0 < choice.stability_share <= 1.0:

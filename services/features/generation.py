@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 from marketml.rpc.refusals import ResourceExhausted
@@ -54,7 +54,7 @@ class Generation:
 
     def parts(
         self, source: Source, config: FeatureConfig, newest_count: int, check: Callable[[], None]
-    ) -> Iterator[Part]:
+    ) -> Generator[Part, None, None]:
         """Header, progress and the frame in chunks, summary. `check` raises when nobody waits any more; it is
         called between pieces of work, and so is the config's limit of time looked at.
 

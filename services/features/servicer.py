@@ -24,6 +24,7 @@ class FeaturesServicer:
             wire_config.read_config(request.config),
             request.newest_count,
             call.check,
+            header_only=request.header_only,
         )
         return wire_answer.write_parts(parts)
 

@@ -239,6 +239,7 @@ CONFIG = st.builds(
         stability_share=FLOAT,
         model_importance=st.booleans(),
         feature_count_limit=INT32,
+        feature_count_min=INT32,
     ),
     limits=st.builds(Limits, INT64, INT32, FLOAT, INT64),
     expressions=st.lists(st.builds(Expression, st.text(max_size=8), st.text(max_size=8)), max_size=2).map(

@@ -156,7 +156,7 @@ class AutofeatConfig(_message.Message):
     def __init__(self, enabled: _Optional[bool] = ..., max_features: _Optional[int] = ..., steps: _Optional[int] = ..., max_inputs: _Optional[int] = ..., transformations: _Optional[_Iterable[str]] = ..., selection_runs: _Optional[int] = ..., max_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class SelectionConfig(_message.Message):
-    __slots__ = ("enabled", "fdr_level", "correlation_max", "stability_blocks", "stability_share", "model_importance", "feature_count_limit")
+    __slots__ = ("enabled", "fdr_level", "correlation_max", "stability_blocks", "stability_share", "model_importance", "feature_count_limit", "feature_count_min")
     ENABLED_FIELD_NUMBER: _ClassVar[int]
     FDR_LEVEL_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +164,7 @@ class SelectionConfig(_message.Message):
     STABILITY_SHARE_FIELD_NUMBER: _ClassVar[int]
     MODEL_IMPORTANCE_FIELD_NUMBER: _ClassVar[int]
     FEATURE_COUNT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_COUNT_MIN_FIELD_NUMBER: _ClassVar[int]
     enabled: bool
     fdr_level: float
     correlation_max: float
@@ -171,7 +172,8 @@ class SelectionConfig(_message.Message):
     stability_share: float
     model_importance: bool
     feature_count_limit: int
-    def __init__(self, enabled: _Optional[bool] = ..., fdr_level: _Optional[float] = ..., correlation_max: _Optional[float] = ..., stability_blocks: _Optional[int] = ..., stability_share: _Optional[float] = ..., model_importance: _Optional[bool] = ..., feature_count_limit: _Optional[int] = ...) -> None: ...
+    feature_count_min: int
+    def __init__(self, enabled: _Optional[bool] = ..., fdr_level: _Optional[float] = ..., correlation_max: _Optional[float] = ..., stability_blocks: _Optional[int] = ..., stability_share: _Optional[float] = ..., model_importance: _Optional[bool] = ..., feature_count_limit: _Optional[int] = ..., feature_count_min: _Optional[int] = ...) -> None: ...
 
 class FeatureLimits(_message.Message):
     __slots__ = ("max_rows", "max_features", "timeout_seconds", "max_memory_bytes")
@@ -186,16 +188,18 @@ class FeatureLimits(_message.Message):
     def __init__(self, max_rows: _Optional[int] = ..., max_features: _Optional[int] = ..., timeout_seconds: _Optional[float] = ..., max_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class GenerateFeaturesRequest(_message.Message):
-    __slots__ = ("snapshot_id", "series", "config", "newest_count")
+    __slots__ = ("snapshot_id", "series", "config", "newest_count", "header_only")
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     NEWEST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    HEADER_ONLY_FIELD_NUMBER: _ClassVar[int]
     snapshot_id: str
     series: _market_pb2.SeriesRange
     config: FeatureConfig
     newest_count: int
-    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., newest_count: _Optional[int] = ...) -> None: ...
+    header_only: bool
+    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., newest_count: _Optional[int] = ..., header_only: _Optional[bool] = ...) -> None: ...
 
 class GenerateFeaturesResponse(_message.Message):
     __slots__ = ("header", "progress", "frame", "summary")
@@ -435,7 +439,7 @@ class SelectFeaturesResponse(_message.Message):
     def __init__(self, features: _Optional[_Iterable[_Union[FeatureVerdict, _Mapping]]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., row_count: _Optional[int] = ..., class_counts: _Optional[_Iterable[int]] = ..., warm_up_bars: _Optional[int] = ...) -> None: ...
 
 class FeatureVerdict(_message.Message):
-    __slots__ = ("name", "is_selected", "dropped_at", "p_value", "correlated_with", "stability", "importance", "expression")
+    __slots__ = ("name", "is_selected", "dropped_at", "p_value", "correlated_with", "stability", "importance", "expression", "lookback_bars")
     NAME_FIELD_NUMBER: _ClassVar[int]
     IS_SELECTED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -444,6 +448,7 @@ class FeatureVerdict(_message.Message):
     STABILITY_FIELD_NUMBER: _ClassVar[int]
     IMPORTANCE_FIELD_NUMBER: _ClassVar[int]
     EXPRESSION_FIELD_NUMBER: _ClassVar[int]
+    LOOKBACK_BARS_FIELD_NUMBER: _ClassVar[int]
     name: str
     is_selected: bool
     dropped_at: SelectionStep
@@ -452,7 +457,8 @@ class FeatureVerdict(_message.Message):
     stability: float
     importance: float
     expression: str
-    def __init__(self, name: _Optional[str] = ..., is_selected: _Optional[bool] = ..., dropped_at: _Optional[_Union[SelectionStep, str]] = ..., p_value: _Optional[float] = ..., correlated_with: _Optional[str] = ..., stability: _Optional[float] = ..., importance: _Optional[float] = ..., expression: _Optional[str] = ...) -> None: ...
+    lookback_bars: int
+    def __init__(self, name: _Optional[str] = ..., is_selected: _Optional[bool] = ..., dropped_at: _Optional[_Union[SelectionStep, str]] = ..., p_value: _Optional[float] = ..., correlated_with: _Optional[str] = ..., stability: _Optional[float] = ..., importance: _Optional[float] = ..., expression: _Optional[str] = ..., lookback_bars: _Optional[int] = ...) -> None: ...
 
 class AuditLeakageRequest(_message.Message):
     __slots__ = ("snapshot_id", "series", "config", "cuts_count", "live_count", "seed")

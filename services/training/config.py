@@ -77,20 +77,26 @@ def _label_rules(is_binary: bool) -> Group:
 
 
 _FAMILY = Group({"enabled": Flag(True), "features": Given()}, is_whole=True)
+_ROLLING = (
+    "windows",
+    "columns",
+    "calculators",
+    "preset",
+    "feature_selection",
+    "fdr_level",
+    "feature_count_limit",
+)
 _FEATURES = Group(
     {
         **dict.fromkeys(("technical", "statistical", "series", "market", "calendar"), _FAMILY),
-        "tsfresh": Group(
-            {
-                "enabled": Flag(False),
-                **dict.fromkeys(("windows", "columns", "calculators"), Given()),
-            }
-        ),
+        "tsfresh": Group({"enabled": Flag(False), **dict.fromkeys((*_ROLLING, "parallel_jobs"), Given())}),
         "limits": Group(
             dict.fromkeys(("max_rows", "max_features", "timeout_seconds", "max_memory_bytes"), Given())
         ),
+        **dict.fromkeys(("higher_timeframe", "autofeat", "selection", "expressions", "only"), Given()),
     }
 )
+_PRESET_FEATURES = Group(dict.fromkeys(("preset", *_FEATURES.fields), Given()))
 _SPLIT = Group(
     {
         "test_fraction": _positive(0.2, 0.5),
@@ -148,6 +154,7 @@ _OUTER = Group(
         "seed": Number(0, MAX_SEED, 0),
     }
 )
+_OUTER_OF_PRESET = Group({**_OUTER.fields, "features": _PRESET_FEATURES})
 
 
 def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree, list[Violation]]:
@@ -163,7 +170,10 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
     """
     found: list[Violation] = []
     filled = {"dataset": _fill_dataset(given, platform, f"{path}.dataset", found)}
-    filled |= fill(_OUTER, given, platform, path, found)
+    if "preset" in given.get("features", {}):  # the features room puts it in place; ours would overrule it
+        filled |= fill(_OUTER_OF_PRESET, given, {**platform, "features": {}}, path, found)
+    else:
+        filled |= fill(_OUTER, given, platform, path, found)
     filled["label"] = _fill_label(given, platform, f"{path}.label", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
     duration = filled["split"].get("embargo_duration")

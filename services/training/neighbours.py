@@ -19,7 +19,7 @@ from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
 from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
 from services.training.jobs import Tree
-from services.training.rooms import Features, Registered, Snapshot
+from services.training.rooms import Features, Fit, Registered, Snapshot
 from services.training.wire_trees import read_tree, write_tree
 
 # Where a field of a neighbour's request, with all that is below it, stands in ours. What is not here has no
@@ -128,12 +128,45 @@ class Neighbours:
             found = self._features.generate_features(
                 snapshot_id, config=_feature_config(config), on_progress=on_progress
             )
-        return Features(
-            frame=found.frame,
+        return _features(found.header, found.frame)
+
+    def describe_features(self, snapshot_id: str, config: Tree) -> Features:
+        """What `generate_features` would give, with no column computed: the frame has none, and no row."""
+        with _asking("features"):
+            header = self._features.describe_features(snapshot_id, config=_feature_config(config))
+        return _features(header, pd.DataFrame())
+
+    def select_features(
+        self, snapshot_id: str, config: Tree, target: pd.Series, seed: int, look: Callable[[], None]
+    ) -> Fit:
+        """Fit what a feature config leaves to the data.
+
+        Parameters
+        ----------
+        target : int8 Series (rows,)
+            The class of each row to look at; its index is their `open_time`.
+        look : callable
+            Called now and then; what it raises ends the call.
+        """
+        with _asking("features"):
+            found = self._features.select_features(
+                snapshot_id,
+                target=target,
+                kind=features_pb2.TARGET_KIND_BINARY
+                if target.nunique() == 2
+                else features_pb2.TARGET_KIND_MULTICLASS,
+                config=_feature_config(config),
+                seed=seed,
+                on_wait=look,
+            )
+        listed = [read_tree(each, "features")[0] for each in found.features if each.is_selected]
+        return Fit(
+            config=read_tree(found.config, "config")[0],
+            features=[
+                {name: value for name, value in each.items() if name != "is_selected"} for each in listed
+            ],
+            considered_count=len(found.features),
             warm_up_bars=found.warm_up_bars,
-            digest=found.digest,
-            config=read_tree(found.header.config, "config")[0],
-            omitted={each.name: each.missing_column for each in found.header.omitted},
         )
 
     def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered:
@@ -182,6 +215,16 @@ def our_path(room: str, theirs: str) -> str:
 
 def _feature_config(config: Tree) -> features_pb2.FeatureConfig:
     return write_tree(config, features_pb2.FeatureConfig())
+
+
+def _features(header: features_pb2.FeatureHeader, frame: pd.DataFrame) -> Features:
+    return Features(
+        frame=frame,
+        warm_up_bars=header.warm_up_bars,
+        digest=header.digest,
+        config=read_tree(header.config, "config")[0],
+        omitted={each.name: each.missing_column for each in header.omitted},
+    )
 
 
 def _frame(dataset: Tree) -> dict[str, Any]:

@@ -4,6 +4,8 @@
         └──────► training rows (purged) ─► purged folds ─► fold table         ▲
                         └─► early stopping slice (purged) ─► final model ─────┘
 
+Where features are chosen by the data, every fit chooses its own, on the rows it is fitted on.
+
 Every set of rows comes from `splits`, and every split leaves its proof in the result.
 """
 
@@ -33,7 +35,7 @@ from services.training.events import (
 from services.training.learners import ModelParameters
 from services.training.learners.fitting import FitRequest, Fitted, Probabilities, Table, Validation
 from services.training.plan import ClassWeight, TrainingPlan, violations
-from services.training.samples import Samples, require_finite
+from services.training.samples import Choose, Chosen, Samples, require_finite
 from services.training.scores import (
     Interval,
     MetricSummary,
@@ -53,13 +55,13 @@ FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves fo
 class TrainedResult:
     """What a run leaves.
 
-    `fold_table` and `baseline_tables` summarise the finished folds; `test_*` is of the final span.
-    `importances` is each feature's share of the final model's gain. `stopped` says that `Stop.KEEP_BEST` cut
-    the run short.
+    `chosen` are the features of the final model. `fold_table` and `baseline_tables` summarise the finished
+    folds; `test_*` is of the final span. `importances` is each feature's share of the final model's gain.
+    `stopped` says that `Stop.KEEP_BEST` cut the run short.
     """
 
     fitted: Fitted
-    feature_names: tuple[str, ...]
+    chosen: Chosen
     class_names: tuple[str, ...]
     folds: tuple[FoldResult, ...]
     fold_table: Mapping[str, MetricSummary]
@@ -80,6 +82,7 @@ def evaluate_and_fit(
     events: Callable[[Event], None],
     check: Callable[[], None] = lambda: None,
     should_stop: Callable[[], Stop | None] = lambda: None,
+    choose: Choose | None = None,
 ) -> TrainedResult:
     """Run the whole pipeline.
 
@@ -95,6 +98,8 @@ def evaluate_and_fit(
     plan : TrainingPlan
     seed : int
         0 or more. The same samples, plan and seed give the same model and the same numbers.
+    choose : callable, optional
+        Gives each fit its features; None fits on those of the samples.
     events : callable
         Takes every event, in order, on the calling thread.
 
@@ -109,8 +114,9 @@ def evaluate_and_fit(
     broken = violations(plan)
     if broken:
         raise InvalidArgument(broken)
-    require_finite(samples)
-    return _Run(samples, plan, seed, events, Control(check, should_stop)).run()
+    if choose is None:
+        require_finite(samples)
+    return _Run(samples, plan, seed, events, Control(check, should_stop), choose).run()
 
 
 @dataclass
@@ -122,6 +128,7 @@ class _Run:
     seed: int
     events: Callable[[Event], None]
     control: Control
+    choose: Choose | None
     proofs: list[SplitProof] = field(default_factory=list)
     longest_fit_rounds: int = 0  # what the next fit is expected to take
     fraction: float = 0.0
@@ -141,13 +148,13 @@ class _Run:
         if self.control.keeps_best:
             known = [fold.rounds for fold in folds] or [interrupted_rounds]
             model = learners.capped(model, int(np.median(known)))
-        fitted = self._fit(model, train, None)
+        fitted, chosen = self._fit(model, train, test, None)
         if self.control.keeps_best:
             self.events(Warned(f"Stopped early: the final model has {fitted.rounds} rounds."))
 
         self.events(StageStarted(Stage.FINAL_TEST))
-        probabilities = learners.predict_probabilities(fitted, samples.features[test])
-        result = self._result(fitted, folds, train, test, probabilities)
+        probabilities = learners.predict_probabilities(fitted, chosen.features[test])
+        result = self._result(fitted, chosen, folds, train, test, probabilities)
         self._report(1.0)
         return result
 
@@ -160,11 +167,11 @@ class _Run:
         for number, fold in enumerate(folds, start=1):
             dropped = splits.Dropped(fold.purged_count, fold.embargoed_count)
             self._prove(f"fold_{number}", fold.train, fold.test, dropped)
-            fitted = self._fit(self.plan.model, fold.train, number)
+            fitted, chosen = self._fit(self.plan.model, fold.train, fold.test, number)
             if self.control.keeps_best:
                 self.events(Warned(f"Stopped in fold {number} of {len(folds)}: {len(finished)} are scored."))
                 return finished, fitted.rounds
-            probabilities = learners.predict_probabilities(fitted, samples.features[fold.test])
+            probabilities = learners.predict_probabilities(fitted, chosen.features[fold.test])
             result = FoldResult(
                 number=number,
                 scores=self._score(fold.test, probabilities),
@@ -175,8 +182,11 @@ class _Run:
             self.events(FoldFinished(len(folds), result))
         return finished, 0
 
-    def _fit(self, model: ModelParameters, rows: Rows, fold: int | None) -> Fitted:
-        """Fit on `rows`, less the slice to stop on. When the best is to be kept, `model` is capped."""
+    def _fit(
+        self, model: ModelParameters, rows: Rows, scored: Rows, fold: int | None
+    ) -> tuple[Fitted, Chosen]:
+        """Fit on `rows`, less the slice to stop on, features chosen on what is left; `scored` is neither's.
+        When the best is to be kept, `model` is capped."""
         samples, stopping = self.samples, self.plan.early_stopping
         consumer = "final_model" if fold is None else f"fold_{fold}"
         fits_before = self.plan.split.folds if fold is None else fold - 1
@@ -186,13 +196,14 @@ class _Run:
                 rows, samples.t0, samples.t1, stopping.fraction, self.plan.split.embargo
             )
             self._prove(f"{consumer}.early_stopping", rows, held_out, dropped)
+        chosen = self._choose(consumer, rows, scored if held_out is None else np.append(held_out, scored))
         weights = samples.weights * self._class_weights(rows)[samples.classes]
         most_rounds = learners.rounds_of(model)
         expected_rounds = min(most_rounds, self.longest_fit_rounds or most_rounds)
         already_capped = self.control.keeps_best
 
-        def table(chosen: Rows) -> Table:
-            return Table(samples.features[chosen], samples.classes[chosen], weights[chosen])
+        def table(part: Rows) -> Table:
+            return Table(chosen.features[part], samples.classes[part], weights[part])
 
         def on_round(number: int, validation_loss: float | None) -> None:
             self.events(RoundFinished(fold, number, validation_loss))
@@ -216,7 +227,17 @@ class _Run:
         )
         self.longest_fit_rounds = max(self.longest_fit_rounds, fitted.trained_rounds)
         self._report_fits(fits_before + 1)
-        return fitted
+        return fitted, chosen
+
+    def _choose(self, consumer: str, rows: Rows, held_out: Rows) -> Chosen:
+        samples = self.samples
+        if self.choose is None:
+            return Chosen(samples.features, samples.feature_names)
+        consumer = f"{consumer}.selection"
+        self._prove(consumer, rows, held_out, splits.Dropped(0, 0))
+        chosen = self.choose(consumer, rows, int(stream(self.seed, consumer).integers(2**31 - 1)))
+        require_finite(chosen)
+        return chosen
 
     def _class_weights(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Weight of each class (classes,), from the rows to be fitted alone."""
@@ -228,13 +249,19 @@ class _Run:
         return np.where(present, masses.sum() / (present.sum() * np.where(present, masses, 1.0)), 1.0)
 
     def _result(
-        self, fitted: Fitted, folds: list[FoldResult], train: Rows, test: Rows, probabilities: Probabilities
+        self,
+        fitted: Fitted,
+        chosen: Chosen,
+        folds: list[FoldResult],
+        train: Rows,
+        test: Rows,
+        probabilities: Probabilities,
     ) -> TrainedResult:
         samples, plan = self.samples, self.plan
         names = sorted({name for fold in folds for name in fold.baselines})
         return TrainedResult(
             fitted=fitted,
-            feature_names=samples.feature_names,
+            chosen=chosen,
             class_names=samples.class_names,
             folds=tuple(folds),
             fold_table=summarise([fold.scores for fold in folds]),

@@ -59,13 +59,13 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
         "model_digest": digest,
         "class_names": list(result.class_names),
         "row_count": int(samples.classes.size),
-        "feature_count": len(result.feature_names),
+        "feature_count": len(result.chosen.feature_names),
         "rounds": result.fitted.rounds,
         "fold_table": fold_table,
         "test": test,
         "test_row_count": result.test_scores.row_count,
         "importances": [
-            {"feature": result.feature_names[index], "share": float(result.importances[index])}
+            {"feature": result.chosen.feature_names[index], "share": float(result.importances[index])}
             for index in largest
             if result.importances[index] > 0
         ],

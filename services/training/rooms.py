@@ -39,6 +39,27 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What the features room chose by the rows it was given.
+
+    Attributes
+    ----------
+    config : Tree
+        Computes what was chosen; nothing in it is left to a fit.
+    features : list of Tree
+        What is known of each that was chosen, by rank: `name`, `lookback_bars`, and where there are any
+        `expression`, `p_value`, `importance`, `stability`.
+    considered_count : int
+    warm_up_bars : int
+    """
+
+    config: Tree
+    features: list[Tree]
+    considered_count: int
+    warm_up_bars: int
+
+
+@dataclass(frozen=True)
 class Registered:
     """A version in the registry."""
 
@@ -63,4 +84,8 @@ class ForRuns(Protocol):
     def generate_features(
         self, snapshot_id: str, config: Tree, on_progress: Callable[[float, str], None]
     ) -> Features: ...
+    def describe_features(self, snapshot_id: str, config: Tree) -> Features: ...
+    def select_features(
+        self, snapshot_id: str, config: Tree, target: pd.Series, seed: int, look: Callable[[], None]
+    ) -> Fit: ...
     def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered: ...

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+import pandas as pd
+
 from marketml.bundle import Bundle
 from marketml.rpc.refusals import Refusal
 from marketml.timeframes import TIMEFRAMES
-from services.training import events, reports
+from services.training import choosing, events, reports
+from services.training.choosing import Chooser
 from services.training.export import export_bundle
 from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree
 from services.training.labels import Labels, label
 from services.training.pipeline import TrainedResult, evaluate_and_fit
-from services.training.rooms import Features, ForRuns, Snapshot
+from services.training.rooms import Features, Fit, ForRuns, Snapshot
 from services.training.samples import Samples, join_samples
 from services.training.worker_lines import Assignment
 
@@ -58,7 +61,8 @@ class NothingToKeep(Exception):
 
 def spans(features: Tree) -> dict[JobStage, tuple[float, float]]:
     """Where in the whole job a stage begins and ends. The pipeline counts its three stages as one."""
-    share = _TSFRESH_SHARE if features["tsfresh"]["enabled"] else _FEATURES_SHARE
+    is_rolled = features.get("tsfresh", {}).get("enabled") or features.get("preset", "fast") != "fast"
+    share = _TSFRESH_SHARE if is_rolled else _FEATURES_SHARE
     return {
         JobStage.SNAPSHOT: (0.0, 0.01),
         JobStage.FEATURES: (0.01, 0.01 + share),
@@ -108,14 +112,19 @@ class Runner:
         snapshot = self._freeze()
         features = self._generate(snapshot)
         labels, samples = self._label(snapshot, features)
+        chooser = self._chooser(snapshot, features, samples)
         result = evaluate_and_fit(
-            samples, self._plan.training, self._plan.seed, events=self._pass_on, should_stop=self._stop
+            samples,
+            self._plan.training,
+            self._plan.seed,
+            events=self._pass_on,
+            should_stop=self._stop,
+            choose=chooser,
         )
         bundle = export_bundle(
             result,
-            samples,
             seed=self._plan.seed,
-            sections=self._sections(snapshot, features, labels, samples),
+            sections=self._sections(snapshot, features, chooser, labels, samples),
         )
         return self._register(bundle, result, samples)
 
@@ -141,11 +150,15 @@ class Runner:
             self._look()
             self._advance(JobStage.FEATURES, fraction)
 
-        config = self._config["features"]
-        features = self._patiently(
-            lambda: self._rooms.generate_features(snapshot.snapshot_id, config, on_progress)
-        )
-        self._told.tell(reports.metric("features", features.frame.shape[1]))
+        config, snapshot_id = self._config["features"], snapshot.snapshot_id
+        features = None
+        if choosing.may_be_fitted(config):
+            features = self._patiently(lambda: self._rooms.describe_features(snapshot_id, config))
+        if features is None or not choosing.is_fitted(features.config):
+            features = self._patiently(
+                lambda: self._rooms.generate_features(snapshot_id, config, on_progress)
+            )
+            self._told.tell(reports.metric("features", features.frame.shape[1]))
         missing = sorted(set(features.omitted.values()))
         if missing:
             self._told.tell(
@@ -161,12 +174,40 @@ class Runner:
         prices = self._patiently(lambda: self._rooms.read_prices(snapshot.snapshot_id))
         timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
         labels = label(prices, timeframe, self._plan.label, binary=self._plan.is_binary)
-        samples = join_samples(features.frame.iloc[features.warm_up_bars :], timeframe, labels)
+        frame = features.frame if len(features.frame) else pd.DataFrame(index=prices.index)
+        samples = join_samples(frame.iloc[features.warm_up_bars :], timeframe, labels)
         self._told.tell(reports.metric("rows", samples.classes.size))
         for index, name in enumerate(samples.class_names):
             self._told.tell(reports.metric(f"rows.{name}", int((samples.classes == index).sum())))
         self._look()
         return labels, samples
+
+    def _chooser(self, snapshot: Snapshot, features: Features, samples: Samples) -> Chooser | None:
+        """Chooses the features of each fit, where the config leaves that to the data."""
+        if not choosing.is_fitted(features.config):
+            return None
+        rooms, snapshot_id = self._rooms, snapshot.snapshot_id
+
+        def look() -> None:
+            if self._asked.mode is StopMode.DISCARD:
+                raise events.Discarded
+
+        def select(config: Tree, target: pd.Series, seed: int) -> Fit:
+            return self._patiently(
+                lambda: rooms.select_features(snapshot_id, config, target, seed, look), keeps_best_here=True
+            )
+
+        def generate(config: Tree) -> Features:
+            return self._patiently(
+                lambda: rooms.generate_features(snapshot_id, config, lambda *_: look()), keeps_best_here=True
+            )
+
+        def told(consumer: str, considered: int, kept: int) -> None:
+            self._told.tell(reports.metric(f"{consumer}.considered", considered))
+            self._told.tell(reports.metric(f"{consumer}.chosen", kept))
+
+        timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
+        return Chooser(select, generate, told, features, samples, timeframe)
 
     def _register(self, bundle: Bundle, result: TrainedResult, samples: Samples) -> Ending:
         """Put the bundle into the registry, at most once per job: the request id is the job's."""
@@ -184,12 +225,18 @@ class Runner:
         return Ending(JobState.SUCCEEDED, f"Version {registered.version} of {name} is registered.", done)
 
     def _sections(
-        self, snapshot: Snapshot, features: Features, labels: Labels, samples: Samples
+        self,
+        snapshot: Snapshot,
+        features: Features,
+        chooser: Chooser | None,
+        labels: Labels,
+        samples: Samples,
     ) -> dict[str, Tree]:
         """What the manifest says of the inputs. The config stands without what does not decide the model: the
         budget, the limits of the features, and the dataset, which the snapshot's rows are."""
         decides = {name: value for name, value in self._config.items() if name not in ("dataset", "budget")}
-        decides["features"] = _without_limits(decides["features"])
+        decides["features"] = choosing.without_limits(decides["features"])
+        chosen = choosing.features_section(features) if chooser is None else chooser.section()
         return {
             "config": decides,
             "data": {
@@ -201,13 +248,8 @@ class Runner:
                 "labelled_rows": int(labels.values.size),
                 "sample_rows": int(samples.classes.size),
             },
-            "features": {
-                "digest": features.digest,
-                "config": _without_limits(features.config),
-                "warm_up_bars": features.warm_up_bars,
-                "omitted": dict(features.omitted),
-            },
-            "lineage": {"snapshot_id": snapshot.snapshot_id, "features_digest": features.digest},
+            "features": chosen,
+            "lineage": {"snapshot_id": snapshot.snapshot_id, "features_digest": chosen["digest"]},
         }
 
     def _begin(self, stage: JobStage) -> None:
@@ -262,7 +304,3 @@ class Runner:
             waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if not keeps_best_here or self._asked.mode is StopMode.DISCARD:
                 self._look()
-
-
-def _without_limits(features: Tree) -> Tree:
-    return {name: value for name, value in features.items() if name != "limits"}

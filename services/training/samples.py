@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pandas as pd
 from marketml.rpc.refusals import InvalidArgument
 from services.training.labels import Labels, close_times
 from services.training.learners.fitting import Classes, Matrix, Weights
-from services.training.splits import Microseconds
+from services.training.splits import Microseconds, Rows
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,29 @@ def join_samples(
     )
 
 
-def require_finite(samples: Samples) -> None:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Features as one fit takes them, over all rows of the samples.
+
+    Attributes
+    ----------
+    features : float (rows, features)
+        NaN is missing.
+    feature_names : tuple of str
+    """
+
+    features: Matrix
+    feature_names: tuple[str, ...]
+
+
+class Choose(Protocol):
+    """Fits what the features leave to the data."""
+
+    def __call__(self, consumer: str, rows: Rows, seed: int) -> Chosen:
+        """The features chosen on `rows` of the samples and no others; every choice at random is of `seed`."""
+
+
+def require_finite(samples: Samples | Chosen) -> None:
     """Refuse rows that no split could keep out of a fit or a score.
 
     Raises

@@ -43,7 +43,7 @@ def trained(samples, parameters, *, threads=1, early_stopping=None):
 
 
 def exported(samples, parameters, *, sections=None, **how):
-    return export_bundle(trained(samples, parameters, **how), samples, seed=7, sections=sections or {})
+    return export_bundle(trained(samples, parameters, **how), seed=7, sections=sections or {})
 
 
 def loaded(bundle):
@@ -55,7 +55,7 @@ def loaded(bundle):
 def test_the_registry_answers_as_the_library_and_the_bundle_is_whole(parameters, names):
     samples = made_samples(class_names=names)
     result = trained(samples, parameters)
-    bundle = export_bundle(result, samples, seed=7, sections={})
+    bundle = export_bundle(result, seed=7, sections={})
     found = loaded(bundle)
     rows = made_samples(300, seed=5, missing=0.3).features
     tolerance = 1e-6 if isinstance(parameters, XgboostParameters) else 0.0
@@ -98,7 +98,7 @@ def test_another_seed_or_another_sample_is_another_digest():
     digests = {
         exported(samples, parameters).digest,
         exported(other, parameters).digest,
-        export_bundle(trained(samples, parameters), samples, seed=8, sections={}).digest,
+        export_bundle(trained(samples, parameters), seed=8, sections={}).digest,
     }
     assert len(digests) == 3
 
@@ -107,7 +107,7 @@ def test_the_manifest_carries_scores_proofs_importances_seed_and_what_the_caller
     samples = made_samples()
     sections = {"config": {"label": {"horizon_bars": 3}}, "data": {"snapshot": "abc"}, "lineage": {}}
     result = trained(samples, replace(EVERY[0], rounds=80), early_stopping=EarlyStopping(3))
-    bundle = export_bundle(result, samples, seed=7, sections=sections)
+    bundle = export_bundle(result, seed=7, sections=sections)
     found = json.loads(bundle.contents[MANIFEST])
     assert {name: found[name] for name in sections} == sections
     assert found["seeds"] == {"run": 7}
@@ -174,7 +174,7 @@ def test_a_model_that_could_not_split_is_exported_as_its_leaves(parameters, name
     samples.features[:] = 1.0
     result = trained(samples, parameters)
     assert tree_arrays(result.fitted).feature.size == 0
-    found = loaded(export_bundle(result, samples, seed=7, sections={}))
+    found = loaded(export_bundle(result, seed=7, sections={}))
     rows = made_samples(20, seed=3).features
     expected = learners.predict_probabilities(result.fitted, rows)
     assert found.predictor.predict(rows) == pytest.approx(expected, abs=1e-6)
@@ -187,7 +187,7 @@ def test_missing_values_that_a_split_sends_away_from_all_others_are_exported():
     samples.features[missing, 1] = np.nan
     for parameters in EVERY:
         result = trained(samples, parameters)
-        found = loaded(export_bundle(result, samples, seed=7, sections={}))
+        found = loaded(export_bundle(result, seed=7, sections={}))
         expected = learners.predict_probabilities(result.fitted, samples.features)
         assert found.predictor.predict(samples.features) == pytest.approx(expected, abs=1e-6)
         assert result.test_scores.confusion[2, 2] > 30

@@ -23,6 +23,7 @@ from services.training.events import (
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
+from services.training.samples import Chosen
 from services.training.splits import Embargo
 from tests.training.cases import BINARY, made_samples
 
@@ -35,16 +36,20 @@ STOPPING = replace(PLAN, model=replace(FAST, rounds=60), early_stopping=EarlySto
 class Run:
     """One run and all that it told; `stop_when` takes the events so far and answers how to stop, or None."""
 
-    def __init__(self, samples=None, plan=PLAN, seed=7, stop_when=None):
+    def __init__(self, samples=None, plan=PLAN, seed=7, stop_when=None, choose=None):
         self.events = []
         self.samples = made_samples() if samples is None else samples
         self.result = None
         self._arguments = (self.samples, plan, seed)
         self._stop_when = stop_when or (lambda events: None)
+        self._choose = choose
 
     def go(self) -> Run:
         self.result = evaluate_and_fit(
-            *self._arguments, events=self.events.append, should_stop=lambda: self._stop_when(self.events)
+            *self._arguments,
+            events=self.events.append,
+            should_stop=lambda: self._stop_when(self.events),
+            choose=self._choose,
         )
         return self
 
@@ -88,7 +93,8 @@ def test_progress_only_grows_and_is_whole_only_at_the_end(plan):
 def test_the_result_is_of_the_plan():
     run = Run(plan=STOPPING).go()
     found = run.result
-    assert (found.feature_names, found.class_names) == (run.samples.feature_names, run.samples.class_names)
+    assert found.chosen.feature_names == run.samples.feature_names
+    assert found.class_names == run.samples.class_names
     assert found.fitted.rounds < found.fitted.trained_rounds <= 60
     assert found.test_scores.row_count == 120
     assert sum(fold.scores.row_count for fold in found.folds) == found.proofs[0].train_rows
@@ -353,3 +359,58 @@ def test_too_few_rows_are_refused_as_such(rows):
     with pytest.raises(FailedPrecondition) as refused:
         Run(made_samples(rows, label_bars=20), plan=STOPPING).go()
     assert refused.value.reason is Reason.TOO_LITTLE_DATA
+
+
+class Choosing:
+    """Chooses the two features that follow the class best on the rows it is given, and remembers those."""
+
+    def __init__(self, samples):
+        self.samples = samples
+        self.asked = {}
+
+    def __call__(self, consumer, rows, seed):
+        self.asked[consumer] = (rows, seed)
+        features = self.samples.features
+        follows = [abs(np.corrcoef(column, self.samples.classes[rows])[0, 1]) for column in features[rows].T]
+        best = np.sort(np.argsort(follows)[-2:])
+        return Chosen(features[:, best], tuple(self.samples.feature_names[each] for each in best))
+
+
+def test_every_fit_chooses_its_features_on_the_rows_it_is_fitted_on():
+    samples = made_samples()
+    choosing = Choosing(samples)
+    result = Run(samples, STOPPING, choose=choosing).go().result
+    assert list(choosing.asked) == [f"fold_{number}.selection" for number in (1, 2, 3)] + [
+        "final_model.selection"
+    ]
+    assert len({seed for _, seed in choosing.asked.values()}) == 4
+    stopping = {proof.consumer: proof for proof in result.proofs if "early_stopping" in proof.consumer}
+    for consumer, (rows, _) in choosing.asked.items():
+        assert rows.size == stopping[consumer.replace("selection", "early_stopping")].train_rows
+    proven = {proof.consumer: proof for proof in result.proofs if "selection" in proof.consumer}
+    assert set(proven) == set(choosing.asked)
+    assert all(proof.gap_microseconds > 0 for proof in proven.values())
+    final = proven["final_model.selection"]
+    assert (
+        final.held_out_rows
+        == result.test_scores.row_count + stopping["final_model.early_stopping"].held_out_rows
+    )
+    assert len(result.chosen.feature_names) == result.fitted.feature_count == 2
+    assert result.importances.size == 2
+
+
+def test_what_the_held_out_rows_hold_changes_no_choice():
+    samples = made_samples()
+    first = Choosing(samples)
+    result = Run(samples, STOPPING, choose=first).go().result
+    test = np.arange(samples.classes.size)[-result.test_scores.row_count :]
+    features = samples.features.copy()
+    features[test] = np.random.default_rng(1).normal(size=features[test].shape)
+    changed = replace(samples, features=features)
+    second = Choosing(changed)
+    other = Run(changed, STOPPING, choose=second).go().result
+    assert other.chosen.feature_names == result.chosen.feature_names
+    assert [rows.tolist() for rows, _ in second.asked.values()] == [
+        rows.tolist() for rows, _ in first.asked.values()
+    ]
+    assert learners.native_bytes(other.fitted) == learners.native_bytes(result.fitted)

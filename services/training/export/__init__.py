@@ -20,7 +20,6 @@ from services.training.export.sections import FILLED_SECTIONS, filled_sections
 from services.training.learners import forest, lightgbm, xgboost
 from services.training.learners.fitting import Fitted, Matrix
 from services.training.pipeline import TrainedResult
-from services.training.samples import Samples
 from services.training.seeds import stream
 
 GOLDEN_ROWS = 64  # samples whose answers travel with the model; a few rows of missing values and zeros follow
@@ -30,16 +29,13 @@ CALLER_SECTIONS = frozenset({"config", "data", "features", "lineage"})
 """Sections that the caller knows and this room's pipeline does not."""
 
 
-def export_bundle(
-    result: TrainedResult, samples: Samples, *, seed: int, sections: Mapping[str, JsonObject]
-) -> Bundle:
+def export_bundle(result: TrainedResult, *, seed: int, sections: Mapping[str, JsonObject]) -> Bundle:
     """The bundle of a trained result: trees as arrays, graph, golden rows, sections, the library's own file.
 
     Parameters
     ----------
     result : TrainedResult
-    samples : Samples
-        What `result` was trained on: the golden rows are drawn from them.
+        The golden rows are drawn from its features.
     seed : int
         That of the run.
     sections : mapping
@@ -59,11 +55,11 @@ def export_bundle(
     fitted = result.fitted
     native = learners.native_bytes(fitted)
     return pack_bundle(
-        feature_names=result.feature_names,
+        feature_names=result.chosen.feature_names,
         classes=result.class_names,
         graph=graph_of(fitted),
         arrays=tree_tensors("trees", tree_arrays(fitted)),
-        golden=golden_rows(fitted, samples.features, stream(seed, "golden_rows")),
+        golden=golden_rows(fitted, result.chosen.features, stream(seed, "golden_rows")),
         native_files={} if native is None else {_NATIVE_NAMES[fitted.kind]: native},
         sections={**sections, **filled_sections(result, seed)},
     )

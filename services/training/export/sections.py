@@ -25,7 +25,7 @@ def filled_sections(result: TrainedResult, seed: int) -> dict[str, JsonObject]:
             "measure": "gain_share",
             "values": {
                 name: float(share)
-                for name, share in zip(result.feature_names, result.importances, strict=True)
+                for name, share in zip(result.chosen.feature_names, result.importances, strict=True)
             },
         },
         "libraries": libraries_of(result.fitted.kind),

@@ -1,0 +1,103 @@
+"""The features of a job that its config leaves to the data: chosen for every fit on the rows of that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from services.training.jobs import Tree
+from services.training.labels import close_times
+from services.training.rooms import Features, Fit
+from services.training.samples import Chosen, Samples
+from services.training.splits import Rows
+
+
+def may_be_fitted(config: Tree) -> bool:
+    """Whether a feature config as the job has it may leave something to the data; a preset may."""
+    return "preset" in config or is_fitted(config)
+
+
+def is_fitted(config: Tree) -> bool:
+    """Whether a feature config, its preset put in place, leaves something to the data."""
+    tsfresh = config.get("tsfresh", {})
+    return bool(
+        config.get("selection", {}).get("enabled")
+        or config.get("autofeat", {}).get("enabled")
+        or (tsfresh.get("enabled") and tsfresh.get("feature_selection"))
+    )
+
+
+def features_section(features: Features) -> Tree:
+    """What a manifest says of features. Limits do not decide them."""
+    return {
+        "digest": features.digest,
+        "config": without_limits(features.config),
+        "warm_up_bars": features.warm_up_bars,
+        "omitted": dict(features.omitted),
+    }
+
+
+def without_limits(config: Tree) -> Tree:
+    """A feature config without the bounds of its work."""
+    return {name: value for name, value in config.items() if name != "limits"}
+
+
+@dataclass
+class Chooser:
+    """Chooses for every fit of a job, in `samples.Choose`'s shape.
+
+    Attributes
+    ----------
+    select, generate : callable
+        The features room, asked for the job's snapshot.
+    told : callable
+        Takes the consumer, how many features were looked at and how many were chosen.
+    offered : Features
+        What is chosen from; no column of it is here.
+    samples : Samples
+        Their features are not looked at.
+    timeframe : timedelta
+    """
+
+    select: Callable[[Tree, pd.Series, int], Fit]
+    generate: Callable[[Tree], Features]
+    told: Callable[[str, int, int], None]
+    offered: Features
+    samples: Samples
+    timeframe: timedelta
+    last: tuple[Fit, Features] | None = field(default=None, init=False)
+    """What the last fit took: when the run is over, the final model's."""
+
+    def __call__(self, consumer: str, rows: Rows, seed: int) -> Chosen:
+        """The features of one fit, over all rows of the samples."""
+        fit = self.select(self.offered.config, self._target(rows), seed)
+        self.told(consumer, fit.considered_count, len(fit.features))
+        features = self.generate(fit.config)
+        self.last = (fit, features)
+        at = np.searchsorted(close_times(features.frame.index, self.timeframe), self.samples.t0)
+        return Chosen(
+            features=features.frame.to_numpy(np.float64)[at],
+            feature_names=tuple(str(name) for name in features.frame.columns),
+        )
+
+    def section(self) -> Tree:
+        """What the manifest says of the final model's features, and of those they were chosen from."""
+        assert self.last is not None, "a run ends with a fit"
+        fit, features = self.last
+        return {
+            **features_section(features),
+            "chosen": fit.features,
+            "chosen_from": {
+                **features_section(self.offered),
+                "feature_count": fit.considered_count,
+            },
+        }
+
+    def _target(self, rows: Rows) -> pd.Series:
+        decided = pd.to_datetime(self.samples.t0[rows], unit="us", utc=True)
+        index = pd.DatetimeIndex(decided - self.timeframe, name="open_time")
+        return pd.Series(self.samples.classes[rows], index=index, name="target")

@@ -70,7 +70,7 @@ def technical(*names: str) -> FeatureConfig:
         (FeatureConfig(limits=Limits(max_rows=0)), "config.limits.max_rows", "range", "0"),
         (FeatureConfig(limits=Limits(max_rows=10_000_001)), "config.limits.max_rows", "range", "1e+07"),
         (FeatureConfig(limits=Limits(max_features=-3)), "config.limits.max_features", "range", "-3"),
-        (FeatureConfig(limits=Limits(max_features=10_001)), "config.limits.max_features", "range", "10001"),
+        (FeatureConfig(limits=Limits(max_features=20_001)), "config.limits.max_features", "range", "20001"),
         (
             FeatureConfig(limits=Limits(timeout_seconds=0.0)),
             "config.limits.timeout_seconds",

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from marketml.clients.connection import Connection, every
@@ -124,6 +125,44 @@ class FeaturesClient(Connection):
                 return pb.GenerateFeaturesResponse.FromString(message).header
         raise DataLoss("The features room said nothing of the features.")
 
+    def get_latest_features(
+        self,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        config: pb.FeatureConfig | None = None,
+        as_of: datetime | None = None,
+    ) -> pd.Series:
+        """The features of the newest closed bar, as known at `as_of` (None is now): what `generate_features`
+        gives for it, from just enough history.
+
+        Returns
+        -------
+        float64 Series (features,)
+            By name, NaN where not known. `name` is the bar's `open_time`; `attrs` hold `known_time`,
+            `history_bars`, `config_digest` and `omitted`, the column that each feature left out lacks.
+        """
+        request = pb.GetLatestFeaturesRequest(
+            series=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe), config=config
+        )
+        if as_of is not None:
+            request.as_of_time.FromDatetime(aware(as_of))
+        answer = self._stub.GetLatestFeatures(request)
+        found = pd.Series(
+            list(answer.values),
+            index=list(answer.feature_names),
+            name=pd.Timestamp(answer.open_time.ToDatetime(UTC)),
+            dtype="float64",
+        )
+        found.attrs = {
+            "known_time": pd.Timestamp(answer.known_time.ToDatetime(UTC)),
+            "history_bars": answer.history_bars,
+            "config_digest": answer.config_digest,
+            "omitted": {each.name: each.missing_column for each in answer.omitted},
+        }
+        return found
+
     def validate_feature_config(self, config: pb.FeatureConfig) -> pb.ValidateFeatureConfigResponse:
         """What is wrong with a config, and what it would compute."""
         response: pb.ValidateFeatureConfigResponse = self._stub.ValidateFeatureConfig(
@@ -151,6 +190,13 @@ class FeaturesClient(Connection):
         return every(self._stub.ListFeatures, request, "features")
 
 
+def aware(time: datetime) -> datetime:
+    """A time that knows its zone, or ValueError."""
+    if time.tzinfo is None:
+        raise ValueError(f"start, end and as_of must be aware of their zone: {time!r}.")
+    return time
+
+
 def _series(
     venue: str | None,
     symbol: str | None,
@@ -167,7 +213,5 @@ def _series(
         (series.as_of_time, as_of),
     ):
         if time is not None:
-            if time.tzinfo is None:
-                raise ValueError(f"start, end and as_of must be aware of their zone: {time!r}.")
-            stamp.FromDatetime(time)
+            stamp.FromDatetime(aware(time))
     return series

@@ -19,6 +19,7 @@ class Header:
     """What is coming; `warm_up_bars` counts among the rows that come."""
 
     digest: str
+    config_digest: str
     names: tuple[str, ...]
     warm_up_bars: int
     row_count: int
@@ -52,9 +53,23 @@ class Summary:
     row_count: int
     feature_count: int
     seconds: dict[Family, float]
+    is_cache_hit: bool = False
 
 
 Part = Header | Progress | Values | Summary
+
+
+@dataclass(frozen=True, eq=False)
+class Latest:
+    """Features of one bar: `values` (features,), NaN where not known."""
+
+    open_time: pd.Timestamp
+    known_time: pd.Timestamp
+    names: tuple[str, ...]
+    values: Floats
+    omitted: tuple[Omission, ...]
+    history_bars: int
+    config_digest: str
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
+from typing import Protocol
 
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.features import config_rules, paging
-from services.features.answer import Part, Review
+from services.features.answer import Latest, Part, Review
 from services.features.budget import MemoryBudget
 from services.features.catalogue import Entry, entries
 from services.features.config import FeatureConfig, feature_count, lookback_bars
 from services.features.feature import Family
 from services.features.generation import DataRoom, Generation
+from services.features.latest import NewestBars, latest
 from services.features.presets import PRESETS, Preset
-from services.features.source import Source
+from services.features.source import SeriesKey, Source
+
+
+class Neighbour(DataRoom, NewestBars, Protocol):
+    """The data room."""
 
 
 class FeaturesApplication:
@@ -30,7 +37,9 @@ class FeaturesApplication:
         A clock in seconds that never falls.
     """
 
-    def __init__(self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float]) -> None:
+    def __init__(self, data: Neighbour, budget: MemoryBudget, now: Callable[[], float]) -> None:
+        self._data = data
+        self._budget = budget
         self._generation = Generation(data, budget, now)
 
     def generate_features(
@@ -55,6 +64,14 @@ class FeaturesApplication:
                 yield next(parts)
             return
         yield from parts
+
+    def get_latest_features(
+        self, key: SeriesKey, config: FeatureConfig, as_of: datetime | None, check: Callable[[], None]
+    ) -> Latest:
+        """The newest closed bar's features, as known at `as_of`."""
+        if violations := config_rules.violations(config):
+            raise InvalidArgument(violations)
+        return latest(self._data, self._budget, key, config, as_of, check)
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:
         """What is wrong with a config, and otherwise what it would do."""

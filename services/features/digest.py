@@ -1,11 +1,11 @@
-"""The digest of a result: what its values follow from."""
+"""The digests of a result: what its values follow from, with its source and without."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from importlib import metadata, resources
@@ -14,27 +14,44 @@ from importlib.resources.abc import Traversable
 import numpy as np
 import pandas as pd
 
-from services.features.config import FeatureConfig
+from services.features.config import Expression, FeatureConfig
+from services.features.plan import Plan
 
 # What changes values with its version, our own code apart.
 _LIBRARIES = ("numba", "numpy", "pandas")
 
 
-def result_digest(
-    frame: pd.DataFrame, timeframe: timedelta, config: FeatureConfig, names: Sequence[str]
-) -> str:
-    """SHA-256, hex, of the source's content, the config without its limits, the features and the code.
+def config_digest(plan: Plan, expressions: tuple[Expression, ...]) -> str:
+    """SHA-256, hex, of the columns in their order with the warm-up of each, the formulas, and the code.
 
-    Limits refuse work and never change a value. The source counts by content, so that a snapshot and the
-    series it was made from agree.
+    A column's name holds its settings. What else a config says chooses columns or refuses work, and changes
+    no value.
     """
-    chosen = {name: value for name, value in dataclasses.asdict(config).items() if name != "limits"}
-    described = {
-        "source": _source_digest(frame, timeframe),
-        "config": chosen,
-        "features": list(names),
-        "code": code_version(),
-    }
+    return _digest(
+        {
+            "features": [[name, *plan.lookbacks[name]] for name in plan.names],
+            "expressions": {each.name: each.expression for each in expressions},
+            "code": code_version(),
+        }
+    )
+
+
+def result_digest(frame: pd.DataFrame, timeframe: timedelta, of_config: str) -> str:
+    """SHA-256, hex, of the source's content and the digest of the config.
+
+    The source counts by content, so that a snapshot and the series it was made from agree.
+    """
+    return _digest({"source": _source_digest(frame, timeframe), "config": of_config})
+
+
+def choice_digest(config: FeatureConfig) -> str:
+    """SHA-256, hex, of all that a config says but its limits and how the work is divided."""
+    chosen = dataclasses.asdict(config)
+    del chosen["limits"], chosen["tsfresh"]["parallel_jobs"]
+    return _digest(chosen)
+
+
+def _digest(described: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -11,9 +11,11 @@ from services.features.answer import Header, Part, Progress, Summary, Values
 from services.features.budget import MemoryBudget
 from services.features.columns import Columns
 from services.features.config import FeatureConfig, Limits
-from services.features.digest import result_digest
+from services.features.cache import Cache, Kept
+from services.features.cache_file import Label
+from services.features.digest import choice_digest, config_digest, result_digest
 from services.features.feature import Family
-from services.features.plan import VALUE_BYTES, plan
+from services.features.plan import VALUE_BYTES, Plan, plan
 from services.features.source import Bars, Source
 
 PROGRESS_SECONDS = 0.2
@@ -45,12 +47,17 @@ class Generation:
         The memory of all computations together.
     now
         A clock in seconds that never falls.
+    cache
+        Results on disk.
     """
 
-    def __init__(self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float]) -> None:
+    def __init__(
+        self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float], cache: Cache
+    ) -> None:
         self._data = data
         self._budget = budget
         self._now = now
+        self._cache = cache
 
     def parts(
         self, source: Source, config: FeatureConfig, newest_count: int, check: Callable[[], None]
@@ -69,8 +76,10 @@ class Generation:
             planned = plan(config, columns, int(bars.frame.memory_usage().sum()))
             loan.resize(planned.memory_bytes)
             first = max(0, columns.bars - newest_count) if newest_count else 0
+            of_config = config_digest(planned, config.expressions)
             header = Header(
-                digest=result_digest(bars.frame, bars.key.bar, config, planned.names),
+                digest=result_digest(bars.frame, bars.key.bar, of_config),
+                config_digest=of_config,
                 names=planned.names,
                 warm_up_bars=max(0, planned.warm_up_bars - first),
                 row_count=columns.bars - first,
@@ -81,22 +90,63 @@ class Generation:
             yield header
             look()
             yield Progress(0.0, "computing")
-            told_at, seconds = self._now(), dict.fromkeys(Family, 0.0)
-            for step in engine.compute(planned, columns, self._now, first):
-                if isinstance(step, engine.Chunk):
-                    for family, spent in step.seconds.items():
-                        seconds[family] += spent
-                    stop = step.start + step.values.shape[1]
-                    yield Values(header, columns.open_time[step.start : stop], step.values)
-                    look()
-                    continue
-                look()
-                if self._now() - told_at >= PROGRESS_SECONDS:
-                    told_at = self._now()
-                    yield Progress(*step)
+            label = Label(bars.key, choice_digest(config))
+            with self._cache.entry(
+                f"{header.digest}-{first}" if first else header.digest,
+                planned.names,
+                label,
+                first,
+                columns.bars,
+                header.digest,
+            ) as kept:
+                seconds = yield from self._rows(planned, columns, header, first, kept, look)
+            is_hit = seconds is None
+            self._cache.count(is_hit=is_hit)
             yield Progress(1.0, "done")
-            asked = {family: spent for family, spent in seconds.items() if config.is_enabled(family)}
-            yield Summary(header.row_count, len(planned.names), asked)
+            asked = {
+                family: spent
+                for family, spent in (seconds or dict.fromkeys(Family, 0.0)).items()
+                if config.is_enabled(family)
+            }
+            yield Summary(header.row_count, len(planned.names), asked, is_hit)
+
+    def _rows(
+        self,
+        planned: Plan,
+        columns: Columns,
+        header: Header,
+        first: int,
+        kept: Kept,
+        look: Callable[[], None],
+    ) -> Generator[Progress | Values, None, dict[Family, float] | None]:
+        """The rows from `first` on, those that are kept from there, the others computed in turn; the seconds
+        of each family, None when nothing was left to compute."""
+        told_at, row, seconds, values = self._now(), first, None, None
+        while row < columns.bars:
+            found = kept.rows_from(row)
+            if found is None:
+                with kept.turn(look):
+                    found = kept.rows_from(row)  # or somebody did it while this waited
+                    if found is None:
+                        chunks = engine.spans(planned, columns, row)
+                        values = engine.buffer(planned, chunks) if values is None else values
+                        seconds = dict.fromkeys(Family, 0.0) if seconds is None else seconds
+                        start, stop = chunks[0]
+                        for share, stage in engine.fill(
+                            planned, columns, start, stop, values, seconds, self._now
+                        ):
+                            look()
+                            if self._now() - told_at >= PROGRESS_SECONDS:
+                                told_at = self._now()
+                                done = row + (stop - row) * share
+                                yield Progress((done - first) / header.row_count, stage)
+                        found = values[:, row - start : stop - start]
+                        kept.add(row, columns.open_time[row:stop], found)
+            stop = row + found.shape[1]
+            yield Values(header, columns.open_time[row:stop], found)
+            look()
+            row = stop
+        return seconds
 
     def _watch(self, limits: Limits, check: Callable[[], None]) -> Callable[[], None]:
         """What looks whether the work shall go on."""

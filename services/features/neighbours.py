@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+
+import pandas as pd
 
 from marketml.clients.data import DataClient
 from marketml.rpc.channels import Tls
@@ -67,6 +70,25 @@ class DataRoom:
                         limit=rows_max + 1,
                     )
                     return Bars(key, frame) if len(frame) <= rows_max else None
+
+    def load_newest(self, key: SeriesKey, as_of: datetime | None, rows_max: int) -> pd.DataFrame:
+        """The last bars of a series, as known at `as_of`, at most so many.
+
+        Raises
+        ------
+        NotFound, Unavailable
+            As `load`.
+        """
+        with _told_as_ours():
+            frame: pd.DataFrame = self._client.query_frame(
+                venue=key.venue,
+                symbol=key.symbol,
+                timeframe=key.timeframe,
+                as_of=as_of,
+                limit=rows_max,
+                newest_first=True,
+            )
+        return frame
 
     def close(self) -> None:
         """Close the connection."""

@@ -87,13 +87,26 @@ class Plan:
         return {name: row for row, name in enumerate(self.names)}
 
     @cached_property
+    def lookbacks(self) -> Mapping[str, tuple[int, int]]:
+        """Of each column computed: how many bars before the current one it needs, how many settlements."""
+        of_passes = {name: (rolling.window - 1, 0) for rolling in self.passes for name in rolling.names}
+        return of_passes | {
+            feature.name: (feature.lookback_bars, feature.lookback_settlements) for feature in self.features
+        }
+
+    @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The features by family; windows of settlements, which reach far back, by themselves."""
         return grouped(self.features, self.bars_per_day)
 
 
-def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
+def plan(config: FeatureConfig, columns: Columns, source_bytes: int, *, is_part: bool = False) -> Plan:
     """Decide what a config without violations means on this frame. Nothing large is allocated.
+
+    Parameters
+    ----------
+    is_part
+        The frame is only the end of a source: a feature asked for by name may lack a column here.
 
     Raises
     ------
@@ -112,9 +125,10 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
         if wanted and feature.name not in wanted:
             continue
         missing = next((name for name in feature.inputs if not has_values(name)), None)
-        if missing is None:
+        is_named = bool(wanted or config.choice(feature.family).features)
+        if missing is None or (is_named and is_part):
             features.append(feature)
-        elif wanted or config.choice(feature.family).features:
+        elif is_named:
             raise _missing(feature.name, missing)
         else:
             omitted.append(Omission(feature.name, missing))
@@ -123,7 +137,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int) -> Plan:
         asked = [name for name in rolling.names if not wanted or name in wanted]
         if not asked:
             continue
-        if has_values(rolling.column):
+        if has_values(rolling.column) or (wanted and is_part):
             passes.append(rolling)
         elif wanted:
             raise _missing(asked[0], rolling.column)

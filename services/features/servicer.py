@@ -28,6 +28,13 @@ class FeaturesServicer:
         )
         return wire_answer.write_parts(parts)
 
+    def GetLatestFeatures(
+        self, request: pb.GetLatestFeaturesRequest, call: Call
+    ) -> pb.GetLatestFeaturesResponse:
+        key, as_of = wire.read_latest(request)
+        config = wire_config.read_config(request.config)
+        return wire.write_latest(self._application.get_latest_features(key, config, as_of, call.check))
+
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call
     ) -> pb.ValidateFeatureConfigResponse:

@@ -10,9 +10,10 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.timeframes import TIMEFRAMES
-from services.features.answer import Review
+from services.features.answer import Latest, Review
 from services.features.catalogue import Entry
 from services.features.feature import Family
+from services.features.plan import Omission
 from services.features.source import SeriesKey, SeriesSource, SnapshotSource, Source
 
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
@@ -85,20 +86,46 @@ def write_entry(entry: Entry) -> pb.FeatureInfo:
     )
 
 
-def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
+def read_latest(request: pb.GetLatestFeaturesRequest) -> tuple[SeriesKey, datetime | None]:
+    """Whose newest bar, and as known when."""
+    violations = _key_violations(request.series, "series")
+    as_of = _read_time(request, "as_of_time", "as_of_time", violations, up=False)
+    if violations:
+        raise InvalidArgument(violations)
+    return SeriesKey(request.series.venue, request.series.symbol, request.series.timeframe), as_of
+
+
+def write_latest(latest: Latest) -> pb.GetLatestFeaturesResponse:
+    response = pb.GetLatestFeaturesResponse(
+        feature_names=latest.names,
+        values=latest.values,
+        omitted=[write_omission(omission) for omission in latest.omitted],
+        history_bars=latest.history_bars,
+        config_digest=latest.config_digest,
+    )
+    response.open_time.FromDatetime(latest.open_time.to_pydatetime())
+    response.known_time.FromDatetime(latest.known_time.to_pydatetime())
+    return response
+
+
+def write_omission(omission: Omission) -> pb.OmittedFeature:
+    return pb.OmittedFeature(name=omission.name, missing_column=omission.missing_column)
+
+
+def _key_violations(key: market_pb2.SeriesKey, path: str) -> list[Violation]:
     violations = [
-        Violation(f"series.series.{name}", "required", "must be given: it is empty.")
+        Violation(f"{path}.{name}", "required", "must be given: it is empty.")
         for name in ("venue", "symbol")
-        if not getattr(message.series, name)
+        if not getattr(key, name)
     ]
-    if message.series.timeframe not in TIMEFRAMES:
-        violations.append(
-            Violation(
-                "series.series.timeframe",
-                "unknown",
-                f"must be one of {' '.join(TIMEFRAMES)}: {message.series.timeframe!r:.60}.",
-            )
-        )
+    if key.timeframe not in TIMEFRAMES:
+        described = f"must be one of {' '.join(TIMEFRAMES)}: {key.timeframe!r:.60}."
+        violations.append(Violation(f"{path}.timeframe", "unknown", described))
+    return violations
+
+
+def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
+    violations = _key_violations(message.series, "series.series")
     start = _read_time(message.range, "start_time", "series.range.start_time", violations)
     end = _read_time(message.range, "end_time", "series.range.end_time", violations)
     as_of = _read_time(message, "as_of_time", "series.as_of_time", violations, up=False)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.frames import TIME_TYPE, pack_table
 from services.features.answer import Header, Part, Progress, Summary, Values
-from services.features.wire import write_family, write_key
+from services.features.wire import write_family, write_key, write_omission
 from services.features.wire_config import write_config
 
 FRAME_FIELD = pb.GenerateFeaturesResponse.FRAME_FIELD_NUMBER
@@ -56,14 +56,12 @@ def _write_values(part: Values, sequence: int) -> Iterator[bytes]:
 def _write_header(header: Header) -> pb.FeatureHeader:
     return pb.FeatureHeader(
         digest=header.digest,
+        config_digest=header.config_digest,
         feature_names=header.names,
         warm_up_bars=header.warm_up_bars,
         row_count=header.row_count,
         config=write_config(header.config),
-        omitted=[
-            pb.OmittedFeature(name=omission.name, missing_column=omission.missing_column)
-            for omission in header.omitted
-        ],
+        omitted=[write_omission(omission) for omission in header.omitted],
         series=write_key(header.key),
     )
 
@@ -76,4 +74,5 @@ def _write_summary(summary: Summary) -> pb.FeatureSummary:
             pb.FamilyTime(family=write_family(family), seconds=seconds)
             for family, seconds in summary.seconds.items()
         ],
+        cache_hit=summary.is_cache_hit,
     )

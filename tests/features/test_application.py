@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,8 +28,15 @@ from services.features.answer import Header, Part, Progress, Summary, Values
 from services.features.application import FeaturesApplication
 from services.features.budget import MemoryBudget
 from services.features.catalogue import entries
-from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, Limits, TsfreshChoice
-from services.features.digest import code_version, result_digest
+from services.features.config import (
+    CATALOGUE_FAMILIES,
+    Expression,
+    FamilyChoice,
+    FeatureConfig,
+    Limits,
+    TsfreshChoice,
+)
+from services.features.digest import code_version, config_digest, result_digest
 from services.features.feature import Family
 from services.features.generation import READING_SHARE, ROW_BYTES
 from services.features.source import SeriesSource, SnapshotSource
@@ -214,17 +222,24 @@ def test_whatever_decides_the_values_changes_the_digest():
     holed = frame.copy()
     holed.loc[holed.index[7], "volume"] = np.nan
     shifted = frame.set_axis(frame.index + pd.Timedelta(HOUR))
-    names = planned(frame, EVERYTHING).names
+    everything = planned(frame, EVERYTHING)
+    of_config = config_digest(everything, ())
+    slower = dataclasses.replace(everything.features[0], lookback_bars=10_000)
     digests = [
-        result_digest(frame, HOUR, EVERYTHING, names),
-        result_digest(frame, timedelta(hours=2), EVERYTHING, names),
-        result_digest(frame, HOUR, FeatureConfig(), names),
-        result_digest(frame, HOUR, EVERYTHING, names[:-1]),
-        result_digest(other, HOUR, EVERYTHING, names),
-        result_digest(holed, HOUR, EVERYTHING, names),
-        result_digest(shifted, HOUR, EVERYTHING, names),
-        result_digest(frame.rename(columns={"volume": "quantity"}), HOUR, EVERYTHING, names),
-        result_digest(frame.iloc[:-1], HOUR, EVERYTHING, names),
+        of_config,
+        config_digest(planned(frame, FeatureConfig()), ()),
+        config_digest(dataclasses.replace(everything, names=everything.names[:-1]), ()),
+        config_digest(dataclasses.replace(everything, features=(slower, *everything.features[1:])), ()),
+        config_digest(everything, (Expression("mine", "close"),)),
+        config_digest(everything, (Expression("mine", "open"),)),
+        result_digest(frame, HOUR, of_config),
+        result_digest(frame, HOUR, of_config[::-1]),
+        result_digest(frame, timedelta(hours=2), of_config),
+        result_digest(other, HOUR, of_config),
+        result_digest(holed, HOUR, of_config),
+        result_digest(shifted, HOUR, of_config),
+        result_digest(frame.rename(columns={"volume": "quantity"}), HOUR, of_config),
+        result_digest(frame.iloc[:-1], HOUR, of_config),
     ]
     assert len(set(digests)) == len(digests)
     assert all(len(digest) == 64 for digest in digests)

@@ -28,6 +28,7 @@ from tests.features.frames import START
 KEY = SeriesKey("binance", "BTC/USDT:USDT", "1h")
 HEADER = Header(
     digest="d" * 64,
+    config_digest="c" * 64,
     names=("rsi_14", "month"),
     warm_up_bars=5,
     row_count=7,

@@ -40,7 +40,7 @@ PARTS = {
         "snapshot_draft": "store",
         "snapshot_files": "store",
     },
-    "features": {"generation": "application"},
+    "features": {"generation": "application", "latest": "application"},
 }
 
 GRPC = ("grpc", "grpc_status", "grpc_health", "grpc_reflection")

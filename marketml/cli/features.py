@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 from marketml.cli.command import REFUSED, Context, command
 from marketml.cli.documents import parse_given_time, read_mapping, to_message
@@ -118,6 +120,50 @@ def generate(
         f"{generated.warm_up_bars:,} bars of the source are warm-up. Digest {generated.digest}."
     )
     write_frame(output, generated.frame, out)
+
+
+@features.command("latest")
+@series_options(has_range=False)
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="FeatureConfig as YAML.")
+@click.option("--as-of", metavar="TIME", help="The newest bar that was closed then, as known then.")
+@command("features")
+def get_latest_features(
+    context: Context,
+    venue: str,
+    symbol: str,
+    timeframe: str | None,
+    config_path: Path | None,
+    as_of: str | None,
+) -> None:
+    """Compute the features of the newest closed bar of a series, from just enough history."""
+    if timeframe is None:
+        raise click.UsageError("Give --timeframe.")
+    config = read_config(config_path) if config_path else None
+    with FeaturesClient(context.endpoint("features"), tls=context.tls) as client:
+        found = client.get_latest_features(
+            venue, symbol, timeframe, config=config, as_of=parse_given_time(as_of, "--as-of")
+        )
+    output = context.output
+    if output.is_json:
+        known = {name: None if math.isnan(value) else value for name, value in found.items()}
+        output.document(
+            {
+                "open_time": pd.Timestamp(str(found.name)).isoformat(),
+                "known_time": found.attrs["known_time"].isoformat(),
+                "history_bars": found.attrs["history_bars"],
+                "config_digest": found.attrs["config_digest"],
+                "features": known,
+            }
+        )
+        return
+    output.table(
+        ("feature", "value"),
+        [(name, None if math.isnan(value) else f"{value:.10g}") for name, value in found.items()],
+    )
+    output.say(
+        f"Bar opened {found.name:%Y-%m-%d %H:%M}, known at {found.attrs['known_time']:%Y-%m-%d %H:%M}; "
+        f"{found.attrs['history_bars']:,} bars read."
+    )
 
 
 @features.command("validate")

@@ -9,6 +9,7 @@ from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
 from services.features.application import FeaturesApplication
 from services.features.budget import MemoryBudget
+from services.features.cache import Cache
 from services.features.neighbours import DataRoom
 from services.features.servicer import FeaturesServicer
 from services.features.settings import FeaturesSettings
@@ -34,7 +35,12 @@ def build(settings: FeaturesSettings) -> Room:
         raise SettingsError(
             f"neighbour_tls_authority, …_certificate or …_key cannot be read: {error.strerror}."
         ) from None
-    application = FeaturesApplication(data, MemoryBudget(settings.work_memory_bytes), time.monotonic)
+    application = FeaturesApplication(
+        data,
+        MemoryBudget(settings.work_memory_bytes),
+        time.monotonic,
+        Cache(settings.folder / "cache", settings.cache_bytes),
+    )
     service = features_pb2.DESCRIPTOR.services_by_name["FeatureService"]
     return Room("features", ((service, FeaturesServicer(application)),), metrics=Metrics())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -11,8 +12,11 @@ from marketml.rpc.refusals import InvalidArgument, Violation
 from services.features import config_rules, paging
 from services.features.answer import Latest, Part, Review
 from services.features.budget import MemoryBudget
+from services.features.cache import Cache
+from services.features.cached import CacheFilter, CacheStatus, CacheUse
 from services.features.catalogue import Entry, entries
 from services.features.config import FeatureConfig, feature_count, lookback_bars
+from services.features.digest import choice_digest
 from services.features.feature import Family
 from services.features.generation import DataRoom, Generation
 from services.features.latest import NewestBars, latest
@@ -35,12 +39,21 @@ class FeaturesApplication:
         The memory of all computations together.
     now
         A clock in seconds that never falls.
+    cache
+        Results on disk; None keeps none.
     """
 
-    def __init__(self, data: Neighbour, budget: MemoryBudget, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        data: Neighbour,
+        budget: MemoryBudget,
+        now: Callable[[], float],
+        cache: Cache | None = None,
+    ) -> None:
         self._data = data
         self._budget = budget
-        self._generation = Generation(data, budget, now)
+        self._cache = cache or Cache(None, 0)
+        self._generation = Generation(data, budget, now, self._cache)
 
     def generate_features(
         self,
@@ -98,3 +111,21 @@ class FeaturesApplication:
     def list_feature_presets(self, page_size: int, page_token: str) -> tuple[Sequence[Preset], str]:
         """A page of the presets and the token of the next."""
         return paging.page(tuple(PRESETS.values()), page_size, page_token)
+
+    def clear_feature_cache(
+        self, which: CacheFilter, config: FeatureConfig | None, *, dry_run: bool
+    ) -> CacheUse:
+        """Remove the entries of a series, of a config, of both or all, or only say what would go."""
+        return self._cache.clear(_of_config(which, config), dry_run=dry_run)
+
+    def get_feature_cache_status(self, which: CacheFilter, config: FeatureConfig | None) -> CacheStatus:
+        """What the cache holds of a series, of a config, of both or all."""
+        return self._cache.status(_of_config(which, config))
+
+
+def _of_config(which: CacheFilter, config: FeatureConfig | None) -> CacheFilter:
+    if config is None:
+        return which
+    if violations := config_rules.violations(config):
+        raise InvalidArgument(violations)
+    return replace(which, config=choice_digest(config))

@@ -9,10 +9,10 @@ from marketml.rpc.refusals import ResourceExhausted
 from services.features import engine
 from services.features.answer import Header, Part, Progress, Summary, Values
 from services.features.budget import MemoryBudget
+from services.features.cache import Cache, Kept
+from services.features.cached import CacheLabel
 from services.features.columns import Columns
 from services.features.config import FeatureConfig, Limits
-from services.features.cache import Cache, Kept
-from services.features.cache_file import Label
 from services.features.digest import choice_digest, config_digest, result_digest
 from services.features.feature import Family
 from services.features.plan import VALUE_BYTES, Plan, plan
@@ -51,9 +51,7 @@ class Generation:
         Results on disk.
     """
 
-    def __init__(
-        self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float], cache: Cache
-    ) -> None:
+    def __init__(self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float], cache: Cache) -> None:
         self._data = data
         self._budget = budget
         self._now = now
@@ -90,7 +88,7 @@ class Generation:
             yield header
             look()
             yield Progress(0.0, "computing")
-            label = Label(bars.key, choice_digest(config))
+            label = CacheLabel(bars.key, choice_digest(config))
             with self._cache.entry(
                 f"{header.digest}-{first}" if first else header.digest,
                 planned.names,

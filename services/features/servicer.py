@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from marketml.features.v1 import features_pb2 as pb
-from services.features import wire, wire_answer, wire_config
+from services.features import wire, wire_answer, wire_cache, wire_config
 from services.features.application import FeaturesApplication
 from services.host import Call
 
@@ -62,3 +62,21 @@ class FeaturesServicer:
         return pb.ListFeaturesResponse(
             features=[wire.write_entry(entry) for entry in entries], next_page_token=token
         )
+
+    def ClearFeatureCache(
+        self, request: pb.ClearFeatureCacheRequest, call: Call
+    ) -> pb.ClearFeatureCacheResponse:
+        use = self._application.clear_feature_cache(
+            wire_cache.read_filter(request),
+            wire_cache.read_filter_config(request),
+            dry_run=request.dry_run,
+        )
+        return wire_cache.write_cleared(use)
+
+    def GetFeatureCacheStatus(
+        self, request: pb.GetFeatureCacheStatusRequest, call: Call
+    ) -> pb.GetFeatureCacheStatusResponse:
+        status = self._application.get_feature_cache_status(
+            wire_cache.read_filter(request), wire_cache.read_filter_config(request)
+        )
+        return wire_cache.write_status(status)

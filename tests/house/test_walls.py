@@ -40,7 +40,12 @@ PARTS = {
         "snapshot_draft": "store",
         "snapshot_files": "store",
     },
-    "features": {"generation": "application", "latest": "application"},
+    "features": {
+        "cache": "store",
+        "cache_file": "store",
+        "generation": "application",
+        "latest": "application",
+    },
 }
 
 GRPC = ("grpc", "grpc_status", "grpc_health", "grpc_reflection")

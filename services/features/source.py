@@ -9,6 +9,28 @@ import pandas as pd
 
 from marketml.timeframes import TIMEFRAMES
 
+# Columns of an aligned frame that hold a number at every bar, and all of them.
+VALUE_COLUMNS = (
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_volume",
+    "trade_count",
+    "taker_buy_volume",
+    "funding_rate",
+    "open_interest",
+)
+FRAME_COLUMNS = (
+    "open_time",
+    *VALUE_COLUMNS,
+    "funding_time",
+    "funding_rate_missing",
+    "open_interest_time",
+    "open_interest_missing",
+)
+
 
 @dataclass(frozen=True)
 class SeriesKey:

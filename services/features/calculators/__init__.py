@@ -14,6 +14,8 @@ _FAMILIES: dict[Family, tuple[Feature, ...]] = {
     Family.HIGHER_TIMEFRAME: (),
 }
 
+FAMILIES = tuple(_FAMILIES)
+
 
 def features_of(family: Family) -> tuple[Feature, ...]:
     """The features of one family, in the order of their columns; names are unique over all families."""

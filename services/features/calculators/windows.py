@@ -93,6 +93,21 @@ def _central_products(x, x_means, y, y_means, window):  # type: ignore[no-untype
     return result
 
 
+@_compiled(_OUTPUT(_INPUT, numba.int64))
+def _ranks(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.full(x.size, np.nan)
+    for t in range(window - 1, x.size):
+        now, twice = x[t], 0
+        missing = np.isnan(now)
+        for i in range(1, window):
+            then = x[t - i]
+            missing = missing or np.isnan(then)
+            twice += 2 * (then < now) + (then == now)
+        if not missing:
+            result[t] = twice / (2.0 * (window - 1))
+    return result
+
+
 @_compiled(_OUTPUT(_INPUT, _INPUT, numba.int64))
 def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
@@ -217,6 +232,23 @@ def correlations(x: Floats, y: Floats, window: int) -> Floats:
     x_squares = _central_products(x, x_means, x, x_means, window)
     y_squares = _central_products(y, y_means, y, y_means, window)
     return np.clip(ratio(products, np.sqrt(x_squares) * np.sqrt(y_squares)), -1.0, 1.0)
+
+
+def covariances(x: Floats, y: Floats, window: int) -> Floats:
+    """Sample covariance (divisor window - 1)."""
+    return _central_products(x, means(x, window), y, means(y, window), window) / (window - 1)
+
+
+def betas(x: Floats, y: Floats, window: int) -> Floats:
+    """Least-squares slope of x against y; NaN where y is constant over the window."""
+    y_means = means(y, window)
+    products = _central_products(x, means(x, window), y, y_means, window)
+    return ratio(products, _central_products(y, y_means, y, y_means, window))
+
+
+def ranks(x: Floats, window: int) -> Floats:
+    """Share of the window's earlier values that are lower, equal ones counted half."""
+    return _ranks(x, window)
 
 
 def extremes(x: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:

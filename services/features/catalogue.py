@@ -15,6 +15,7 @@ from services.features.config import (
     passes,
     selected,
 )
+from services.features.expressions import FUNCTIONS
 from services.features.feature import Family
 
 # Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
@@ -32,7 +33,8 @@ COSTS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A feature, or one parametrisation of a tsfresh calculator: its window and column stand in capitals."""
+    """A feature; one parametrisation of a tsfresh calculator, whose window and column stand in capitals; or
+    a function of formulas, with its arguments."""
 
     name: str
     family: Family
@@ -54,8 +56,9 @@ def entries(family: Family | None = None) -> tuple[Entry, ...]:
     if family is None:
         return tuple(entry for each in Family for entry in entries(each))
     if family is Family.EXPRESSION:
-        return ()
-    listed = _rolling() if family is Family.TSFRESH else _of_catalogue(family)
+        listed = _functions()
+    else:
+        listed = _rolling() if family is Family.TSFRESH else _of_catalogue(family)
     return tuple(sorted(listed, key=lambda entry: entry.name))
 
 
@@ -79,6 +82,23 @@ def _of_catalogue(family: Family) -> list[Entry]:
             is_default=True,
         )
         for feature in features_of(family)
+    ]
+
+
+def _functions() -> list[Entry]:
+    """What a formula may call; the arguments decide how far it looks back."""
+    return [
+        Entry(
+            function.signature,
+            Family.EXPRESSION,
+            "function",
+            (),
+            {},
+            None,
+            function.description + "".join(f" Also called {alias}." for alias in function.aliases),
+            is_default=False,
+        )
+        for function in dict.fromkeys(FUNCTIONS.values())
     ]
 
 

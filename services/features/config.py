@@ -6,21 +6,13 @@ from dataclasses import dataclass, field
 
 from services.features.calculators import features_of
 from services.features.calculators.tsfresh import DEFAULT_CALCULATORS, Pass
+from services.features.expressions import Expression
+from services.features.expressions import features_of as features_of_expressions
 from services.features.feature import Family, Feature
+from services.features.source import VALUE_COLUMNS
 
 CATALOGUE_FAMILIES = tuple(family for family in Family if family not in (Family.TSFRESH, Family.EXPRESSION))
-ROLLING_COLUMNS = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "quote_volume",
-    "trade_count",
-    "taker_buy_volume",
-    "funding_rate",
-    "open_interest",
-)
+ROLLING_COLUMNS = VALUE_COLUMNS
 MIB = 1024**2
 TRANSFORMATIONS = ("1/", "abs", "exp", "log", "sqrt", "^2", "^3")
 
@@ -77,14 +69,6 @@ class SelectionChoice:
 
 
 @dataclass(frozen=True)
-class Expression:
-    """A caller's own feature: a name and a formula."""
-
-    name: str
-    expression: str
-
-
-@dataclass(frozen=True)
 class Limits:
     """Bounds; what breaks one is refused."""
 
@@ -122,6 +106,14 @@ class FeatureConfig:
             return bool(self.expressions)
         return self.tsfresh.enabled if family is Family.TSFRESH else self.choice(family).enabled
 
+    def is_named(self, feature: Feature) -> bool:
+        """Whether the config asks for this feature by its name, so that it must be computable."""
+        return (
+            bool(self.only)
+            or feature.family is Family.EXPRESSION
+            or bool(self.choice(feature.family).features)
+        )
+
     def choice(self, family: Family) -> FamilyChoice:
         """The choice of a family of the catalogue."""
         chosen: FamilyChoice = getattr(self, family.value)
@@ -129,14 +121,16 @@ class FeatureConfig:
 
 
 def selected(config: FeatureConfig) -> tuple[Feature, ...]:
-    """The catalogue features a config without violations asks for, in the order of their columns."""
-    return tuple(
+    """The catalogue features and expressions a config without violations asks for, in the order of their
+    columns."""
+    listed = tuple(
         feature
         for family in CATALOGUE_FAMILIES
         if config.choice(family).enabled
         for feature in features_of(family)
         if not config.choice(family).features or feature.name in config.choice(family).features
     )
+    return listed + features_of_expressions(config.expressions)
 
 
 def column_names(config: FeatureConfig) -> tuple[str, ...]:
@@ -144,7 +138,6 @@ def column_names(config: FeatureConfig) -> tuple[str, ...]:
     return (
         *(feature.name for feature in selected(config)),
         *(name for rolling in passes(config.tsfresh) for name in rolling.names),
-        *(expression.name for expression in config.expressions),
     )
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from marketml.rpc.refusals import Violation
+from services.features import expressions
 from services.features.calculators import features_of
 from services.features.calculators.tsfresh import CALCULATORS
 from services.features.config import (
@@ -29,7 +30,6 @@ from services.features.presets import PRESETS, ROLLING_PRESETS
 WINDOW_BARS = (8, 720)
 WINDOWS_MAX = 4
 COLUMNS_MAX = 8
-EXPRESSIONS_MAX = 1_000
 
 ROWS = (1, 10_000_000)
 FEATURES = (1, 20_000)
@@ -50,8 +50,7 @@ def violations(config: FeatureConfig, path: str = "config") -> list[Violation]:
         found.append(Violation(path, "empty", "enables no family, so there is nothing to compute."))
     found += _autofeat_violations(config.autofeat, f"{path}.autofeat")
     found += _selection_violations(config.selection, f"{path}.selection")
-    if len(config.expressions) > EXPRESSIONS_MAX:
-        found.append(_count(f"{path}.expressions", EXPRESSIONS_MAX, len(config.expressions)))
+    found += expressions.violations(config.expressions, f"{path}.expressions")
     if len(config.only) > FEATURES[1]:
         found.append(_count(f"{path}.only", FEATURES[1], len(config.only)))
     found += _limits_violations(config.limits, f"{path}.limits")

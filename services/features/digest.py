@@ -14,7 +14,8 @@ from importlib.resources.abc import Traversable
 import numpy as np
 import pandas as pd
 
-from services.features.config import Expression, FeatureConfig
+from services.features.config import FeatureConfig
+from services.features.expressions import Expression
 from services.features.plan import Plan
 
 # What changes values with its version, our own code apart.
@@ -61,8 +62,9 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for library in _LIBRARIES:
         digest.update(f"{library} {metadata.version(library)}\n".encode())
-    for name, file in _modules(resources.files("services.features.calculators"), ""):
-        digest.update(name.encode() + b"\0" + file.read_bytes())
+    for folder in ("calculators", "expressions"):
+        for name, file in _modules(resources.files("services.features") / folder, f"{folder}/"):
+            digest.update(name.encode() + b"\0" + file.read_bytes())
     for module in ("columns.py", "engine.py", "feature.py", "plan.py"):
         digest.update(module.encode() + b"\0" + (resources.files("services.features") / module).read_bytes())
     return digest.hexdigest()

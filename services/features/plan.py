@@ -125,7 +125,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int, *, is_part:
         if wanted and feature.name not in wanted:
             continue
         missing = next((name for name in feature.inputs if not has_values(name)), None)
-        is_named = bool(wanted or config.choice(feature.family).features)
+        is_named = config.is_named(feature)
         if missing is None or (is_named and is_part):
             features.append(feature)
         elif is_named:

@@ -14,7 +14,6 @@ from services.features.catalogue import cost_microseconds
 from services.features.config import (
     CATALOGUE_FAMILIES,
     AutofeatChoice,
-    Expression,
     FamilyChoice,
     FeatureConfig,
     Limits,
@@ -23,6 +22,7 @@ from services.features.config import (
     feature_count,
     lookback_bars,
 )
+from services.features.expressions import Expression
 from services.features.presets import PRESETS, ROLLING_PRESETS, Preset
 
 _Choice = TypeVar("_Choice", AutofeatChoice, FamilyChoice, Limits, SelectionChoice, TsfreshChoice)

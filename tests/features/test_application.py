@@ -30,13 +30,13 @@ from services.features.budget import MemoryBudget
 from services.features.catalogue import entries
 from services.features.config import (
     CATALOGUE_FAMILIES,
-    Expression,
     FamilyChoice,
     FeatureConfig,
     Limits,
     TsfreshChoice,
 )
 from services.features.digest import code_version, config_digest, result_digest
+from services.features.expressions import Expression
 from services.features.feature import Family
 from services.features.generation import READING_SHARE, ROW_BYTES
 from services.features.source import SeriesSource, SnapshotSource
@@ -330,7 +330,8 @@ def test_every_feature_of_the_default_is_listed_and_explained():
         assert message.cost_microseconds > 0.0
         assert message.family != pb.FEATURE_FAMILY_UNSPECIFIED
         assert message.HasField("lookback_bars") == (
-            "settlements" not in message.parameters and entry.family is not Family.TSFRESH
+            "settlements" not in message.parameters
+            and entry.family not in (Family.TSFRESH, Family.EXPRESSION)
         )
 
 

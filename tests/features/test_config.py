@@ -18,7 +18,6 @@ from services.features.config import (
     ROLLING_COLUMNS,
     TRANSFORMATIONS,
     AutofeatChoice,
-    Expression,
     FamilyChoice,
     FeatureConfig,
     Limits,
@@ -29,6 +28,7 @@ from services.features.config import (
     selected,
 )
 from services.features.config_rules import violations, warnings
+from services.features.expressions import Expression
 from services.features.feature import Family
 from services.features.presets import PRESETS, ROLLING_PRESETS
 

@@ -43,7 +43,7 @@ class Parameter:
     default: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Function:
     """One function.
 

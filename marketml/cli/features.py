@@ -11,6 +11,7 @@ import pandas as pd
 
 from marketml.cli.command import REFUSED, Context, command
 from marketml.cli.documents import parse_given_time, read_mapping, to_message
+from marketml.cli.feature_cache import cache
 from marketml.cli.frames import write_frame
 from marketml.cli.output import enum_text
 from marketml.cli.progress import told_progress
@@ -26,6 +27,9 @@ _FAMILIES: dict[str, Any] = {
 @click.group()
 def features() -> None:
     """List, compute and check features."""
+
+
+features.add_command(cache)
 
 
 @features.command("list")

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from marketml.clients.connection import Connection, every
+from marketml.clients.feature_cache import CacheCalls
 from marketml.clients.feature_stream import FeatureFrame, FeatureStream
 from marketml.features.v1 import features_pb2 as pb
 from marketml.features.v1.features_pb2_grpc import FeatureServiceStub
@@ -33,7 +34,7 @@ __all__ = ["FeatureFrame", "FeatureStream", "FeaturesClient"]
 _SERVICE = pb.DESCRIPTOR.services_by_name["FeatureService"]
 
 
-class FeaturesClient(Connection):
+class FeaturesClient(CacheCalls, Connection):
     """A connection to the features room. Its methods raise the classes of `marketml.rpc.refusals`."""
 
     def __init__(self, target: str = "127.0.0.1:50052", *, tls: Tls | None = None) -> None:

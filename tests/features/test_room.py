@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,10 +65,13 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RoomProces
 @contextmanager
 def features_beside(data_target: str, **settings: Any) -> Iterator[tuple[Served, Any]]:
     """The room inside this process, and a stub of it."""
-    given = FeaturesSettings(address="127.0.0.1:0", data_target=data_target, **settings)
-    with serve_in_process(build(given), given) as served, open_channel(served.target) as channel:
-        make: Any = FeatureServiceStub
-        yield served, make(channel)
+    with tempfile.TemporaryDirectory() as folder:
+        given = FeaturesSettings(
+            address="127.0.0.1:0", data_target=data_target, folder=Path(folder), **settings
+        )
+        with serve_in_process(build(given), given) as served, open_channel(served.target) as channel:
+            make: Any = FeatureServiceStub
+            yield served, make(channel)
 
 
 def handled(served: Served, code: str) -> float:
@@ -127,7 +131,7 @@ def test_memory_is_lent_to_one_call_at_a_time_and_given_back_by_one_that_is_canc
 ):
     data, snapshot_id = heavy
     request = pb.GenerateFeaturesRequest(snapshot_id=snapshot_id, config=HEAVY)
-    with features_beside(data.target, work_memory_bytes=500 * 1024**2) as (_, stub):
+    with features_beside(data.target, work_memory_bytes=100 * 1024**2) as (_, stub):
         first = stub.GenerateFeatures(request)
         assert next(first).HasField("header")
         with pytest.raises(ResourceExhausted, match="other calls hold") as refused:

@@ -77,9 +77,9 @@ def _of_catalogue(family: Family) -> list[Entry]:
             feature.group,
             feature.inputs,
             {name: float(value) for name, value in feature.parameters.items()},
-            None if feature.lookback_settlements else feature.lookback_bars,
+            None if feature.lookback_settlements or feature.lookback_seconds else feature.lookback_bars,
             feature.description,
-            is_default=True,
+            is_default=FeatureConfig().is_enabled(family),
         )
         for feature in features_of(family)
     ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from services.features.columns import Columns, Floats
+
+DAY_SECONDS = 86_400
 
 
 class Family(StrEnum):
@@ -49,6 +52,10 @@ class Feature:
     lookback_settlements : int
         How many funding settlements, the newest included, it needs beyond those bars. It may count on at
         least one a day, and on no more than one a bar.
+    lookback_seconds : int
+        How long before the bar's end its value reaches back, beyond those bars.
+    longer_bar_seconds : int
+        It is of bars this long, made of the source's: those must be shorter and divide it. 0: of any bars.
     """
 
     name: str
@@ -60,7 +67,19 @@ class Feature:
     description: str
     compute: Callable[[Columns], Floats]
     lookback_settlements: int = 0
+    lookback_seconds: int = 0
+    longer_bar_seconds: int = 0
 
     def history_bars(self, bars_per_day: float) -> int:
         """How many bars before the current one its value can depend on, on bars of this length."""
-        return self.lookback_bars + math.ceil(self.lookback_settlements * max(1.0, bars_per_day))
+        settlements = math.ceil(self.lookback_settlements * max(1.0, bars_per_day))
+        return (
+            self.lookback_bars + settlements + math.ceil(self.lookback_seconds * bars_per_day / DAY_SECONDS)
+        )
+
+    def missing_bars(self, timeframe: timedelta) -> str | None:
+        """What bars it asks for where these cannot make up its longer ones."""
+        longer = timedelta(seconds=self.longer_bar_seconds)
+        if not longer or (timeframe < longer and not longer % timeframe):
+            return None
+        return f"bars shorter than {self.longer_bar_seconds / 3600:g} h that divide it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,7 @@ FIXED_BYTES = 8 * 1024**2
 
 @dataclass(frozen=True)
 class Omission:
-    """A feature that the source cannot give, and the column it lacks."""
+    """A feature that the source cannot give, and the column it lacks or what its bars should be."""
 
     name: str
     missing_column: str
@@ -70,6 +70,8 @@ class Plan:
     memory_bytes : int
         Of the source and of what is computed at a time.
     bars_per_day : float
+    jobs : int
+        Over how many processes the passes are divided.
     """
 
     names: tuple[str, ...]
@@ -80,6 +82,7 @@ class Plan:
     chunk_bars: int
     memory_bytes: int
     bars_per_day: float
+    jobs: int
 
     @cached_property
     def rows(self) -> Mapping[str, int]:
@@ -96,7 +99,8 @@ class Plan:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The features by family; windows of settlements, which reach far back, by themselves."""
+        """The features by family; windows of settlements and of longer bars, which reach far back, by
+        themselves."""
         return grouped(self.features, self.bars_per_day)
 
 
@@ -124,9 +128,10 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int, *, is_part:
     for feature in selected(config):
         if wanted and feature.name not in wanted:
             continue
-        missing = next((name for name in feature.inputs if not has_values(name)), None)
+        missing_bars = feature.missing_bars(columns.timeframe)
+        missing = missing_bars or next((name for name in feature.inputs if not has_values(name)), None)
         is_named = config.is_named(feature)
-        if missing is None or (is_named and is_part):
+        if missing is None or (is_named and is_part and missing_bars is None):
             features.append(feature)
         elif is_named:
             raise _missing(feature.name, missing)
@@ -163,6 +168,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int, *, is_part:
         len(names),
         grouped(features, columns.bars_per_day),
         passes,
+        config.tsfresh.parallel_jobs,
     )
     return Plan(
         names=names,
@@ -173,14 +179,16 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int, *, is_part:
         chunk_bars=chunk_bars,
         memory_bytes=memory_bytes,
         bars_per_day=columns.bars_per_day,
+        jobs=config.tsfresh.parallel_jobs,
     )
 
 
 def grouped(features: Iterable[Feature], bars_per_day: float) -> tuple[Group, ...]:
-    """Features by family and by whether they count settlements, each group in the order given."""
+    """Features by family and by whether they reach back by time, each group in the order given."""
     members: dict[tuple[Family, bool], list[Feature]] = {}
     for feature in features:
-        members.setdefault((feature.family, feature.lookback_settlements > 0), []).append(feature)
+        reaches_far = feature.lookback_settlements > 0 or feature.lookback_seconds > 0
+        members.setdefault((feature.family, reaches_far), []).append(feature)
     return tuple(
         Group(family, tuple(each), max(feature.history_bars(bars_per_day) for feature in each))
         for (family, _), each in members.items()
@@ -194,6 +202,7 @@ def _chunks(
     count: int,
     groups: Sequence[Group],
     passes: Sequence[Pass],
+    jobs: int,
 ) -> tuple[int, int]:
     """Rows that are computed at a time, and the bytes that all takes.
 
@@ -206,7 +215,8 @@ def _chunks(
     def needed(rows: int) -> int:
         """Bytes with so many rows at a time: their values, and the largest of what computes them in turn."""
         of_groups = [each.arrays_count * min(bars, rows + each.history_bars) for each in groups]
-        of_passes = [(len(each.names) + 1) * min(bars, rows + each.window - 1) for each in passes]
+        at_once = 1 if jobs < 2 else 2 * jobs  # in the worker, and here
+        of_passes = [at_once * (len(each.names) + 1) * min(bars, rows + each.window - 1) for each in passes]
         values = count * rows + max(of_groups + of_passes)
         return source_bytes + (SOURCE_ARRAYS * bars + values) * VALUE_BYTES + FIXED_BYTES
 
@@ -230,10 +240,10 @@ def _looked_up(columns: Columns) -> Callable[[str], bool]:
     return has_values
 
 
-def _missing(name: str, column: str) -> FailedPrecondition:
+def _missing(name: str, lacked: str) -> FailedPrecondition:
     return FailedPrecondition(
         name,
-        f"The feature {name} needs {column}, which has no value in the source.",
+        f"The feature {name} needs {lacked}, of which the source has none.",
         Reason.TOO_LITTLE_DATA,
     )
 
@@ -248,7 +258,9 @@ def _check(limits: Limits, name: str, asked: int) -> None:
 
 
 def _warm_up_bars(features: Sequence[Feature], passes: Sequence[Pass], columns: Columns) -> int:
-    bars = [feature.lookback_bars for feature in features] + [rolling.window - 1 for rolling in passes]
+    per_day = columns.bars_per_day
+    bars = [replace(feature, lookback_settlements=0).history_bars(per_day) for feature in features]
+    bars += [rolling.window - 1 for rolling in passes]
     whole = columns.fresh()
     for count in {feature.lookback_settlements for feature in features} - {0}:
         most = math.ceil(count * max(1.0, columns.bars_per_day))

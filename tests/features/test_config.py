@@ -133,12 +133,15 @@ def test_every_broken_rule_is_named_at_once():
     ]
 
 
-def test_the_default_breaks_no_rule_and_selects_the_whole_catalogue():
+def test_the_default_breaks_no_rule_and_selects_the_whole_catalogue_but_longer_bars():
     config = FeatureConfig()
     assert violations(config) == []
     assert warnings(config) == []
     assert selected(config) == tuple(
-        feature for family in CATALOGUE_FAMILIES for feature in features_of(family)
+        feature
+        for family in CATALOGUE_FAMILIES
+        if family is not Family.HIGHER_TIMEFRAME
+        for feature in features_of(family)
     )
     assert feature_count(config) == len(selected(config))
     assert lookback_bars(config) == max(feature.lookback_bars for feature in selected(config))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.features.calculators import calendar, market, series, statistical, technical
+from services.features.calculators import calendar, higher_timeframe, market, series, statistical, technical
 from services.features.feature import Family, Feature
 
 _FAMILIES: dict[Family, tuple[Feature, ...]] = {
@@ -11,7 +11,7 @@ _FAMILIES: dict[Family, tuple[Feature, ...]] = {
     Family.SERIES: series.FEATURES,
     Family.MARKET: market.FEATURES,
     Family.CALENDAR: calendar.FEATURES,
-    Family.HIGHER_TIMEFRAME: (),
+    Family.HIGHER_TIMEFRAME: higher_timeframe.FEATURES,
 }
 
 FAMILIES = tuple(_FAMILIES)

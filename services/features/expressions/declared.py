@@ -81,6 +81,8 @@ def features_of(expressions: tuple[Expression, ...]) -> tuple[Feature, ...]:
             description=one.expression.strip() + ".",
             compute=computed(term, shared),
             lookback_settlements=term.lookback_settlements,
+            lookback_seconds=term.lookback_seconds,
+            longer_bar_seconds=term.longer_bar_seconds,
         )
         for one, term in zip(expressions, terms, strict=True)
     )

@@ -33,7 +33,7 @@ class Term:
     arguments : tuple of Term or float
     inputs : tuple of str
         Frame columns it reads.
-    lookback_bars, lookback_settlements : int
+    lookback_bars, lookback_settlements, lookback_seconds, longer_bar_seconds : int
         As a Feature has them.
     windows : frozenset of (key, bars)
         Of it and of what it is made of, each once: how many bars are read for one bar.
@@ -47,6 +47,8 @@ class Term:
     inputs: tuple[str, ...]
     lookback_bars: int
     lookback_settlements: int
+    lookback_seconds: int
+    longer_bar_seconds: int
     windows: frozenset[tuple[bytes, int]]
     depth: int
 
@@ -64,6 +66,8 @@ def of_feature(feature: Feature) -> Term:
         inputs=feature.inputs,
         lookback_bars=feature.lookback_bars,
         lookback_settlements=feature.lookback_settlements,
+        lookback_seconds=feature.lookback_seconds,
+        longer_bar_seconds=feature.longer_bar_seconds,
         windows=frozenset(),
         depth=0,
     )
@@ -75,7 +79,7 @@ def of_column(name: str) -> Term:
     def read(columns: Columns) -> Floats:
         return columns[name]
 
-    return Term(_key("column", (name.encode(),)), read, (), (name,), 0, 0, frozenset(), 0)
+    return Term(_key("column", (name.encode(),)), read, (), (name,), 0, 0, 0, 0, frozenset(), 0)
 
 
 class Scope:
@@ -227,6 +231,8 @@ def _operation(function: Function, arguments: Sequence[Term | float | int]) -> T
         inputs=tuple(dict.fromkeys(name for term in terms for name in term.inputs)),
         lookback_bars=max(term.lookback_bars for term in terms) + bars,
         lookback_settlements=max(term.lookback_settlements for term in terms),
+        lookback_seconds=max(term.lookback_seconds for term in terms),
+        longer_bar_seconds=math.gcd(*(term.longer_bar_seconds for term in terms)),
         windows=frozenset({(key, bars)} if bars else ()).union(*(term.windows for term in terms)),
         depth=max(term.depth for term in terms) + 1,
     )

@@ -22,9 +22,10 @@ _TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|`(?P<quoted>[^`]*)`"
     r"|(?P<symbol><=|>=|==|!=|[-+*/^<>(),])"
-    r"|(?P<end>$))",
+    r"|(?P<end>\Z))",
     re.ASCII,
 )
+_SPACE = re.compile(r"\s*", re.ASCII)
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -157,10 +158,10 @@ def _tokens(text: str) -> Iterator[_Token]:
     while True:
         found = _TOKEN.match(text, position)
         if found is None:
-            at = position + len(text[position:]) - len(text[position:].lstrip())
+            at = _SPACE.match(text, position).end()  # type: ignore[union-attr]  # it matches nothing, too
             raise FormulaError("syntax", f"holds a character that has no meaning: {text[at]!r}", at + 1)
         kind = str(found.lastgroup)
-        yield _Token(kind, found[kind], found.start(kind) + 1)
+        yield _Token(kind, found[kind], found.start(kind) + (kind != "quoted"))
         if kind == "end":
             return
         position = found.end()

@@ -26,6 +26,25 @@ class Family(StrEnum):
     EXPRESSION = "expression"
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a feature takes that may take far more than others.
+
+    Attributes
+    ----------
+    bars : int
+        Read for one bar of it, by all its windows together.
+    held_arrays : int
+        As long as the frame, held at a time beside what is shared.
+    shared : frozenset
+        What it remembers with the columns, one array each.
+    """
+
+    bars: int
+    held_arrays: int
+    shared: frozenset[bytes]
+
+
 @dataclass(frozen=True, eq=False)
 class Feature:
     """A column of X, with its parameters fixed.
@@ -56,6 +75,8 @@ class Feature:
         How long before the bar's end its value reaches back, beyond those bars.
     longer_bar_seconds : int
         It is of bars this long, made of the source's: those must be shorter and divide it. 0: of any bars.
+    work : Work, optional
+        None: no more than its family's features take.
     """
 
     name: str
@@ -69,6 +90,7 @@ class Feature:
     lookback_settlements: int = 0
     lookback_seconds: int = 0
     longer_bar_seconds: int = 0
+    work: Work | None = None
 
     def history_bars(self, bars_per_day: float) -> int:
         """How many bars before the current one its value can depend on, on bars of this length."""

@@ -24,6 +24,8 @@ SHARED_SHARE = 2
 SOURCE_ARRAYS = 8
 # Of the values of a chunk, where so many rows at least come together: less would be mostly overlap.
 CHUNK_BYTES, CHUNK_BARS_MIN = 64 * 1024**2, 16 * BLOCK_BARS
+# Bars read between two looks at whether anybody still waits: about a second of work.
+PIECE_BARS = 10**9
 # The blocks of windows at work, and a message on its way.
 FIXED_BYTES = 8 * 1024**2
 
@@ -49,7 +51,15 @@ class Group:
     def arrays_count(self) -> int:
         """Arrays as long as the slice that it holds at a time: what it reads, what it shares, one result."""
         inputs = {name for feature in self.features for name in feature.inputs}
-        return len(inputs) + SHARED_SHARE * len(self.features) + 1
+        works = [feature.work for feature in self.features if feature.work is not None]
+        shared = frozenset[bytes]().union(*(work.shared for work in works))
+        held = max((work.held_arrays for work in works), default=1)
+        return len(inputs) + SHARED_SHARE * (len(self.features) + len(shared)) + held
+
+    @property
+    def work_bars(self) -> int:
+        """Bars read for one bar of the feature that takes most, as far as features say."""
+        return max((feature.work.bars for feature in self.features if feature.work), default=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +230,10 @@ def _chunks(
         values = count * rows + max(of_groups + of_passes)
         return source_bytes + (SOURCE_ARRAYS * bars + values) * VALUE_BYTES + FIXED_BYTES
 
-    rows = min(bars, max(CHUNK_BARS_MIN, CHUNK_BYTES // (VALUE_BYTES * count) // BLOCK_BARS * BLOCK_BARS))
+    rows = CHUNK_BYTES // (VALUE_BYTES * count)
+    if work_bars := max((each.work_bars for each in groups), default=0):
+        rows = min(rows, PIECE_BARS // work_bars)
+    rows = min(bars, max(CHUNK_BARS_MIN, rows // BLOCK_BARS * BLOCK_BARS))
     least = min(bars, BLOCK_BARS)
     while rows > least and needed(rows) > limits.max_memory_bytes:
         rows = max(least, rows // 2 // BLOCK_BARS * BLOCK_BARS)

@@ -33,6 +33,7 @@ from services.features.expressions import (
 from services.features.expressions.syntax import DEPTH_MAX, TEXT_MAX
 from services.features.expressions.terms import LOOKBACK_MAX
 from services.features.feature import Family, Feature
+from services.features.plan import plan
 from tests.features.formulas import FORMULAS, TREES, reckoned
 from tests.features.frames import HOUR, awkward_walk, columns_of, random_walk
 from tests.features.looking import computed, looks_ahead
@@ -320,7 +321,7 @@ def test_every_function_is_listed():
         ("+".join(["close"] * 200), "depth", f"{DEPTH_MAX}"),
         ("close" + " " * TEXT_MAX, "length", "2,000 characters: 2,005"),
         ("lag(" * 6 + "close" + ", 10000)" * 6, "lookback", f"{LOOKBACK_MAX:,} bars in all: 60,000"),
-        ("+".join(f"lag(close, {9000 + at})" for at in range(20)), "lookback", "100,000 bars together"),
+        ("+".join(f"lag(close, {9000 + at})" for at in range(20)), "lookback", "50,000 bars together"),
     ],
 )
 def test_what_breaks_a_rule_is_refused_with_its_place(text: str, rule: str, words: str):
@@ -375,6 +376,24 @@ def test_what_uses_a_broken_expression_is_not_blamed_for_it():
 def test_a_later_expression_is_not_known_yet():
     found = refused(Expression("one", "two"), Expression("two", "close"))
     assert [(field, rule) for field, rule, _ in found] == [("config.expressions[0].expression", "unknown")]
+
+
+def test_a_formula_says_what_it_takes_and_is_computed_in_chunks_that_suit_it():
+    text = " + ".join(f"max(close, {9000 + at})" for at in range(5))
+    feature = feature_of(text)
+    assert feature.work is not None
+    assert feature.work.bars == sum(range(8999, 9004))
+    assert feature.work.held_arrays == 3
+    frame = random_walk(1, 100)
+    config = replace(ALONE, expressions=(Expression("mine", text),))
+    long = Columns(
+        pd.concat([frame] * 600).set_axis(pd.date_range("2000-01-01", periods=60_000, freq="1h", tz="UTC")),
+        HOUR,
+    )
+    assert plan(config, long, 0).chunk_bars * feature.work.bars < 1.1e9
+    deep = replace(ALONE, expressions=(Expression("mine", "open + (" * 60 + "close" + ")" * 60),))
+    flat = replace(ALONE, expressions=(Expression("mine", "open + close"),))
+    assert planned(frame, deep).memory_bytes > planned(frame, flat).memory_bytes
 
 
 def test_expressions_are_bounded_in_number_and_depth_of_all_together():

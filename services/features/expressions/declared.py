@@ -13,7 +13,7 @@ from services.features import calculators
 from services.features.expressions.syntax import FormulaError, names, parse
 from services.features.expressions.terms import Scope, Term, of_column, of_feature, typed
 from services.features.expressions.values import computed
-from services.features.feature import Family, Feature
+from services.features.feature import Family, Feature, Work
 from services.features.source import FRAME_COLUMNS, VALUE_COLUMNS
 
 EXPRESSIONS_MAX = 1_000
@@ -83,9 +83,22 @@ def features_of(expressions: tuple[Expression, ...]) -> tuple[Feature, ...]:
             lookback_settlements=term.lookback_settlements,
             lookback_seconds=term.lookback_seconds,
             longer_bar_seconds=term.longer_bar_seconds,
+            work=Work(term.work_bars, term.held_arrays, shared.intersection(_parts(term))),
         )
         for one, term in zip(expressions, terms, strict=True)
     )
+
+
+def _parts(term: Term) -> set[bytes]:
+    """The keys of a term and of all that it is made of."""
+    found: set[bytes] = set()
+    waiting = [term]
+    while waiting:
+        one = waiting.pop()
+        if one.key not in found:
+            found.add(one.key)
+            waiting += one.terms
+    return found
 
 
 def _shared(terms: Sequence[Term]) -> frozenset[bytes]:

@@ -15,8 +15,8 @@ from services.features.expressions.functions import FUNCTIONS, NEGATION, OPERATO
 from services.features.expressions.syntax import DEPTH_MAX, Call, FormulaError, Name, Node, Number
 from services.features.feature import Feature
 
-LOOKBACK_MAX = 50_000  # bars that a formula looks back, all that it is made of included
-WORK_MAX = 100_000  # bars of all its windows together: what one bar of it costs
+LOOKBACK_MAX = 20_160  # bars that a formula looks back, all that it is made of included: two weeks of minutes
+WORK_MAX = 50_000  # bars of all its windows together: what one bar of it costs
 SHOWN_MAX = 60
 
 
@@ -39,6 +39,8 @@ class Term:
         Of it and of what it is made of, each once: how many bars are read for one bar.
     depth : int
         Operations in each other.
+    held_arrays : int
+        Held at a time while it is computed, its own included.
     """
 
     key: bytes
@@ -51,6 +53,12 @@ class Term:
     longer_bar_seconds: int
     windows: frozenset[tuple[bytes, int]]
     depth: int
+    held_arrays: int
+
+    @property
+    def work_bars(self) -> int:
+        """Bars that are read for one bar of it."""
+        return sum(bars for _, bars in self.windows)
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -59,17 +67,20 @@ class Term:
 
 def of_feature(feature: Feature) -> Term:
     """A feature of the catalogue as a term."""
+    key = _key("feature", (feature.name.encode(),))
+    bars = feature.lookback_bars
     return Term(
-        key=_key("feature", (feature.name.encode(),)),
+        key=key,
         compute=feature.compute,
         arguments=(),
         inputs=feature.inputs,
-        lookback_bars=feature.lookback_bars,
+        lookback_bars=bars,
         lookback_settlements=feature.lookback_settlements,
         lookback_seconds=feature.lookback_seconds,
         longer_bar_seconds=feature.longer_bar_seconds,
-        windows=frozenset(),
+        windows=frozenset({(key, bars)} if bars else ()),
         depth=0,
+        held_arrays=1,
     )
 
 
@@ -79,7 +90,7 @@ def of_column(name: str) -> Term:
     def read(columns: Columns) -> Floats:
         return columns[name]
 
-    return Term(_key("column", (name.encode(),)), read, (), (name,), 0, 0, 0, 0, frozenset(), 0)
+    return Term(_key("column", (name.encode(),)), read, (), (name,), 0, 0, 0, 0, frozenset(), 0, 1)
 
 
 class Scope:
@@ -141,8 +152,7 @@ def typed(node: Node, scope: Scope, *, is_hinted: bool = True) -> Term:
             f"must look back at most {LOOKBACK_MAX:,} bars in all: {term.lookback_bars:,}",
             node.at,
         )
-    work = sum(bars for _, bars in term.windows)
-    if work > WORK_MAX:
+    if (work := term.work_bars) > WORK_MAX:
         raise FormulaError(
             "lookback", f"must have windows of at most {WORK_MAX:,} bars together: {work:,}", node.at
         )
@@ -235,6 +245,7 @@ def _operation(function: Function, arguments: Sequence[Term | float | int]) -> T
         longer_bar_seconds=math.gcd(*(term.longer_bar_seconds for term in terms)),
         windows=frozenset({(key, bars)} if bars else ()).union(*(term.windows for term in terms)),
         depth=max(term.depth for term in terms) + 1,
+        held_arrays=max(len(terms) + 1, *(before + term.held_arrays for before, term in enumerate(terms))),
     )
 
 

@@ -391,7 +391,7 @@ def test_a_formula_says_what_it_takes_and_is_computed_in_chunks_that_suit_it():
         HOUR,
     )
     assert plan(config, long, 0).chunk_bars * feature.work.bars < 1.1e9
-    deep = replace(ALONE, expressions=(Expression("mine", "open + (" * 60 + "close" + ")" * 60),))
+    deep = replace(ALONE, expressions=(Expression("mine", "open + (" * 99 + "close" + ")" * 99),))
     flat = replace(ALONE, expressions=(Expression("mine", "open + close"),))
     assert planned(frame, deep).memory_bytes > planned(frame, flat).memory_bytes
 

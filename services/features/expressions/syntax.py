@@ -187,7 +187,7 @@ class _Parser:
 
     def _expression(self, binding: int) -> Node:
         self._level += 1
-        if self._level > DEPTH_MAX:
+        if self._level > 2 * DEPTH_MAX:  # an operand in parentheses goes two levels down
             raise self._too_deep(self._token.at)
         left = self._prefix()
         while self._token.kind == "symbol" and _BINDING.get(self._token.text, -1) >= binding:

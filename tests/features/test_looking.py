@@ -195,7 +195,7 @@ def test_names_are_unique_snake_case_and_hold_the_parameters():
 
 
 def features_of_or_none(family: Family) -> tuple[Feature, ...]:
-    return () if family is Family.TSFRESH else features_of(family)
+    return () if family in (Family.TSFRESH, Family.EXPRESSION) else features_of(family)
 
 
 def _leak(name: str, lookback_bars: int, compute) -> Feature:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from services.features.calculators import interaction, momentum, pattern, price, trend, volatility, volume
+from services.features.calculators import (
+    estimators,
+    interaction,
+    microstructure,
+    momentum,
+    pattern,
+    price,
+    trend,
+    volatility,
+    volume,
+)
 from services.features.feature import Feature
 
 FEATURES: tuple[Feature, ...] = (
@@ -13,4 +23,6 @@ FEATURES: tuple[Feature, ...] = (
     *momentum.FEATURES,
     *pattern.FEATURES,
     *interaction.FEATURES,
+    *estimators.FEATURES,
+    *microstructure.FEATURES,
 )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from marketml.cli.command import REFUSED, Context, command
 from marketml.cli.documents import parse_given_time, read_mapping, to_message
+from marketml.cli.feature_audit import audit
 from marketml.cli.feature_cache import cache
 from marketml.cli.frames import write_frame
 from marketml.cli.output import enum_text
@@ -29,6 +30,7 @@ def features() -> None:
     """List, compute and check features."""
 
 
+features.add_command(audit)
 features.add_command(cache)
 
 

@@ -20,7 +20,9 @@ import pandas as pd
 import pyarrow as pa
 
 from marketml.clients.connection import Connection, every
+from marketml.clients.feature_audit import AuditCalls, LeakAudit
 from marketml.clients.feature_cache import CacheCalls
+from marketml.clients.feature_source import aware, put_source
 from marketml.clients.feature_stream import FeatureFrame, FeatureStream
 from marketml.features.v1 import features_pb2 as pb
 from marketml.features.v1.features_pb2_grpc import FeatureServiceStub
@@ -29,12 +31,12 @@ from marketml.rpc.channels import Tls
 from marketml.rpc.frames import stream_bytes, to_frame
 from marketml.rpc.refusals import DataLoss
 
-__all__ = ["FeatureFrame", "FeatureStream", "FeaturesClient"]
+__all__ = ["FeatureFrame", "FeatureStream", "FeaturesClient", "LeakAudit"]
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["FeatureService"]
 
 
-class FeaturesClient(CacheCalls, Connection):
+class FeaturesClient(AuditCalls, CacheCalls, Connection):
     """A connection to the features room. Its methods raise the classes of `marketml.rpc.refusals`."""
 
     def __init__(self, target: str = "127.0.0.1:50052", *, tls: Tls | None = None) -> None:
@@ -107,12 +109,7 @@ class FeaturesClient(CacheCalls, Connection):
         """The same as `generate_features` piece by piece, for a result larger than this process can hold:
         iterate over what this gives. The room stops computing when the block is left."""
         request = pb.GenerateFeaturesRequest(config=config, newest_count=newest_count)
-        if snapshot_id is not None:
-            if any(given is not None for given in (venue, symbol, timeframe, start, end, as_of)):
-                raise TypeError("generate_features takes snapshot_id or a series, not both.")
-            request.snapshot_id = snapshot_id
-        else:
-            request.series.CopyFrom(_series(venue, symbol, timeframe, start, end, as_of))
+        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of)
         with self._generate(request) as messages:
             yield FeatureStream(messages, on_progress)
 
@@ -189,30 +186,3 @@ class FeaturesClient(CacheCalls, Connection):
         """Every feature, or those of one family: by family, then name."""
         request = pb.ListFeaturesRequest(family=family, page_size=page_size)
         return every(self._stub.ListFeatures, request, "features")
-
-
-def aware(time: datetime) -> datetime:
-    """A time that knows its zone, or ValueError."""
-    if time.tzinfo is None:
-        raise ValueError(f"start, end and as_of must be aware of their zone: {time!r}.")
-    return time
-
-
-def _series(
-    venue: str | None,
-    symbol: str | None,
-    timeframe: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    as_of: datetime | None,
-) -> market_pb2.SeriesRange:
-    key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
-    series = market_pb2.SeriesRange(series=key)
-    for stamp, time in (
-        (series.range.start_time, start),
-        (series.range.end_time, end),
-        (series.as_of_time, as_of),
-    ):
-        if time is not None:
-            stamp.FromDatetime(aware(time))
-    return series

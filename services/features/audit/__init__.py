@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from services.features.audit.auditing import Told, audit
-from services.features.audit.choices import (
-    CUTS_DEFAULT,
-    CUTS_MAX,
-    LIVE_DEFAULT,
-    LIVE_MAX,
-    Choices,
-    chosen,
-)
+from services.features.audit.auditing import Told, audit, memory_bytes
+from services.features.audit.choices import Choices, chosen
 from services.features.audit.findings import AuditSummary, LeakCheck, LeakFinding
+from services.features.audit.request import CUTS_DEFAULT, LIVE_DEFAULT, AuditRequest
 
 __all__ = [
     "CUTS_DEFAULT",
-    "CUTS_MAX",
     "LIVE_DEFAULT",
-    "LIVE_MAX",
+    "AuditRequest",
     "AuditSummary",
     "Choices",
     "LeakCheck",
@@ -25,4 +18,5 @@ __all__ = [
     "Told",
     "audit",
     "chosen",
+    "memory_bytes",
 ]

@@ -20,14 +20,18 @@ from services.features import engine
 from services.features.answer import Progress
 from services.features.audit.choices import Choices, other_future
 from services.features.audit.findings import AuditSummary, Comparison, LeakCheck, LeakFinding, differ
-from services.features.audit.lanes import Pool, Rows, Stretch, pooled, strung
+from services.features.audit.lanes import LANE_ROWS, Pool, Rows, Stretch, pooled, strung
 from services.features.columns import BLOCK_BARS, Columns, Floats
-from services.features.plan import Plan
+from services.features.plan import SHARED_SHARE, VALUE_BYTES, Plan
+from services.features.source import FRAME_COLUMNS
 
 CUT_ROWS = 32  # looked at before each cut
 FUTURE_ROWS = 32  # of another future that follow them
 CONFIRMED_TOGETHER = 16  # suspects whose values at every bar are held at a time
 _BATCH_SHARE, _LOOK_SHARE = 0.3, 0.9  # of progress, when the values and the cheap look are done
+
+# Copies of a source that one with another future is made with.
+SOURCE_COPIES = 3
 
 Told = Progress | LeakFinding | AuditSummary
 
@@ -38,6 +42,11 @@ class Share:
 
     plan: Plan
     history_bars: int
+
+    @property
+    def count(self) -> int:
+        """How many columns are computed; a pass may compute more than are wanted."""
+        return len(self.plan.features) + sum(len(rolling.names) for rolling in self.plan.passes)
 
 
 def audit(
@@ -90,6 +99,16 @@ def audit(
         seconds=now() - started,
         batch_seconds=batch_seconds,
     )
+
+
+def memory_bytes(plan: Plan, bars: int, source_bytes: int) -> int:
+    """What an audit holds at a time at the most."""
+    confirmed = SOURCE_COPIES * source_bytes + 2 * CONFIRMED_TOGETHER * bars * VALUE_BYTES
+    lanes = [
+        (LANE_ROWS + share.history_bars) * (2 * len(FRAME_COLUMNS) + (1 + SHARED_SHARE) * share.count)
+        for share in _shares(plan)
+    ]
+    return plan.memory_bytes + confirmed + max(lanes) * VALUE_BYTES
 
 
 def _looked_at(choices: Choices) -> Rows:

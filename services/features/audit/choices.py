@@ -10,9 +10,6 @@ import pandas as pd
 
 from services.features.source import VALUE_COLUMNS
 
-CUTS_MAX, LIVE_MAX = 100, 1_000
-CUTS_DEFAULT, LIVE_DEFAULT = 5, 20
-
 _PRICES = ("open", "high", "low", "close")
 _HOLES = 0.2
 
@@ -41,6 +38,7 @@ class Choices:
 
 def chosen(bars: int, warm_up_bars: int, cuts_count: int, live_count: int, seed: int) -> Choices:
     """Rows of a source of at least two bars, past the warm-up where there are enough of them."""
+    seed %= 2**64  # a generator takes no negative one
     generator = np.random.default_rng(seed)
     first = min(warm_up_bars + 1, bars // 2)
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
@@ -11,6 +16,8 @@ from services.features.application import FeaturesApplication
 from services.features.budget import MemoryBudget
 from services.features.cache import Cache
 from services.features.neighbours import DataRoom
+from services.features.pieces import Pool
+from services.features.pool import LocalPool
 from services.features.servicer import FeaturesServicer
 from services.features.settings import FeaturesSettings
 from services.host import Metrics, Room, SettingsError, explained_start, read_settings, serve
@@ -35,20 +42,40 @@ def build(settings: FeaturesSettings) -> Room:
         raise SettingsError(
             f"neighbour_tls_authority, …_certificate or …_key cannot be read: {error.strerror}."
         ) from None
+    pool = _pool(settings)
     application = FeaturesApplication(
         data,
         MemoryBudget(settings.work_memory_bytes),
         time.monotonic,
         Cache(settings.folder / "cache", settings.cache_bytes),
+        pool,
     )
+
+    @asynccontextmanager
+    async def with_pool() -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(pool.shutdown)
+
     service = features_pb2.DESCRIPTOR.services_by_name["FeatureService"]
-    return Room("features", ((service, FeaturesServicer(application)),), metrics=Metrics())
+    return Room(
+        "features", ((service, FeaturesServicer(application)),), lifespan=with_pool, metrics=Metrics()
+    )
+
+
+def _pool(settings: FeaturesSettings) -> Pool:
+    if settings.dask_scheduler is None:
+        return LocalPool(settings.folder / "work", settings.workers_count)
+    from services.features.dask_pool import DaskPool  # a second of imports
+
+    return DaskPool(settings.dask_scheduler)
 
 
 def main() -> int:
     """Serve until SIGTERM; the exit status."""
     with explained_start("features"):
         settings = read_settings(FeaturesSettings, "features")
+        if settings.dask_scheduler is None:  # the cluster of all rooms
+            settings = replace(settings, dask_scheduler=os.environ.get("MARKETML_DASK_SCHEDULER") or None)
         room = build(settings)
     return serve(room, settings)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.features import config_rules, paging
 from services.features.answer import Latest, Part, Review
+from services.features.audit import AuditRequest, Told
 from services.features.budget import MemoryBudget
 from services.features.cache import Cache
 from services.features.cached import CacheFilter, CacheStatus, CacheUse
@@ -20,6 +21,8 @@ from services.features.digest import choice_digest
 from services.features.feature import Family
 from services.features.generation import DataRoom, Generation
 from services.features.latest import NewestBars, latest
+from services.features.leakage import audited
+from services.features.pieces import Pool
 from services.features.presets import PRESETS, Preset
 from services.features.source import SeriesKey, Source
 
@@ -41,6 +44,8 @@ class FeaturesApplication:
         A clock in seconds that never falls.
     cache
         Results on disk; None keeps none.
+    pool
+        Processes that the work can be divided over; None leaves all of it to the calling thread.
     """
 
     def __init__(
@@ -49,11 +54,13 @@ class FeaturesApplication:
         budget: MemoryBudget,
         now: Callable[[], float],
         cache: Cache | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._data = data
         self._budget = budget
+        self._now = now
         self._cache = cache or Cache(None, 0)
-        self._generation = Generation(data, budget, now, self._cache)
+        self._generation = Generation(data, budget, now, self._cache, pool)
 
     def generate_features(
         self,
@@ -111,6 +118,11 @@ class FeaturesApplication:
     def list_feature_presets(self, page_size: int, page_token: str) -> tuple[Sequence[Preset], str]:
         """A page of the presets and the token of the next."""
         return paging.page(tuple(PRESETS.values()), page_size, page_token)
+
+    def audit_leakage(self, request: AuditRequest, check: Callable[[], None]) -> Iterator[Told]:
+        """What sees the future of the features of a config, and a summary. `check` raises when nobody waits
+        any more."""
+        return audited(self._data, self._budget, request, check, self._now)
 
     def clear_feature_cache(
         self, which: CacheFilter, config: FeatureConfig | None, *, dry_run: bool

@@ -14,10 +14,12 @@ import numpy as np
 from services.features.calculators.tsfresh import Pass
 from services.features.columns import Columns, Floats
 from services.features.feature import Family
+from services.features.pieces import Shared, Team
 from services.features.plan import Group, Plan
 
 Step = tuple[float, str]
 Clock = Callable[[], float]
+LOOK_SECONDS = 0.05  # between looks whether the rest is still wanted, while others compute
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +77,47 @@ def fill(
     values: Floats,
     seconds: dict[Family, float],
     now: Clock,
+    team: Team | None = None,
 ) -> Iterator[Step]:
     """Put the features at the bars from `start`, where a block begins, to `stop` into `values` (features,
-    at least so many bars); yields the fraction done after each piece and adds to `seconds`."""
-    rows = stop - start
+    at least so many bars); yields the fraction done after each piece and adds to `seconds`.
+
+    A `team` computes the passes; else they are computed here.
+    """
+    values = values[:, : stop - start]
     count = len(plan.features) + sum(len(rolling.names) for rolling in plan.passes)
-    done = 0
+    done = 0.0
+    shared = None if team is None else team.begun(plan, columns, start, stop)
     for group in plan.groups:
-        for step in _fill_group(group, plan, columns, start, stop, values[:, :rows], seconds, now):
+        for step in _fill_group(group, plan, columns, start, stop, values, seconds, now):
+            if shared is not None:
+                done += _take(shared, plan, values, start, 0.0)
             done += step
             yield done / count, group.family.value
+    started = now()
+    while shared is not None and not shared.is_over:
+        done += _take(shared, plan, values, start, LOOK_SECONDS)
+        yield done / count, Family.TSFRESH.value
+    if shared is not None:
+        seconds[Family.TSFRESH] += now() - started
+        return
     for rolling in plan.passes:
         size = len(rolling.names)
-        for share in _fill_pass(rolling, plan, columns, start, stop, values[:, :rows], seconds, now):
+        for share in _fill_pass(rolling, plan, columns, start, stop, values, seconds, now):
             yield (done + size * share) / count, Family.TSFRESH.value
         done += size
+
+
+def _take(shared: Shared, plan: Plan, values: Floats, start: int, wait_seconds: float) -> float:
+    """Put what others have done into `values`; how many features that is, of all bars."""
+    done = 0.0
+    for piece, computed in shared.finished(wait_seconds):
+        some = slice(piece.start - start, piece.stop - start)
+        for name, row in zip(piece.rolling.names, computed, strict=True):
+            if name in plan.rows:
+                values[plan.rows[name], some] = row
+        done += len(computed) * (piece.stop - piece.start) / values.shape[1]
+    return done
 
 
 def _fill_group(

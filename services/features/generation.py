@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from marketml.rpc.refusals import ResourceExhausted
@@ -13,8 +14,10 @@ from services.features.cache import Cache, Kept
 from services.features.cached import CacheLabel
 from services.features.columns import Columns
 from services.features.config import FeatureConfig, Limits
+from services.features.deadline import watched
 from services.features.digest import choice_digest, config_digest, result_digest
 from services.features.feature import Family
+from services.features.pieces import Inputs, Pool, Team
 from services.features.plan import VALUE_BYTES, Plan, plan
 from services.features.source import Bars, Source
 
@@ -49,13 +52,23 @@ class Generation:
         A clock in seconds that never falls.
     cache
         Results on disk.
+    pool
+        Processes that the work can be divided over; None leaves all of it to the calling thread.
     """
 
-    def __init__(self, data: DataRoom, budget: MemoryBudget, now: Callable[[], float], cache: Cache) -> None:
+    def __init__(
+        self,
+        data: DataRoom,
+        budget: MemoryBudget,
+        now: Callable[[], float],
+        cache: Cache,
+        pool: Pool | None = None,
+    ) -> None:
         self._data = data
         self._budget = budget
         self._now = now
         self._cache = cache
+        self._pool = pool
 
     def parts(
         self, source: Source, config: FeatureConfig, newest_count: int, check: Callable[[], None]
@@ -65,7 +78,7 @@ class Generation:
 
         The values of a part are good until the next is asked for.
         """
-        look = self._watch(config.limits, check)
+        look = watched(config.limits, check, self._now)
         rows_max = rows_allowed(config.limits)
         with self._budget.reserved(READING_SHARE * ROW_BYTES * self._data.count(source, rows_max)) as loan:
             bars = read(self._data, source, config.limits)
@@ -89,15 +102,18 @@ class Generation:
             look()
             yield Progress(0.0, "computing")
             label = CacheLabel(bars.key, choice_digest(config))
-            with self._cache.entry(
-                f"{header.digest}-{first}" if first else header.digest,
-                planned.names,
-                label,
-                first,
-                columns.bars,
-                header.digest,
-            ) as kept:
-                seconds = yield from self._rows(planned, columns, header, first, kept, look)
+            with (
+                self._cache.entry(
+                    f"{header.digest}-{first}" if first else header.digest,
+                    planned.names,
+                    label,
+                    first,
+                    columns.bars,
+                    header.digest,
+                ) as kept,
+                self._team(planned, columns) as team,
+            ):
+                seconds = yield from self._rows(planned, columns, header, first, kept, team, look)
             is_hit = seconds is None
             self._cache.count(is_hit=is_hit)
             yield Progress(1.0, "done")
@@ -115,6 +131,7 @@ class Generation:
         header: Header,
         first: int,
         kept: Kept,
+        team: Team | None,
         look: Callable[[], None],
     ) -> Generator[Progress | Values, None, dict[Family, float] | None]:
         """The rows from `first` on, those that are kept from there, the others computed in turn; the seconds
@@ -131,7 +148,7 @@ class Generation:
                         seconds = dict.fromkeys(Family, 0.0) if seconds is None else seconds
                         start, stop = chunks[0]
                         for share, stage in engine.fill(
-                            planned, columns, start, stop, values, seconds, self._now
+                            planned, columns, start, stop, values, seconds, self._now, team
                         ):
                             look()
                             if self._now() - told_at >= PROGRESS_SECONDS:
@@ -146,19 +163,20 @@ class Generation:
             row = stop
         return seconds
 
-    def _watch(self, limits: Limits, check: Callable[[], None]) -> Callable[[], None]:
-        """What looks whether the work shall go on."""
-        ends_at = self._now() + limits.timeout_seconds
+    @contextmanager
+    def _team(self, planned: Plan, columns: Columns) -> Iterator[Team | None]:
+        """Who computes the passes, when they are to be divided."""
+        if self._pool is None or planned.jobs < 2 or not planned.passes:
+            yield None
+            return
+        names = sorted({rolling.column for rolling in planned.passes})
 
-        def look() -> None:
-            check()
-            if self._now() > ends_at:
-                raise ResourceExhausted(
-                    "config.limits.timeout_seconds",
-                    f"The work took longer than config.limits.timeout_seconds of {limits.timeout_seconds:g}.",
-                )
+        def inputs() -> Inputs:
+            whole = columns.fresh()
+            return Inputs({name: whole[name] for name in names}, whole.bar_numbers)
 
-        return look
+        with self._pool.opened(inputs) as work:
+            yield Team(work, planned.jobs)
 
 
 def rows_allowed(limits: Limits) -> int:

@@ -33,11 +33,11 @@ import pyarrow.parquet as pq
 from marketml.clients.data import DataClient
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.frames import to_table
-from services.data.alignment import aligned, newest_known
 from services.data.blocks import batch_of
+from services.data.query.alignment import aligned, newest_known
 from services.data.revisions import Rows
 from services.data.series import CANDLES
-from services.data.snapshot_files import SnapshotFiles, schema_of
+from services.data.snapshots.files import SnapshotFiles, schema_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MINUTE = pd.Timedelta(minutes=1)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from marketml.data.v1 import data_pb2
 from services.data.application import DataApplication, Limits
-from services.data.ccxt_exchange import Access
-from services.data.dump_files import ImportFolder
+from services.data.collection.ccxt_exchange import Access
+from services.data.collection.dump_files import ImportFolder
 from services.data.servicer import DataServicer
 from services.data.settings import DataSettings, venue_urls
-from services.data.snapshot_files import SnapshotFiles
+from services.data.snapshots.files import SnapshotFiles
 from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
 from services.host import Room, explained_start, migrate_room, read_settings, revision_asked, serve
 from services.host.database import Database, open_database

@@ -17,30 +17,30 @@ import pyarrow as pa
 
 from marketml.rpc.frames import END_OF_STREAM
 from marketml.rpc.refusals import InvalidArgument, Refusal, ResourceExhausted, Unavailable
-from services.data.alignment import FrameSpec, frame_schema
-from services.data.bounds import Bounds
-from services.data.ccxt_exchange import Access
-from services.data.clues import Unlabelled
-from services.data.collection import CollectionRequest, SeriesOutcome, SeriesProgress
-from services.data.collector import Collector
-from services.data.dump_files import ImportFolder, no_import_folder
-from services.data.exchange import Exchanges
-from services.data.file_collector import FileCollector
-from services.data.file_imports import FileOutcome, FileProgress, FileRequest
-from services.data.inferring import Suggestion, infer_series
-from services.data.inspections import Question, inspect_series
-from services.data.lags import NO_LAGS, OpenInterestLags
-from services.data.policies import Change, Draft, Policy
-from services.data.quality import Inspection, inspect_given
-from services.data.reading import FrameQuery, Query, Reader
+from services.data.collection.ccxt_exchange import Access
+from services.data.collection.collector import Collector
+from services.data.collection.dump_files import ImportFolder, no_import_folder
+from services.data.collection.exchange import Exchanges
+from services.data.collection.file_collector import FileCollector
+from services.data.collection.file_imports import FileOutcome, FileProgress, FileRequest
+from services.data.collection.outcomes import CollectionRequest, SeriesOutcome, SeriesProgress
+from services.data.collection.policies import Change, Draft, Policy
+from services.data.collection.schedule import Schedule
+from services.data.inference.clues import Unlabelled
+from services.data.inference.inferring import Suggestion, infer_series
+from services.data.quality.inspections import Question, inspect_series
+from services.data.quality.repairer import Repairer, Run
+from services.data.quality.repairs import Action, Outcome, planned
+from services.data.quality.rules import Inspection, inspect_given
+from services.data.query.alignment import FrameSpec, frame_schema
+from services.data.query.bounds import Bounds
+from services.data.query.lags import NO_LAGS, OpenInterestLags
+from services.data.query.reading import FrameQuery, Query, Reader
 from services.data.records import Coverage, Snapshot
-from services.data.repairer import Repairer, Run
-from services.data.repairs import Action, Outcome, planned
-from services.data.schedule import Schedule
 from services.data.series import Kind, Series
-from services.data.snapshot_files import SnapshotFiles, schema_of
+from services.data.snapshots.files import SnapshotFiles, schema_of
 from services.data.store import PolicyStore, RepairStore, SeriesStore, SnapshotStore
-from services.data.symbols import Symbol, normalize_symbol
+from services.data.symbols.unified import Symbol, normalize_symbol
 from services.data.uploads import Budget, Header, Piece, Upload
 
 SWEEP_INTERVAL_SECONDS = 3600.0

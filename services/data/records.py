@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from marketml.rpc.refusals import NotFound
-from services.data.alignment import FrameSpec
-from services.data.policies import Status
+from services.data.collection.policies import Status
+from services.data.query.alignment import FrameSpec
 from services.data.series import Series
 
 

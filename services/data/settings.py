@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.data.lags import OpenInterestLags
+from services.data.query.lags import OpenInterestLags
 from services.data.series import venue_violations
 from services.host.settings import ServerSettings, SettingsError
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from marketml.rpc.refusals import InvalidArgument, Reason, ResourceExhausted, Violation
 from services.data.checks import Checked, Fault, check_rows
-from services.data.doubts import DoubtfulRow, doubtful_rows
+from services.data.quality.doubts import DoubtfulRow, doubtful_rows
 from services.data.revisions import Counts, OnConflict, Times, Values
 from services.data.series import Series
 

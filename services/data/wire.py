@@ -17,6 +17,7 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.frames import pack_parts
 from marketml.rpc.refusals import InvalidArgument, Violation
+from services.data.query.views import END_US
 from services.data.records import Coverage
 from services.data.series import (
     KINDS,
@@ -26,9 +27,8 @@ from services.data.series import (
     symbol_violations,
     venue_violations,
 )
-from services.data.symbols import Symbol
+from services.data.symbols.unified import Symbol
 from services.data.uploads import Report
-from services.data.views import END_US
 
 PAGE_SIZE = 100
 PAGE_SIZE_MAX = 1000

@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire
-from services.data.collection import CollectionRequest, SeriesOutcome, SeriesProgress
+from services.data.collection.outcomes import CollectionRequest, SeriesOutcome, SeriesProgress
 from services.data.series import KINDS, Series, series_violations
 
 SERIES_MAX = 100

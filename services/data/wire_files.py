@@ -7,7 +7,7 @@ from marketml.imports import ImportRefused, Prices
 from marketml.imports.times import parse_offset
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire, wire_rows
-from services.data.file_imports import FileOutcome, FileProgress, FileRequest
+from services.data.collection.file_imports import FileOutcome, FileProgress, FileRequest
 from services.data.series import TIMEFRAMES_US, symbol_violations, venue_violations
 from services.data.wire_collection import written_seconds
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.frames import CHUNK_BYTES_MAX, Limits, read_ipc
 from marketml.rpc.refusals import InvalidArgument, Violation
-from services.data.clues import Unlabelled
-from services.data.inferring import Suggestion
+from services.data.inference.clues import Unlabelled
+from services.data.inference.inferring import Suggestion
+from services.data.inference.unlabelled import unlabelled
 from services.data.series import venue_violations
-from services.data.unlabelled import unlabelled
 from services.data.wire import written_key
 
 ENTRIES_MAX = 32

@@ -7,9 +7,9 @@ import re
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.data import wire
-from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Draft, Policy, Status
+from services.data.collection.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, Change, Draft, Policy, Status
+from services.data.collection.venues import venue_violation
 from services.data.records import Coverage
-from services.data.venues import venue_violation
 from services.data.wire_collection import read_target
 
 _POLICY_ID = re.compile(r"[0-9a-f]{32}")

@@ -8,11 +8,11 @@ from typing import Any
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
-from services.data.doubts import DEFAULTS, Thresholds
-from services.data.findings import Finding
-from services.data.inspections import Question
-from services.data.quality import PLACES_MAX, Inspection
-from services.data.repairs import ACTIONS_MAX, Action, Outcome, Remedy
+from services.data.quality.doubts import DEFAULTS, Thresholds
+from services.data.quality.findings import Finding
+from services.data.quality.inspections import Question
+from services.data.quality.repairs import ACTIONS_MAX, Action, Outcome, Remedy
+from services.data.quality.rules import PLACES_MAX, Inspection
 from services.data.series import Series, series_violations
 from services.data.uploads import Piece
 from services.data.wire import (

@@ -9,13 +9,13 @@ from typing import Any
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
-from services.data.alignment import FRAME_SCHEMA, FrameSpec, open_interest_max_age_us
-from services.data.forms import Form, column_violations
-from services.data.reading import FrameQuery, Query
+from services.data.query.alignment import FRAME_SCHEMA, FrameSpec, open_interest_max_age_us
+from services.data.query.forms import Form, column_violations
+from services.data.query.reading import FrameQuery, Query
+from services.data.query.resampling import divides, shorter_timeframes
+from services.data.query.views import BEGINNING_US, END_US, Selection
 from services.data.records import Snapshot
-from services.data.resampling import divides, shorter_timeframes
 from services.data.series import CANDLES, TIMEFRAMES_US, Kind, Series
-from services.data.views import BEGINNING_US, END_US, Selection
 from services.data.wire import (
     read_age,
     read_optional_time,

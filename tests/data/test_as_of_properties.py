@@ -21,11 +21,11 @@ from marketml.market.v1.market_pb2 import SeriesKey, TimeRange
 from marketml.rpc.frames import read_chunks
 from services.data.__main__ import MIGRATIONS, build
 from services.data.checks import Checked
+from services.data.query.views import END_US
 from services.data.revisions import OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Series
 from services.data.settings import DataSettings
 from services.data.store import SeriesStore
-from services.data.views import END_US
 from services.host.call import invoke
 from services.host.database import open_database
 from tests.data.replay import (

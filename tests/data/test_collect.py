@@ -303,7 +303,7 @@ def test_a_symbol_listed_since_the_markets_were_read_is_known(
 ) -> None:
     collect(room, hours())
     exchange.symbols = (*exchange.symbols, "NEWUSDT")
-    monkeypatch.setattr("services.data.exchange.RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr("services.data.collection.exchange.RELOAD_SECONDS", 0.0)
     assert collect(room, hours(symbol="NEW/USDT:USDT")).report.inserted == 24
 
 

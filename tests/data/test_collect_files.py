@@ -20,7 +20,7 @@ from marketml.rpc.refusals import (
     Refusal,
     ResourceExhausted,
 )
-from services.data.file_collector import BYTES_FACTOR
+from services.data.collection.file_collector import BYTES_FACTOR
 from tests.data.market import DataRoom, data_room
 from tests.imports.exchange_files import funding_rates, klines, metrics, packed, price_klines, written
 from tests.imports.market_files import candles

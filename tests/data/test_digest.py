@@ -19,10 +19,10 @@ from marketml.rpc.refusals import NotFound
 from services.data.__main__ import MIGRATIONS
 from services.data.blocks import BLOCK_ROWS, TAIL_ROWS
 from services.data.checks import Checked
+from services.data.query.views import BEGINNING_US, END_US
 from services.data.revisions import Counts, OnConflict
 from services.data.series import CANDLES, DAY_US, MINUTE_US, OPEN_INTEREST, Kind, Series
 from services.data.store import SeriesStore
-from services.data.views import BEGINNING_US, END_US
 from services.host.database import open_database
 
 MARKED_US = 10**15  # by the room's clock: later than every capture that is named

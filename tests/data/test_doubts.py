@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.data.checks import Checked
-from services.data.doubts import Doubt, Thresholds, disconnected, doubtful_rows, doubts, runs, unit_changes
-from services.data.findings import Severity, duration_text
-from services.data.intervals import schedule_of
-from services.data.quality import content_sha256, inspect_given, inspect_stored
-from services.data.repairs import ACTIONS_MAX, TIMES_MAX, Action, Remedy, planned
+from services.data.quality.doubts import (
+    Doubt,
+    Thresholds,
+    disconnected,
+    doubtful_rows,
+    doubts,
+    runs,
+    unit_changes,
+)
+from services.data.quality.findings import Severity, duration_text
+from services.data.quality.intervals import schedule_of
+from services.data.quality.repairs import ACTIONS_MAX, TIMES_MAX, Action, Remedy, planned
+from services.data.quality.rules import content_sha256, inspect_given, inspect_stored
 from services.data.revisions import Rows
 from services.data.series import CANDLES, FUNDING_RATES, HOUR_US, MINUTE_US, OPEN_INTEREST, Series
 

@@ -13,8 +13,8 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.imports import ImportRefused, read_market_file
 from marketml.rpc.frames import cut, to_table
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted
-from services.data import inferring
-from services.data.price_ranges import CHANCE_MAX, majors_at
+from services.data.inference import inferring
+from services.data.inference.price_ranges import CHANCE_MAX, majors_at
 from tests.data.market import HOUR, START, candles, funding, open_interest
 from tests.imports.found_data import found as found_file
 

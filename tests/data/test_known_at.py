@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.data.alignment import Known, newest_known
+from services.data.query.alignment import Known, newest_known
 from services.data.revisions import Rows
 from tests.data.market import (
     HOUR,

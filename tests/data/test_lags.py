@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.data.lags import OpenInterestLags
+from services.data.query.lags import OpenInterestLags
 from services.data.settings import LAG_MS_MAX, DataSettings
 from services.host.settings import SettingsError, read_settings
 from tests.data.market import HOUR, SYMBOL, TIMEFRAME, candles, data_room, open_interest, same

@@ -12,9 +12,9 @@ import pytest
 
 from marketml.rpc.refusals import FailedPrecondition
 from services.data.__main__ import MIGRATIONS
-from services.data.alignment import FrameSpec
 from services.data.checks import Checked
-from services.data.policies import Draft
+from services.data.collection.policies import Draft
+from services.data.query.alignment import FrameSpec
 from services.data.records import Snapshot
 from services.data.revisions import OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, MINUTE_US, Series

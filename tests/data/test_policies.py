@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc import refusals
-from services.data.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, RETRY_US_MIN, next_run_us
+from services.data.collection.policies import INTERVAL_US_MAX, INTERVAL_US_MIN, RETRY_US_MIN, next_run_us
 from tests.data.market import HOUR, KEY, START, SYMBOL, VENUE, candles, funding
 
 SERIES = ("candles", VENUE, SYMBOL, "1h")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from services.data.__main__ import MIGRATIONS
-from services.data.policies import ERROR_LENGTH_MAX, Change, Draft, Ending, storable_sentence
+from services.data.collection.policies import ERROR_LENGTH_MAX, Change, Draft, Ending, storable_sentence
 from services.data.series import CANDLES, FUNDING_RATES, Series
 from services.data.store import PolicyStore
 from services.data.store.policy_store import POLICIES

@@ -16,7 +16,7 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1.market_pb2 import SeriesKey
 from marketml.rpc.frames import read_frames
 from marketml.rpc.refusals import DeadlineExceeded, InvalidArgument, NotFound, Reason, ResourceExhausted
-from services.data.resampling import resampled_pages
+from services.data.query.resampling import resampled_pages
 from services.data.revisions import Rows
 from tests.data.market import (
     CANDLE_COLUMNS,

@@ -9,15 +9,15 @@ import pytest
 
 from marketml.rpc.refusals import Cancelled
 from services.data.__main__ import MIGRATIONS
-from services.data.alignment import FrameSpec
 from services.data.blocks import BLOCK_ROWS
-from services.data.bounds import Bounds
 from services.data.checks import Checked
-from services.data.reading import FrameQuery, Query, Reader
+from services.data.query.alignment import FrameSpec
+from services.data.query.bounds import Bounds
+from services.data.query.reading import FrameQuery, Query, Reader
+from services.data.query.views import Selection
 from services.data.revisions import OnConflict
 from services.data.series import CANDLES, HOUR_US, MINUTE_US, Series
 from services.data.store import SeriesStore
-from services.data.views import Selection
 from services.host.database import open_database
 
 BARS = Series(CANDLES, "binance", "BTC/USDT", "1m")

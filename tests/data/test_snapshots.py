@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from marketml.data.v1 import data_pb2 as pb
 from marketml.rpc import frames
 from marketml.rpc.refusals import DataLoss, FailedPrecondition, NotFound, Reason, ResourceExhausted
-from services.data.alignment import FRAME_SCHEMA, aligned, newest_known
 from services.data.blocks import batch_of
+from services.data.query.alignment import FRAME_SCHEMA, aligned, newest_known
 from services.data.revisions import Rows
-from services.data.seals import Piece, read_seal, written_seal
 from services.data.series import CANDLES
-from services.data.snapshot_draft import BATCH_ROWS, Written
-from services.data.snapshot_files import SnapshotFiles
+from services.data.snapshots.draft import BATCH_ROWS, Written
+from services.data.snapshots.files import SnapshotFiles
+from services.data.snapshots.seals import Piece, read_seal, written_seal
 from tests.data.market import HOUR, KEY, START, SYMBOL, TIMEFRAME, VENUE, candles, data_room, funding, same
 from tests.support.waiting import eventually
 

@@ -11,7 +11,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from services.data.symbols import normalize_symbol
+from services.data.symbols.unified import normalize_symbol
 
 EXPIRY_MS = 1743148800000  # 2025-03-28T08:00Z, a last Friday
 QUARTER_TIME = "2025-03-28T08:00:00.000Z"

@@ -23,16 +23,16 @@ from marketml.rpc.refusals import (
     Unavailable,
 )
 from services.data.__main__ import MIGRATIONS
-from services.data.alignment import FrameSpec
 from services.data.blocks import BLOCK_ROWS
-from services.data.bounds import Bounds
 from services.data.checks import Checked
-from services.data.reading import Query, Reader
+from services.data.query.alignment import FrameSpec
+from services.data.query.bounds import Bounds
+from services.data.query.reading import Query, Reader
+from services.data.query.views import PAGE_BLOCKS, Selection
 from services.data.records import Snapshot
 from services.data.revisions import Counts, OnConflict
 from services.data.series import CANDLES, FUNDING_RATES, MINUTE_US, OPEN_INTEREST, Series
 from services.data.store import SeriesStore, SnapshotStore
-from services.data.views import PAGE_BLOCKS, Selection
 from services.data.wire import written_chunks
 from services.host.database import open_database
 from tests.support.waiting import eventually

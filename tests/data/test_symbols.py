@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from marketml.rpc.refusals import InvalidArgument
-from services.data.currencies import BASES, DOLLARS, FIAT
 from services.data.series import symbol_violations
-from services.data.spellings import VENUES
-from services.data.symbols import normalize_symbol
+from services.data.symbols.currencies import BASES, DOLLARS, FIAT
+from services.data.symbols.spellings import VENUES
+from services.data.symbols.unified import normalize_symbol
 from tests.data.market import candles
 
 SPELLINGS = [

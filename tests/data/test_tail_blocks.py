@@ -14,10 +14,10 @@ from sqlalchemy import text
 from services.data.__main__ import MIGRATIONS
 from services.data.blocks import BLOCK_ROWS, TAIL_ROWS, decode
 from services.data.checks import Checked
+from services.data.query.views import BEGINNING_US, END_US
 from services.data.revisions import OnConflict, Rows, joined, known_at
 from services.data.series import MINUTE_US, OPEN_INTEREST, Series
 from services.data.store import SeriesStore
-from services.data.views import BEGINNING_US, END_US
 from services.host.database import Database, open_database
 
 SERIES = Series(OPEN_INTEREST, "binance", "BTC/USDT:USDT")

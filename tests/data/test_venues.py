@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from services.data.ccxt_exchange import Access, Quiet, made
+from services.data.collection.ccxt_exchange import Access, Quiet, made
+from services.data.collection.venues import VENUES, venue_violation
 from services.data.series import CANDLES, FUNDING_RATES, OPEN_INTEREST, Series
-from services.data.venues import VENUES, venue_violation
 
 
 @pytest.mark.parametrize("name", sorted(VENUES))

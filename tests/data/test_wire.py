@@ -11,7 +11,7 @@ from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument
 from services.data import wire, wire_queries
-from services.data.alignment import FrameSpec
+from services.data.query.alignment import FrameSpec
 from services.data.records import Coverage, Snapshot
 from services.data.series import CANDLES, FUNDING_RATES, KINDS, TIMEFRAMES_US, Series
 from tests.data.market import KEY

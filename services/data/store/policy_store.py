@@ -33,8 +33,17 @@ from sqlalchemy import (
 )
 
 from marketml.rpc.refusals import Aborted, AlreadyExists, NotFound, Reason
-from services.data.lags import NO_LAGS, OpenInterestLags
-from services.data.policies import Change, Draft, Ending, Lease, Policy, Status, lag_us, next_run_us
+from services.data.collection.policies import (
+    Change,
+    Draft,
+    Ending,
+    Lease,
+    Policy,
+    Status,
+    lag_us,
+    next_run_us,
+)
+from services.data.query.lags import NO_LAGS, OpenInterestLags
 from services.data.series import KINDS, Series
 from services.data.store.tables import BLOCKS, SERIES, SERIES_KEY, insert_on, key_values
 from services.host.database import Database, compare_and_set, database_now

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from services.data.repairs import Outcome
+from services.data.quality.repairs import Outcome
 from services.host.database import Database
 from services.host.mutations import check_request_id, once, remembered
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, text, tuple_, update
 
 from marketml.rpc.refusals import NotFound
-from services.data.alignment import FrameSpec
+from services.data.query.alignment import FrameSpec
 from services.data.records import Snapshot
 from services.data.series import CANDLES, KINDS, Series
 from services.data.store.tables import FRAME, SNAPSHOTS, insert_on

@@ -1,0 +1,1 @@
+"""Inference: what a table of unknown origin may be."""

@@ -1,0 +1,1 @@
+"""Queries: stored rows as they were known, alone, resampled and aligned."""

@@ -1,0 +1,270 @@
+"""Reading series: rows as they travel, and aligned frames of candles, funding rates and open interest.
+
+A stream reads page by page, each in a transaction of its own, so that a slow reader holds nothing. What was
+captured after the stream began is left out by its capture time: the pages together are one state of a series.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from marketml.rpc.frames import CHUNK_BYTES_MAX, END_OF_STREAM
+from marketml.rpc.refusals import Aborted
+from services.data.blocks import Block
+from services.data.query.alignment import FrameSpec, Known, aligned, frame_schema, newest_known
+from services.data.query.bounds import Bounds
+from services.data.query.forms import PLAIN, Form
+from services.data.query.lags import NO_LAGS, OpenInterestLags
+from services.data.query.longer_bars import LongerBars
+from services.data.query.resampling import shorter_timeframes
+from services.data.query.views import (
+    BEGINNING_US,
+    END_US,
+    Piece,
+    Selection,
+    Shelf,
+    Source,
+    View,
+    batch_of_piece,
+    paged,
+    times_of,
+)
+from services.data.records import SeriesState, no_series
+from services.data.revisions import Times, empty_rows
+from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
+
+
+@dataclass(frozen=True)
+class Query:
+    """Rows of series of one kind, one series after the other. `timeframe` is that of longer bars to make of
+    them; empty gives what is stored."""
+
+    series: tuple[Series, ...]
+    selection: Selection
+    form: Form = PLAIN
+    timeframe: str = ""
+
+
+@dataclass(frozen=True)
+class FrameQuery:
+    """Aligned frames, one after the other, each with at most `limit` bars (0 is all)."""
+
+    specs: tuple[FrameSpec, ...]
+    limit: int = 0
+    newest_first: bool = False
+    form: Form = PLAIN
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a frame is read from: the resolved spec, the candles of its bars, and what else is stored."""
+
+    spec: FrameSpec
+    as_of_us: int
+    base: Series
+    state: SeriesState
+    others: Mapping[Kind, SeriesState]
+
+
+class Reader:
+    """Reads what a store holds. `lags` are how long after its observation open interest is known."""
+
+    def __init__(self, store: Shelf, lags: OpenInterestLags = NO_LAGS) -> None:
+        self._store = store
+        self._lags = lags
+
+    def streams(self, query: Query, bounds: Bounds) -> Iterator[list[Any]]:
+        """The rows as Arrow IPC streams of at most 1 MiB, each in parts to be concatenated; at least one for
+        each series.
+
+        Raises
+        ------
+        NotFound
+            There is no such series; before the first stream.
+        ResourceExhausted
+            More rows than the bounds allow; before the first stream where that is known.
+        """
+        sources = [self._source(series, query, bounds.check) for series in query.series]
+        selection, form = query.selection, query.form
+        _expect(bounds, [(source, selection) for source in sources])
+        for series, source in zip(query.series, sources, strict=True):
+            named = series.metadata()
+            if query.timeframe:
+                named |= {"timeframe": query.timeframe, "base_timeframe": series.timeframe}
+            schema = form.schema(series.kind.schema).with_metadata(named)
+            pieces = source.pieces(selection)
+            yield from _streams(schema, (_message(series.kind, piece, form, bounds) for piece in pieces))
+
+    def frames(self, query: FrameQuery, bounds: Bounds) -> Iterator[list[Any]]:
+        """Aligned frames in the same way."""
+        plans = [self._plan(spec, bounds.check) for spec in query.specs]
+        asked = [self._bars(plan, query.limit, query.newest_first, bounds.check) for plan in plans]
+        _expect(bounds, asked)
+        for plan, (source, selection) in zip(plans, asked, strict=True):
+            batches = self._frame(plan, source.pieces(selection), bounds.check)
+            schema = query.form.schema(frame_schema(plan.spec))
+            yield from _streams(schema, (_written(batch, query.form, bounds) for batch in batches))
+
+    def frame(self, spec: FrameSpec, check: Callable[[], None]) -> Iterator[Any]:
+        """The aligned frame of a resolved spec as record batches; none when it has no rows."""
+        plan = self._plan(spec, check)
+        source, selection = self._bars(plan, 0, False, check)
+        return self._frame(plan, source.pieces(selection), check)
+
+    def resolved(self, spec: FrameSpec, check: Callable[[], None]) -> FrameSpec:
+        """The spec with `as_of_us` and `base_timeframe` filled in.
+
+        Raises
+        ------
+        NotFound
+            There are no such candles, and none to make them of.
+        """
+        return self._plan(spec, check).spec
+
+    def settlement_interval_us(self, series: Series) -> int | None:
+        """The time between the two newest settlements, None where there are none or one, or the series is of
+        another kind or was just deleted."""
+        if series.kind is not FUNDING_RATES or (state := self._store.find(series)) is None:
+            return None
+        view = View(self._store, series.kind, state, state.newest_capture_us, lambda: None)
+        try:
+            times = view.rows_from_before(END_US, 2).times
+        except Aborted:
+            return None
+        return int(times[1] - times[0]) if len(times) == 2 else None
+
+    def _source(self, series: Series, query: Query, check: Callable[[], None]) -> Source:
+        state = self._found(series)
+        as_of_us = _as_of(query.selection.as_of_us, [state])
+        if query.timeframe:
+            closed = View(self._store, series.kind, state, as_of_us, check, series.step_us)
+            return LongerBars(closed, query.timeframe)
+        return View(self._store, series.kind, state, as_of_us, check)
+
+    def _plan(self, spec: FrameSpec, check: Callable[[], None]) -> _Plan:
+        base, state = self._base(spec, check)
+        others = {}
+        for kind in (FUNDING_RATES, OPEN_INTEREST):
+            if (found := self._store.find(spec.series.sibling(kind))) is not None:
+                others[kind] = found
+        as_of_us = _as_of(spec.as_of_us, [state, *others.values()])
+        named = None if base.timeframe == spec.series.timeframe else base.timeframe
+        filled = dataclasses.replace(spec, as_of_us=as_of_us, base_timeframe=named)
+        return _Plan(filled, as_of_us, base, state, others)
+
+    def _bars(
+        self, plan: _Plan, limit: int, newest_first: bool, check: Callable[[], None]
+    ) -> tuple[Source, Selection]:
+        """Where the bars of a frame come from, and which."""
+        spec, base = plan.spec, plan.base
+        view = View(self._store, base.kind, plan.state, plan.as_of_us, check, base.step_us)
+        last_end_us = plan.as_of_us - spec.series.step_us + 1  # bars that open later had not closed
+        selection = Selection(
+            BEGINNING_US if spec.start_us is None else spec.start_us,
+            last_end_us if spec.end_us is None else min(spec.end_us, last_end_us),
+            limit,
+            newest_first,
+        )
+        return (LongerBars(view, spec.series.timeframe) if spec.base_timeframe else view), selection
+
+    def _base(self, spec: FrameSpec, check: Callable[[], None]) -> tuple[Series, SeriesState]:
+        """The stored candles that a frame's bars are made of.
+
+        By default its own, else the longest shorter ones: of which something had been stored at `as_of_us`,
+        so that the answer does not change when others are stored later.
+        """
+        if spec.base_timeframe is not None:
+            named = dataclasses.replace(spec.series, timeframe=spec.base_timeframe)
+            return named, self._found(named)
+        stored: list[tuple[Series, SeriesState]] = []
+        for timeframe in (spec.series.timeframe, *shorter_timeframes(spec.series.timeframe)):
+            series = dataclasses.replace(spec.series, timeframe=timeframe)
+            if (state := self._store.find(series)) is not None:
+                as_of_us = _as_of(spec.as_of_us, [state])
+                if View(self._store, series.kind, state, as_of_us, check).had_been_stored():
+                    return series, state
+                stored.append((series, state))
+        if not stored:
+            raise no_series(spec.series)
+        return stored[0]
+
+    def _found(self, series: Series) -> SeriesState:
+        state = self._store.find(series)
+        if state is None:
+            raise no_series(series)
+        return state
+
+    def _frame(self, plan: _Plan, pieces: Iterable[Piece], check: Callable[[], None]) -> Iterator[Any]:
+        spec = plan.spec
+        lag_us = self._lags.of(spec.series.venue)
+        views = {
+            kind: View(self._store, kind, state, plan.as_of_us, check) for kind, state in plan.others.items()
+        }
+        for page in paged(pieces):
+            batches = [batch_of_piece(spec.series.kind, piece) for piece in page]
+            closes = np.concatenate([times_of(batch) for batch in batches]) + spec.series.step_us
+            funding = _known(views.get(FUNDING_RATES), closes, spec.funding_max_age_us)
+            interest = _known(views.get(OPEN_INTEREST), closes, spec.open_interest_max_age_us, lag_us)
+            start = 0
+            for batch in batches:
+                yield aligned(batch, funding, interest, start)
+                start += batch.num_rows
+
+
+def _known(view: View | None, closes: Times, max_age_us: int | None, lag_us: int = 0) -> Known:
+    """The newest observation known at each close."""
+    if view is None:
+        return newest_known(closes, empty_rows(1), max_age_us, lag_us)
+    first_us, end_us = int(closes[0]) - lag_us, int(closes[-1]) - lag_us + 1
+    if max_age_us is None:  # two settlements say how old the newer one may be
+        observed = view.rows_from_before(first_us + 1, 2, end_us)
+    else:
+        observed = view.rows(int(closes[0]) - max_age_us, end_us)
+    return newest_known(closes, observed, max_age_us, lag_us)
+
+
+def _as_of(asked_us: int | None, states: Iterable[SeriesState]) -> int:
+    """As asked, else the newest capture: all that is known now. Not the clock's now, which a call that is
+    being committed may have read already: the same question would have another answer later."""
+    return max(state.newest_capture_us for state in states) if asked_us is None else asked_us
+
+
+def _expect(bounds: Bounds, asked: Sequence[tuple[Source, Selection]]) -> None:
+    """Refuse what is known to be too much before anything is given. A limit that is small enough needs no
+    look at the store."""
+    limit = asked[0][1].limit
+    if not limit or limit * len(asked) > bounds.rows_max:
+        bounds.expect(sum(source.sure_count(selection) for source, selection in asked))
+
+
+def _streams(schema: pa.Schema, messages: Iterable[Any]) -> Iterator[list[Any]]:
+    """Record batch messages as IPC streams of at most 1 MiB, at least one."""
+    head = schema.serialize()
+    parts: list[Any] = [head]
+    size = empty_size = len(head) + len(END_OF_STREAM)
+    for message in messages:
+        if size + len(message) > CHUNK_BYTES_MAX and len(parts) > 1:
+            yield [*parts, END_OF_STREAM]
+            parts, size = [head], empty_size
+        parts.append(message)
+        size += len(message)
+    yield [*parts, END_OF_STREAM]
+
+
+def _message(kind: Kind, piece: Piece, form: Form, bounds: Bounds) -> Any:
+    """A piece as a record batch message: a whole block's as it lies."""
+    if isinstance(piece, Block) and form.is_plain:
+        bounds.give(piece.head.row_count)
+        return piece.batch
+    return _written(batch_of_piece(kind, piece), form, bounds)
+
+
+def _written(batch: Any, form: Form, bounds: Bounds) -> Any:
+    bounds.give(batch.num_rows)
+    return form.batch(batch).serialize()

@@ -1,0 +1,1 @@
+"""Snapshots: aligned frames in files that never change."""

@@ -1,0 +1,1 @@
+"""Symbols: what venues call an instrument, and its unified form."""

@@ -9,7 +9,7 @@ import talib
 
 from services.features.calculators import features_of
 from services.features.feature import Family, Feature
-from tests.features import goldens_volatility
+from tests.features import goldens_profile, goldens_volatility
 from tests.features.frames import START, columns_of
 from tests.features.golden import Golden, assert_golden, frame_of
 
@@ -168,6 +168,7 @@ GOLDEN: dict[str, Golden] = {
         talib.RSI(f.close.to_numpy(), 14) - talib.STOCHF(*_hlc(f), 14, 3)[0]
     ),
     **goldens_volatility.GOLDEN,
+    **goldens_profile.GOLDEN,
 }
 
 

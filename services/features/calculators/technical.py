@@ -9,6 +9,7 @@ from services.features.calculators import (
     momentum,
     pattern,
     price,
+    profile,
     trend,
     volatility,
     volume,
@@ -25,4 +26,5 @@ FEATURES: tuple[Feature, ...] = (
     *interaction.FEATURES,
     *estimators.FEATURES,
     *microstructure.FEATURES,
+    *profile.FEATURES,
 )

@@ -222,7 +222,10 @@ def test_what_stands_in_several_formulas_is_the_same_in_each_and_alone():
 def test_an_earlier_expression_is_its_formula():
     frame = random_walk(6, 900)
     named = features_of(
-        (Expression("fast", "ema(close, 12)"), Expression("gap", "zscore(fast / ema(close, 26), 48)"))
+        (
+            Expression("quick_one", "ema(close, 12)"),
+            Expression("slow_one", "zscore(quick_one / ema(close, 26), 48)"),
+        )
     )[1]
     inline = feature_of("zscore(ema(close, 12) / ema(close, 26), 48)")
     np.testing.assert_array_equal(named.compute(columns_of(frame)), inline.compute(columns_of(frame)))
@@ -399,6 +402,8 @@ def test_a_formula_says_what_it_takes_and_is_computed_in_chunks_that_suit_it():
 def test_expressions_are_bounded_in_number_and_depth_of_all_together():
     many = tuple(Expression(f"f{at}", "close") for at in range(1001))
     assert [rule for _, rule, _ in refused(*many)] == ["count"]
+    long = tuple(Expression(f"f{at}", "close" + " " * 400) for at in range(500))
+    assert [rule for _, rule, _ in refused(*long)] == ["length"]
     chain = [Expression("f0", "close + 1")]
     chain += [Expression(f"f{at}", f"f{at - 1} + 1") for at in range(1, 150)]
     assert {rule for _, rule, _ in refused(*chain)} == {"depth"}

@@ -17,6 +17,7 @@ from services.features.feature import Family, Feature, Work
 from services.features.source import FRAME_COLUMNS, VALUE_COLUMNS
 
 EXPRESSIONS_MAX = 1_000
+TOGETHER_MAX = 200_000  # characters of all formulas: a second of reading
 HINTS_MAX = 20  # a nearest name takes milliseconds to find
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}", re.ASCII)
@@ -33,42 +34,22 @@ class Expression:
 
 def violations(expressions: Sequence[Expression], path: str = "config.expressions") -> Iterator[Violation]:
     """Every broken rule, at most one a name and one a formula; `path` is that of the list."""
+    size = sum(len(one.expression) for one in expressions)
     if len(expressions) > EXPRESSIONS_MAX:
         described = f"must have at most {EXPRESSIONS_MAX:,} items: {len(expressions):,}."
         yield Violation(path, "count", described)
-        return
-    scope = _scope()
-    broken: set[str] = set()  # names of nothing, whose reason was told
-    earlier: set[str] = set()
-    hints = HINTS_MAX
-    for position, one in enumerate(expressions):
-        wrong = _name_rule(one.name, earlier)
-        if wrong:
-            yield Violation(f"{path}[{position}].name", *wrong)
-        earlier.add(one.name)
-        try:
-            tree = parse(one.expression)
-            if broken.isdisjoint(names(tree)):
-                term = typed(tree, scope, is_hinted=hints > 0)
-                if not wrong:
-                    scope.add(one.name, term)
-        except FormulaError as error:
-            hints -= 1
-            described = f"{error.description} (column {error.at})."
-            yield Violation(f"{path}[{position}].expression", error.rule, described)
-        if one.name not in scope:
-            broken.add(one.name)
+    elif size > TOGETHER_MAX:
+        described = f"must have at most {TOGETHER_MAX:,} characters of formulas together: {size:,}."
+        yield Violation(path, "length", described)
+    else:
+        for position, field, rule, described in _read(tuple(expressions)).broken:
+            yield Violation(f"{path}[{position}].{field}", rule, described)
 
 
 @lru_cache(maxsize=16)
 def features_of(expressions: tuple[Expression, ...]) -> tuple[Feature, ...]:
     """The features of expressions without violations, in their order."""
-    scope = _scope()
-    terms: list[Term] = []
-    for one in expressions:
-        term = typed(parse(one.expression), scope)
-        scope.add(one.name, term)
-        terms.append(term)
+    terms = _read(expressions).terms
     shared = _shared(terms)
     return tuple(
         Feature(
@@ -83,22 +64,47 @@ def features_of(expressions: tuple[Expression, ...]) -> tuple[Feature, ...]:
             lookback_settlements=term.lookback_settlements,
             lookback_seconds=term.lookback_seconds,
             longer_bar_seconds=term.longer_bar_seconds,
-            work=Work(term.work_bars, term.held_arrays, shared.intersection(_parts(term))),
+            work=Work(term.work_bars, term.held_arrays, shared.intersection(term.parts)),
         )
         for one, term in zip(expressions, terms, strict=True)
     )
 
 
-def _parts(term: Term) -> set[bytes]:
-    """The keys of a term and of all that it is made of."""
-    found: set[bytes] = set()
-    waiting = [term]
-    while waiting:
-        one = waiting.pop()
-        if one.key not in found:
-            found.add(one.key)
-            waiting += one.terms
-    return found
+@dataclass(frozen=True)
+class _Read:
+    """`terms` of those that are right, and what is wrong: position, field, rule, description."""
+
+    terms: tuple[Term, ...]
+    broken: tuple[tuple[int, str, str, str], ...]
+
+
+@lru_cache(maxsize=16)
+def _read(expressions: tuple[Expression, ...]) -> _Read:
+    scope = _scope()
+    terms: list[Term] = []
+    told: list[tuple[int, str, str, str]] = []
+    earlier: set[str] = set()
+    broken: set[str] = set()  # names of nothing, whose reason was told
+    hints = HINTS_MAX
+    for position, one in enumerate(expressions):
+        wrong = _name_rule(one.name, earlier)
+        if wrong:
+            told.append((position, "name", *wrong))
+        earlier.add(one.name)
+        try:
+            tree = parse(one.expression)
+            if broken.isdisjoint(names(tree)):
+                term = typed(tree, scope, is_hinted=hints > 0)
+                if not wrong:
+                    scope.add(one.name, term)
+                    terms.append(term)
+        except FormulaError as error:
+            hints -= 1
+            described = f"{error.description} (column {error.at})."
+            told.append((position, "expression", error.rule, described))
+        if one.name not in scope:
+            broken.add(one.name)
+    return _Read(tuple(terms), tuple(told))
 
 
 def _shared(terms: Sequence[Term]) -> frozenset[bytes]:

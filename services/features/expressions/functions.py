@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Function:
     lookback_bars: Callable[..., int] = lambda *_: 0
     aliases: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def signature(self) -> str:
         """`quantile(x, n, q)`, what need not be given with its default."""
         shown = (

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,8 +36,8 @@ class Term:
         Frame columns it reads.
     lookback_bars, lookback_settlements, lookback_seconds, longer_bar_seconds : int
         As a Feature has them.
-    windows : frozenset of (key, bars)
-        Of it and of what it is made of, each once: how many bars are read for one bar.
+    own_bars : int
+        Read for one bar of it, its arguments apart.
     depth : int
         Operations in each other.
     held_arrays : int
@@ -51,14 +52,26 @@ class Term:
     lookback_settlements: int
     lookback_seconds: int
     longer_bar_seconds: int
-    windows: frozenset[tuple[bytes, int]]
+    own_bars: int
     depth: int
     held_arrays: int
+
+    @cached_property
+    def parts(self) -> Mapping[bytes, Term]:
+        """It and all that it is made of, each once, by key."""
+        found: dict[bytes, Term] = {}
+        waiting = [self]
+        while waiting:
+            term = waiting.pop()
+            if term.key not in found:
+                found[term.key] = term
+                waiting += term.terms
+        return found
 
     @property
     def work_bars(self) -> int:
         """Bars that are read for one bar of it."""
-        return sum(bars for _, bars in self.windows)
+        return sum(term.own_bars for term in self.parts.values())
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -67,18 +80,16 @@ class Term:
 
 def of_feature(feature: Feature) -> Term:
     """A feature of the catalogue as a term."""
-    key = _key("feature", (feature.name.encode(),))
-    bars = feature.lookback_bars
     return Term(
-        key=key,
+        key=_key("feature", (feature.name.encode(),)),
         compute=feature.compute,
         arguments=(),
         inputs=feature.inputs,
-        lookback_bars=bars,
+        lookback_bars=feature.lookback_bars,
         lookback_settlements=feature.lookback_settlements,
         lookback_seconds=feature.lookback_seconds,
         longer_bar_seconds=feature.longer_bar_seconds,
-        windows=frozenset({(key, bars)} if bars else ()),
+        own_bars=feature.lookback_bars,
         depth=0,
         held_arrays=1,
     )
@@ -90,7 +101,7 @@ def of_column(name: str) -> Term:
     def read(columns: Columns) -> Floats:
         return columns[name]
 
-    return Term(_key("column", (name.encode(),)), read, (), (name,), 0, 0, 0, 0, frozenset(), 0, 1)
+    return Term(_key("column", (name.encode(),)), read, (), (name,), 0, 0, 0, 0, 0, 0, 1)
 
 
 class Scope:
@@ -243,7 +254,7 @@ def _operation(function: Function, arguments: Sequence[Term | float | int]) -> T
         lookback_settlements=max(term.lookback_settlements for term in terms),
         lookback_seconds=max(term.lookback_seconds for term in terms),
         longer_bar_seconds=math.gcd(*(term.longer_bar_seconds for term in terms)),
-        windows=frozenset({(key, bars)} if bars else ()).union(*(term.windows for term in terms)),
+        own_bars=bars,
         depth=max(term.depth for term in terms) + 1,
         held_arrays=max(len(terms) + 1, *(before + term.held_arrays for before, term in enumerate(terms))),
     )

@@ -44,6 +44,81 @@ GOLDEN: dict[str, Golden] = {
 }
 
 
+def _changes(f: pd.DataFrame) -> pd.Series:
+    return f.close.pct_change()
+
+
+SERIES = {
+    "return": _changes,
+    "log_return": lambda f: np.log(f.close).diff(),
+    "volume": lambda f: f.volume,
+    "high_low_ratio": lambda f: f.high / f.low - 1,
+    "close_position": lambda f: (f.close - f.low) / (f.high - f.low),
+}
+DESCRIBED = {
+    "return": ("skew", "kurt"),
+    "log_return": ("skew",),
+    "volume": ("skew", "kurt"),
+    "high_low_ratio": ("mean", "std"),
+    "close_position": ("mean", "std"),
+}
+
+
+def _of(series, window: int, statistic) -> Golden:
+    def golden(f: pd.DataFrame) -> np.ndarray:
+        known = series(f).dropna().to_numpy()
+        values = statistic(np.lib.stride_tricks.sliding_window_view(known, window))
+        return np.append(np.full(len(f) - values.size, np.nan), values)
+
+    return golden
+
+
+def _of_pairs(window: int) -> Golden:
+    def golden(f: pd.DataFrame) -> np.ndarray:
+        x, y = np.lib.stride_tricks.sliding_window_view(
+            f[["close", "volume"]].to_numpy(), window, axis=0
+        ).swapaxes(0, 1)
+        x, y = (stats.zscore(each, axis=1) for each in (x, y))
+        return np.append(np.full(window - 1, np.nan), (x * y).mean(axis=1))
+
+    return golden
+
+
+def _weighted_skew(window: int) -> Golden:
+    def golden(f: pd.DataFrame) -> np.ndarray:
+        both = np.stack([_changes(f), f.volume])
+        x, w = np.lib.stride_tricks.sliding_window_view(both, window, axis=1)
+        w = w / w.sum(axis=1, keepdims=True)
+        away = x - (w * x).sum(axis=1, keepdims=True)
+        skew = (w * away**3).sum(axis=1) / (w * away**2).sum(axis=1) ** 1.5
+        return np.append(np.full(window - 1, np.nan), skew)
+
+    return golden
+
+
+GOLDEN |= {
+    f"{name}_{statistic}_{window}": _of(SERIES[name], window, STATISTICS[statistic])
+    for window in (5, 10, 20, 50)
+    for name, some in DESCRIBED.items()
+    for statistic in some
+}
+for _window in (5, 10, 20, 50):
+    GOLDEN |= {
+        f"abs_return_mean_{_window}": lambda f, w=_window: _changes(f).abs().rolling(w).mean(),
+        f"return_asymmetry_{_window}": lambda f, w=_window: (
+            _changes(f).rolling(w).sum() / _changes(f).abs().rolling(w).sum()
+        ),
+        f"price_volume_correlation_{_window}": _of_pairs(_window),
+        f"volume_weighted_return_skew_{_window}": _weighted_skew(_window),
+    }
+GOLDEN |= {
+    f"extreme_return_share_{window}": _of(
+        _changes, window, lambda x: (np.abs(stats.zscore(x, axis=1, ddof=1)) > 2).mean(axis=1)
+    )
+    for window in (10, 20, 50)
+}
+
+
 @pytest.mark.parametrize("kind", ["walk", "real"])
 @pytest.mark.parametrize("feature", FEATURES.values(), ids=FEATURES)
 def test_a_statistical_feature_equals_its_golden_reference(feature: Feature, kind: str):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from services.features.calculators import calendar, higher_timeframe, market, series, statistical, technical
+from services.features.calculators import (
+    calendar,
+    distribution,
+    higher_timeframe,
+    market,
+    series,
+    statistical,
+    technical,
+)
 from services.features.feature import Family, Feature
 
 _FAMILIES: dict[Family, tuple[Feature, ...]] = {
     Family.TECHNICAL: technical.FEATURES,
-    Family.STATISTICAL: statistical.FEATURES,
+    Family.STATISTICAL: (*statistical.FEATURES, *distribution.FEATURES),
     Family.SERIES: series.FEATURES,
     Family.MARKET: market.FEATURES,
     Family.CALENDAR: calendar.FEATURES,

@@ -119,6 +119,40 @@ def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # n
     return result
 
 
+@_compiled(_OUTPUT(_INPUT, _INPUT, _INPUT, numba.int64))
+def _shares_beyond(x, means, limits, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.full(x.size, np.nan)
+    for t in range(window - 1, x.size):
+        if np.isnan(means[t]) or np.isnan(limits[t]):
+            continue
+        count = 0
+        for i in range(window):
+            count += abs(x[t - i] - means[t]) > limits[t]
+        result[t] = count / window
+    return result
+
+
+@_compiled(_OUTPUT(_INPUT, _INPUT, numba.int64))
+def _weighted_skewness(x, weights, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.full(x.size, np.nan)
+    for t in range(window - 1, x.size):
+        total = moment = 0.0
+        for i in range(window - 1, -1, -1):
+            total += weights[t - i]
+            moment += weights[t - i] * (x[t - i] - x[t])
+        if not total > 0.0:
+            continue
+        mean = moment / total  # from x[t] on
+        second = third = 0.0
+        for i in range(window - 1, -1, -1):
+            deviation = x[t - i] - x[t] - mean
+            second += weights[t - i] / total * deviation * deviation
+            third += weights[t - i] / total * deviation * deviation * deviation
+        if second > 0.0:
+            result[t] = third / (second * np.sqrt(second))
+    return result
+
+
 @_compiled(numba.float64[:, ::1](_INPUT, numba.int64))
 def _extremes(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Rows: lowest, highest, bars since the newest lowest, bars since the newest highest."""
@@ -244,6 +278,18 @@ def betas(x: Floats, y: Floats, window: int) -> Floats:
     y_means = means(y, window)
     products = _central_products(x, means(x, window), y, y_means, window)
     return ratio(products, _central_products(y, y_means, y, y_means, window))
+
+
+def shares_beyond(x: Floats, window: int, count: float) -> Floats:
+    """Share of the window's values more than `count` of its sample deviations away from its mean."""
+    mean, squares, _, _ = central_sums(x, window)
+    return _shares_beyond(x, mean, count * np.sqrt(squares / (window - 1)), window)
+
+
+def weighted_skewness(x: Floats, weights: Floats, window: int) -> Floats:
+    """Third over the root of the cubed second central moment, each value counted as its weight says; NaN
+    where the weights sum to nothing or nothing differs."""
+    return _weighted_skewness(x, weights, window)
 
 
 def ranks(x: Floats, window: int) -> Floats:

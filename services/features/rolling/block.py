@@ -80,7 +80,7 @@ class Block:
 
     @property
     def order(self) -> npt.NDArray[np.int64]:
-        """(count, window), where in its window each value of `ordered` stands, the earlier of equals first."""
+        """(count, window), where in its window a value of `ordered` stands, the earlier of equals first."""
         return self._sorted[1]
 
 
@@ -111,7 +111,7 @@ def _fill_moments(values: Floats, window: int, moments: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sort_windows(values: Floats, window: int, ordered: Floats, order: npt.NDArray[np.int64]) -> None:
-    """The first window by insertion; each later one from the one before: the oldest goes, the newest comes."""
+    """The first window by insertion, a later one from the one before: the oldest goes, the newest comes."""
     for k in range(window):
         x, at = values[k], k
         while at > 0 and ordered[0, at - 1] > x:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 from services.features.columns import Floats
+from services.features.rolling.sums import pairwise_sum
 
 
 class Block:
@@ -38,13 +39,13 @@ class Block:
 
     @property
     def mean(self) -> Floats:
-        """(count,), the mean of a constant window is its value."""
+        """(count,), with the bits of `np.mean`."""
         mean: Floats = self._moments[0]
         return mean
 
     @property
     def variance(self) -> Floats:
-        """(count,), divisor n, from squared deviations; 0 where nothing moves."""
+        """(count,), divisor n, with the bits of `np.var`: of a constant window what rounding left."""
         variance: Floats = self._moments[1]
         return variance
 
@@ -86,26 +87,18 @@ class Block:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill_moments(values: Floats, window: int, moments: Floats) -> None:
+    squares = np.empty(window)
     for i in range(moments.shape[1]):
         low = high = values[i]
-        total = 0.0
         for k in range(i, i + window):
-            x = values[k]
-            total += x
-            low = min(low, x)
-            high = max(high, x)
-        if low == high:
-            moments[0, i], moments[1, i], moments[2, i] = low, 0.0, 0.0
-        else:
-            mean = total / window
-            rest = 0.0
-            for k in range(i, i + window):
-                rest += values[k] - mean
-            mean += rest / window  # what the first pass rounded away
-            squares = 0.0
-            for k in range(i, i + window):
-                squares += (values[k] - mean) ** 2
-            moments[0, i], moments[1, i], moments[2, i] = mean, squares / window, np.sqrt(squares / window)
+            low = min(low, values[k])
+            high = max(high, values[k])
+        mean = pairwise_sum(values, i, window) / window
+        for k in range(window):
+            deviation = values[i + k] - mean
+            squares[k] = deviation * deviation
+        variance = pairwise_sum(squares, 0, window) / window
+        moments[0, i], moments[1, i], moments[2, i] = mean, variance, np.sqrt(variance)
         moments[3, i], moments[4, i] = low, high
 
 

@@ -9,7 +9,7 @@ import talib
 
 from services.features.calculators import features_of
 from services.features.feature import Family, Feature
-from tests.features import goldens_profile, goldens_volatility
+from tests.features import goldens_profile, goldens_regime, goldens_volatility
 from tests.features.frames import START, columns_of
 from tests.features.golden import Golden, assert_golden, frame_of
 
@@ -169,6 +169,7 @@ GOLDEN: dict[str, Golden] = {
     ),
     **goldens_volatility.GOLDEN,
     **goldens_profile.GOLDEN,
+    **goldens_regime.GOLDEN,
 }
 
 

@@ -45,6 +45,12 @@ def _kyle(columns: Columns) -> Floats:
     return windows.betas(returns, np.sign(returns) * np.sqrt(_value(columns) / MILLION), WINDOW)
 
 
+def _impact(columns: Columns) -> Floats:
+    returns = derived.log_returns(columns)
+    usual = windows.deviations(returns, WINDOW) * np.sqrt(derived.volume_ratio(columns, WINDOW))
+    return ratio(np.abs(returns), usual)
+
+
 def _corwin_schultz(columns: Columns) -> Floats:
     high, low = columns["high"], columns["low"]
     spread = log_relative(high, low) ** 2
@@ -93,6 +99,15 @@ FEATURES: tuple[Feature, ...] = (
         f"The least-squares slope over {WINDOW} bars of the log return against its sign times the root of "
         "close times volume in millions (Kyle 1985, as Hasbrouck 2009 estimates it).",
         _kyle,
+        window=WINDOW,
+    ),
+    _microstructure(
+        f"market_impact_{WINDOW}",
+        "close volume",
+        WINDOW,
+        f"The absolute log return over the sample deviation of the last {WINDOW} and over the root of "
+        f"volume_ratio_{WINDOW}: what the square-root law leaves unexplained (Almgren et al. 2005).",
+        _impact,
         window=WINDOW,
     ),
     _microstructure(

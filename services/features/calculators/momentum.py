@@ -46,13 +46,16 @@ def _ultimate_oscillator(columns: Columns) -> Floats:
 
 
 FEATURES: tuple[Feature, ...] = (
-    _momentum(
-        "rsi_14",
-        "close",
-        wilder_bars(14) + 1,
-        "100 times the smoothed gain over the smoothed gain plus loss (Wilder 1978; TA-Lib RSI).",
-        partial(derived.relative_strength, period=14),
-        period=14,
+    *(
+        _momentum(
+            f"rsi_{period}",
+            "close",
+            wilder_bars(period) + 1,
+            "100 times the smoothed gain over the smoothed gain plus loss (Wilder 1978; TA-Lib RSI).",
+            partial(derived.relative_strength, period=period),
+            period=period,
+        )
+        for period in (14, 24)
     ),
     _momentum(
         "macd_12_26",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.features.calculators import (
+    bands,
     estimators,
     interaction,
     microstructure,
@@ -10,6 +11,7 @@ from services.features.calculators import (
     pattern,
     price,
     profile,
+    regime,
     trend,
     volatility,
     volume,
@@ -27,4 +29,6 @@ FEATURES: tuple[Feature, ...] = (
     *estimators.FEATURES,
     *microstructure.FEATURES,
     *profile.FEATURES,
+    *bands.FEATURES,
+    *regime.FEATURES,
 )

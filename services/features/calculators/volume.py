@@ -31,6 +31,20 @@ def _vwap(columns: Columns) -> Floats:
     return columns.shared(("vwap", 20), compute)
 
 
+def _vwap_score(columns: Columns) -> Floats:
+    squares = derived.central_sums(columns, "close", 20)[1]
+    return ratio(columns["close"] - _vwap(columns), np.sqrt(squares / 19.0))
+
+
+def _relative_volume(columns: Columns) -> Floats:
+    return ratio(columns["volume"], windows.lag(derived.mean(columns, "volume", 20), 1))
+
+
+def _absorption(columns: Columns) -> Floats:
+    ranges = derived.true_range(columns)
+    return ratio(derived.volume_ratio(columns, 20), ratio(ranges, windows.means(ranges, 20)))
+
+
 def _volume_spike(columns: Columns) -> Floats:
     (threshold,) = windows.quantiles(columns["volume"], 20, (0.9,))
     return flag(columns["volume"] > threshold, threshold)
@@ -124,6 +138,31 @@ FEATURES: tuple[Feature, ...] = (
         19,
         "The close over vwap_20, minus 1: a fraction.",
         lambda columns: relative(columns["close"], _vwap(columns)),
+        window=20,
+    ),
+    _volume(
+        "vwap_zscore_20",
+        "high low close volume",
+        19,
+        "The close minus vwap_20, in sample deviations of the last 20 closes.",
+        _vwap_score,
+        window=20,
+    ),
+    _volume(
+        "relative_volume_20",
+        "volume",
+        20,
+        "The volume over the mean of the 20 volumes before it.",
+        _relative_volume,
+        window=20,
+    ),
+    _volume(
+        "absorption_20",
+        "high low close volume",
+        20,
+        "volume_ratio_20 over the true range relative to the mean of its last 20: high where much volume "
+        "hardly moves the price.",
+        _absorption,
         window=20,
     ),
     _volume(

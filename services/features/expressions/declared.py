@@ -64,10 +64,15 @@ def features_of(expressions: tuple[Expression, ...]) -> tuple[Feature, ...]:
             lookback_settlements=term.lookback_settlements,
             lookback_seconds=term.lookback_seconds,
             longer_bar_seconds=term.longer_bar_seconds,
-            work=Work(term.work_bars, term.held_arrays, shared.intersection(term.parts)),
+            work=Work(term.work_bars, term.held_arrays, _remembered(term, shared)),
         )
         for one, term in zip(expressions, terms, strict=True)
     )
+
+
+def _remembered(term: Term, shared: frozenset[bytes]) -> frozenset[bytes]:
+    """The keys of what is kept while its family is computed."""
+    return frozenset(key for key, part in term.parts.items() if key in shared or not part.arguments)
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,9 @@ def of_feature(feature: Feature) -> Term:
         lookback_settlements=feature.lookback_settlements,
         lookback_seconds=feature.lookback_seconds,
         longer_bar_seconds=feature.longer_bar_seconds,
-        own_bars=feature.lookback_bars,
+        own_bars=feature.work.bars if feature.work else feature.lookback_bars,
         depth=0,
-        held_arrays=1,
+        held_arrays=feature.work.held_arrays if feature.work else 1,
     )
 
 

@@ -19,6 +19,20 @@ class Item:
     calculator: str
     parameters: Mapping[str, Parameter]
 
+    def whole(self, name: str) -> int:
+        """A parameter that is a whole number."""
+        value = self.parameters[name]
+        if not isinstance(value, int):
+            raise TypeError(f"{name} of {self.calculator} is {value!r}, not a whole number")
+        return value
+
+    def number(self, name: str) -> float:
+        """A parameter that is any number."""
+        value = self.parameters[name]
+        if not isinstance(value, int | float):
+            raise TypeError(f"{name} of {self.calculator} is {value!r}, not a number")
+        return float(value)
+
 
 @dataclass(frozen=True)
 class Kernel:

@@ -1,0 +1,74 @@
+"""A window's shape: `symmetry_looking`, `large_standard_deviation`, `mean_n_absolute_max`.
+
+Source: tsfresh 0.21.2. The two answers compare rounded numbers: a window exactly on the limit may fall to
+either side, and a constant window's standard deviation, which tsfresh may find a rounding above zero, is
+zero here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from services.features.columns import Floats, Integers
+from services.features.rolling.block import Block
+from services.features.rolling.kernel import Item, Kernel
+
+
+def _prepare_shares(window: int, items: Sequence[Item]) -> Floats:
+    return np.array([item.number("r") for item in items])
+
+
+def _run_symmetry(block: Block, shares: Floats, out: Floats) -> None:
+    half = block.window // 2
+    median = block.ordered[:, half]
+    if block.window % 2 == 0:
+        median = (block.ordered[:, half - 1] + median) / 2.0
+    lean = np.abs(block.mean - median)
+    lean[block.maximum == block.minimum] = 0.0
+    np.less(lean, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
+
+
+def _run_deviation(block: Block, shares: Floats, out: Floats) -> None:
+    deviation = np.where(block.maximum == block.minimum, 0.0, block.deviation)
+    np.greater(deviation, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _largest(ordered: Floats, numbers: Integers, out: Floats) -> None:
+    """Mean of the greatest absolute values, taken from the two ends of the ascending ones."""
+    count, window = ordered.shape
+    for row in range(numbers.shape[0]):
+        wanted = numbers[row]
+        if wanted >= window:
+            out[row, :] = np.nan
+            continue
+        for index in range(count):
+            low = 0
+            high = window - 1
+            total = 0.0
+            for _ in range(wanted):
+                if -ordered[index, low] > ordered[index, high]:
+                    total -= ordered[index, low]
+                    low += 1
+                else:
+                    total += abs(ordered[index, high])
+                    high -= 1
+            out[row, index] = total / wanted
+
+
+def _prepare_largest(window: int, items: Sequence[Item]) -> Integers:
+    return np.array([item.whole("number_of_maxima") for item in items], dtype=np.int64)
+
+
+def _run_largest(block: Block, numbers: Integers, out: Floats) -> None:
+    _largest(block.ordered, numbers, out)
+
+
+KERNELS = (
+    Kernel(calculators=("symmetry_looking",), prepare=_prepare_shares, run=_run_symmetry),
+    Kernel(calculators=("large_standard_deviation",), prepare=_prepare_shares, run=_run_deviation),
+    Kernel(calculators=("mean_n_absolute_max",), prepare=_prepare_largest, run=_run_largest),
+)

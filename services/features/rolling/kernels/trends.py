@@ -1,0 +1,206 @@
+"""Straight lines through windows and through the chunks of windows: `linear_trend`, `agg_linear_trend`.
+
+Source: scipy.stats.linregress, which tsfresh calls. tsfresh's spread of a constant window, or of aggregates
+that are equal, is what rounding left of it, and its correlation is noise; here the spread is zero, the slope
+zero, and `rvalue`, `pvalue` and `stderr` are NaN. Where values vary by less than about 1e-8 of their size,
+tsfresh's means lose digits of the line that these keep. Where the correlation is all but one, `stderr` and
+`pvalue` lose digits in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from scipy.special import stdtr
+
+from services.features.columns import Floats, Integers
+from services.features.rolling.block import Block
+from services.features.rolling.kernel import Item, Kernel
+
+# What SciPy adds so that a perfect correlation has a finite t.
+_TINY = 1.0e-20
+
+_AGGREGATES = ("max", "min", "mean", "var", "std", "sum", "prod")
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _with_time(values: Floats, window: int, mean: Floats, covariance: Floats) -> None:
+    """Covariance of each window with time, divisor n.
+
+    The bar is the outer loop: windows side by side are one vector instruction, and each still adds its own
+    bars in order.
+    """
+    count = mean.shape[0]
+    middle = 0.5 * (window - 1)
+    covariance[:] = 0.0
+    for bar in range(window):
+        time = bar - middle
+        for index in range(count):
+            covariance[index] += time * (values[index + bar] - mean[index])
+    for index in range(count):
+        covariance[index] /= window
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _aggregate(values: Floats, length: int, codes: Integers, found: Floats) -> None:
+    """Each wanted aggregate (row) of the `length` bars from each bar on (column)."""
+    starts = found.shape[1]
+    mean = np.zeros(starts)
+    spread = np.zeros(starts)
+    # From the first bar on, so that the mean of equal values is that value.
+    for bar in range(1, length):
+        for start in range(starts):
+            mean[start] += values[start + bar] - values[start]
+    for start in range(starts):
+        mean[start] = values[start] + mean[start] / length
+    for bar in range(length):
+        for start in range(starts):
+            deviation = values[start + bar] - mean[start]
+            spread[start] += deviation * deviation
+    for row in range(codes.shape[0]):
+        code = codes[row]
+        result = found[row]
+        if code == 0 or code == 1:
+            for start in range(starts):
+                result[start] = values[start]
+            for bar in range(1, length):
+                for start in range(starts):
+                    value = values[start + bar]
+                    if code == 0:
+                        result[start] = value if value > result[start] else result[start]
+                    else:
+                        result[start] = value if value < result[start] else result[start]
+        elif code == 2:
+            result[:] = mean
+        elif code == 3 or code == 4:
+            for start in range(starts):
+                result[start] = spread[start] / length if code == 3 else np.sqrt(spread[start] / length)
+        elif code == 5:
+            for start in range(starts):
+                result[start] = mean[start] * length
+        else:
+            result[:] = 1.0
+            for bar in range(length):
+                for start in range(starts):
+                    result[start] *= values[start + bar]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _chunk_lines(
+    whole: Floats, rest: Floats, length: int, full: int, mean: Floats, covariance: Floats, spread: Floats
+) -> None:
+    """Mean of a window's aggregates, covariance with time and variance.
+
+    A window has `full` whole chunks, and a shorter last one where `rest` has columns.
+    """
+    rows, count = mean.shape
+    partial = 1 if rest.shape[1] > 0 else 0
+    chunks = full + partial
+    middle = 0.5 * (chunks - 1)
+    mean[:] = 0.0
+    covariance[:] = 0.0
+    spread[:] = 0.0
+    for row in range(rows):
+        first = whole[row, :count]
+        for chunk in range(1, chunks):
+            values = whole[row, chunk * length : chunk * length + count] if chunk < full else rest[row]
+            for index in range(count):
+                mean[row, index] += values[index] - first[index]
+        for index in range(count):
+            mean[row, index] = first[index] + mean[row, index] / chunks
+        for chunk in range(chunks):
+            time = chunk - middle
+            values = whole[row, chunk * length : chunk * length + count] if chunk < full else rest[row]
+            for index in range(count):
+                deviation = values[index] - mean[row, index]
+                covariance[row, index] += time * deviation
+                spread[row, index] += deviation * deviation
+        for index in range(count):
+            covariance[row, index] /= chunks
+            spread[row, index] /= chunks
+
+
+def _attribute(attr: str, points: int, mean: Floats, covariance: Floats, spread: Floats) -> Floats:
+    """One attribute of linregress's result for `points` points at 0, 1, …, from its sums."""
+    of_time = (points * points - 1.0) / 12.0
+    slope = covariance / of_time
+    if attr == "slope":
+        return slope
+    if attr == "intercept":
+        intercept: Floats = mean - slope * (0.5 * (points - 1))
+        return intercept
+    moved = spread > 0.0
+    correlation = np.full_like(spread, np.nan)
+    correlation[moved] = np.clip(covariance[moved] / np.sqrt(of_time * spread[moved]), -1.0, 1.0)
+    if attr == "rvalue":
+        return correlation
+    freedom = points - 2
+    if attr == "pvalue":
+        if freedom == 0:
+            return np.where(moved, 0.0, 1.0)
+        statistic = correlation * np.sqrt(
+            freedom / ((1.0 - correlation + _TINY) * (1.0 + correlation + _TINY))
+        )
+        chance: Floats = 2.0 * stdtr(freedom, -np.abs(statistic))
+        return chance
+    if freedom == 0:
+        return np.zeros_like(spread)
+    error: Floats = np.sqrt((1.0 - correlation * correlation) * spread / of_time / freedom)
+    return error
+
+
+def _prepare_line(window: int, items: Sequence[Item]) -> tuple[str, ...]:
+    return tuple(str(item.parameters["attr"]) for item in items)
+
+
+def _run_line(block: Block, attributes: tuple[str, ...], out: Floats) -> None:
+    covariance = np.empty(block.count)
+    _with_time(block.values, block.window, block.mean, covariance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for row, attr in enumerate(attributes):
+            out[row] = _attribute(attr, block.window, block.mean, covariance, block.variance)
+
+
+# Per chunk length: its aggregates; for each item of that length its row of `out`, that of the aggregates,
+# and the attribute.
+_Chunks = tuple[int, Integers, tuple[tuple[int, int, str], ...]]
+
+
+def _prepare_chunks(window: int, items: Sequence[Item]) -> tuple[_Chunks, ...]:
+    lengths: dict[int, tuple[list[int], list[tuple[int, int, str]]]] = {}
+    for row, item in enumerate(items):
+        codes, wanted = lengths.setdefault(item.whole("chunk_len"), ([], []))
+        code = _AGGREGATES.index(str(item.parameters["f_agg"]))
+        if code not in codes:
+            codes.append(code)
+        wanted.append((row, codes.index(code), str(item.parameters["attr"])))
+    return tuple((length, np.array(codes), tuple(wanted)) for length, (codes, wanted) in lengths.items())
+
+
+def _run_chunks(block: Block, tables: tuple[_Chunks, ...], out: Floats) -> None:
+    for length, codes, wanted in tables:
+        if length >= block.window:
+            for row, _, _ in wanted:
+                out[row] = np.nan
+            continue
+        full, left = divmod(block.window, length)
+        total = block.values.size
+        chunks = np.empty((codes.size, total - length + 1))
+        _aggregate(block.values, length, codes, chunks)
+        rest = np.empty((codes.size, block.count if left else 0))
+        if left:
+            _aggregate(block.values[full * length :], left, codes, rest)
+        mean, covariance, spread = (np.empty((codes.size, block.count)) for _ in range(3))
+        _chunk_lines(chunks, rest, length, full, mean, covariance, spread)
+        points = full + (1 if left else 0)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for row, of, attr in wanted:
+                out[row] = _attribute(attr, points, mean[of], covariance[of], spread[of])
+
+
+KERNELS = (
+    Kernel(calculators=("linear_trend",), prepare=_prepare_line, run=_run_line),
+    Kernel(calculators=("agg_linear_trend",), prepare=_prepare_chunks, run=_run_chunks),
+)

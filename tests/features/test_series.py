@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import talib
+from scipy import special
 
 from services.features.calculators import features_of
 from services.features.columns import Columns
@@ -28,6 +29,14 @@ def _volatility(f: pd.DataFrame, window: int) -> pd.Series:
 def _parkinson(f: pd.DataFrame, window: int) -> pd.Series:
     squares = np.log(f.high / f.low) ** 2
     return (squares.rolling(window).mean() * 24 / (4 * np.log(2))) ** 0.5
+
+
+def _fractional(f: pd.DataFrame) -> np.ndarray:
+    k = np.arange(1000)
+    weights = special.binom(0.4, k) * (-1.0) ** k
+    weights = weights[: np.flatnonzero(np.abs(weights) >= 1e-4)[-1] + 1]
+    values = np.convolve(np.log(f.close), weights, "valid")
+    return np.append(np.full(weights.size - 1, np.nan), values)
 
 
 def _regime(f: pd.DataFrame) -> pd.Series:
@@ -78,8 +87,11 @@ GOLDEN: dict[str, Golden] = (
         f"vol_of_vol_{window}": lambda f, window=window: _volatility(f, window).rolling(window).std()
         for window in (5, 10, 20, 50)
     }
-    | {f"parkinson_vol_{window}": lambda f, window=window: _parkinson(f, window) for window in (10, 20)}
-    | {"volatility_regime_20_240": _regime}
+    | {
+        f"parkinson_vol_{window}": lambda f, window=window: _parkinson(f, window)
+        for window in (5, 10, 20, 50)
+    }
+    | {"volatility_regime_20_240": _regime, "close_fracdiff_400": _fractional}
 )
 
 

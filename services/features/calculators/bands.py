@@ -65,8 +65,8 @@ FEATURES: tuple[Feature, ...] = (
             f"bollinger_position_{window}",
             "close",
             window - 1,
-            f"Where the close lies between Bollinger's bands of {window} bars (TA-Lib BBANDS): 0 on the lower, "
-            "1 on the upper one.",
+            f"Where the close lies between Bollinger's bands of {window} bars (TA-Lib BBANDS): 0 on the "
+            "lower, 1 on the upper one.",
             partial(_position, window=window),
             window=window,
             deviations=BOLLINGER_DEVIATIONS,

@@ -20,8 +20,9 @@ CUMULATIVE_BARS = (6, 12, 24)
 DEVIATION_WINDOWS = (5, 10, 20)
 SLOPE_WINDOWS = (10, 20, 50)
 VOLATILITY_WINDOWS = (5, 10, 20, 50)
-PARKINSON_WINDOWS = (10, 20)
+PARKINSON_WINDOWS = (5, 10, 20, 50)
 REGIME_VOLATILITY_WINDOW, REGIME_WINDOW = 20, 240
+FRACTION, FRACTION_WEIGHT_MIN = 0.4, 1e-4
 
 _declare = partial(declare, Family.SERIES)
 
@@ -158,6 +159,24 @@ def _volatility_regime(columns: Columns) -> Floats:
     return flag(volatility > lower, volatility, lower) + flag(volatility > upper, volatility, upper)
 
 
+def _fractional_weights() -> Floats:
+    """Those of (1 - L)^d, L the lag of a bar, up to the first one too small to count."""
+    weights = [1.0]
+    while abs(weights[-1]) >= FRACTION_WEIGHT_MIN:
+        k = len(weights)
+        weights.append(-weights[-1] * (FRACTION - k + 1.0) / k)
+    return np.array(weights[:-1])
+
+
+_FRACTIONAL = _fractional_weights()
+
+
+def _fractional_difference(columns: Columns) -> Floats:
+    close = columns["close"]
+    logs = np.log(close, out=np.full(close.shape, np.nan), where=close > 0.0)
+    return windows.weighted_sums(logs, _FRACTIONAL)
+
+
 FEATURES: tuple[Feature, ...] = (
     *(_lag(name, bars) for name in ("close", "volume", "high", "low") for bars in LAG_BARS),
     *(_return_lag(bars) for bars in LAG_BARS),
@@ -179,5 +198,16 @@ FEATURES: tuple[Feature, ...] = (
         _volatility_regime,
         volatility_window=REGIME_VOLATILITY_WINDOW,
         window=REGIME_WINDOW,
+    ),
+    _declare(
+        "change",
+        f"close_fracdiff_{round(FRACTION * 1000)}",
+        "close",
+        _FRACTIONAL.size - 1,
+        f"The difference of order {FRACTION} of ln close, its weights down to {FRACTION_WEIGHT_MIN:g}: "
+        "stationary, and not without memory as returns are (Lopez de Prado 2018, chapter 5, fixed width).",
+        _fractional_difference,
+        order=FRACTION,
+        weight_min=FRACTION_WEIGHT_MIN,
     ),
 )

@@ -217,6 +217,11 @@ def sums(x: Floats, window: int) -> Floats:
     return means(x, window) * window
 
 
+def weighted_sums(x: Floats, weights: Floats) -> Floats:
+    """Sum of weights[i] times the value i bars ago."""
+    return x * weights.sum() + _weighted_differences(x, weights)
+
+
 def exponential_means(x: Floats, alpha: float) -> Floats:
     """Weights (1 - alpha)^i over `exponential_bars(alpha)` bars back, scaled to sum to one.
 

@@ -12,28 +12,52 @@ _AT_ONCE = 128  # …over at most so many, and halves what is longer
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def pairwise_sum(values: Floats, start: int, count: int) -> float:
-    """The sum of `values[start : start + count]` as `np.sum` adds a contiguous array."""
+    """The sum of `values[start : start + count]`, at most 1,024 of them, as `np.sum` adds an array of them.
+
+    Numba's cache does not take functions that call themselves, so that each halving is a function.
+    """
+    if count <= _AT_ONCE:
+        return _eight_at_a_time(values, start, count)
+    half = _half(count)
+    return _halved_twice(values, start, half) + _halved_twice(values, start + half, count - half)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _halved_twice(values: Floats, start: int, count: int) -> float:
+    if count <= _AT_ONCE:
+        return _eight_at_a_time(values, start, count)
+    half = _half(count)
+    return _halved_once(values, start, half) + _halved_once(values, start + half, count - half)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _halved_once(values: Floats, start: int, count: int) -> float:
+    if count <= _AT_ONCE:
+        return _eight_at_a_time(values, start, count)
+    half = _half(count)
+    return _eight_at_a_time(values, start, half) + _eight_at_a_time(values, start + half, count - half)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _half(count: int) -> int:
+    half = count // 2
+    return half - half % _UNROLLED
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _eight_at_a_time(values: Floats, start: int, count: int) -> float:
     if count < _UNROLLED:
         total = -0.0
         for k in range(start, start + count):
             total += values[k]
         return total
-    if count > _AT_ONCE:
-        half = count // 2
-        half -= half % _UNROLLED
-        first: float = pairwise_sum(values, start, half)
-        second: float = pairwise_sum(values, start + half, count - half)
-        return first + second
     a, b, c, d = values[start], values[start + 1], values[start + 2], values[start + 3]
     e, f, g, h = values[start + 4], values[start + 5], values[start + 6], values[start + 7]
-    k = _UNROLLED
-    while k < count - count % _UNROLLED:
-        at = start + k
+    whole = count - count % _UNROLLED
+    for at in range(start + _UNROLLED, start + whole, _UNROLLED):
         a, b, c, d = a + values[at], b + values[at + 1], c + values[at + 2], d + values[at + 3]
         e, f, g, h = e + values[at + 4], f + values[at + 5], g + values[at + 6], h + values[at + 7]
-        k += _UNROLLED
     total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    while k < count:
-        total += values[start + k]
-        k += 1
+    for k in range(start + whole, start + count):
+        total += values[k]
     return total

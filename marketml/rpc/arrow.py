@@ -28,11 +28,13 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def read_ipc(ipc: Any, field: str = "arrow_ipc", limits: Limits = DEFAULT_LIMITS) -> pa.Table:
-    """Read Arrow bytes from outside: everything is checked, nothing is copied.
+def read_ipc(
+    ipc: Any, field: str = "arrow_ipc", limits: Limits = DEFAULT_LIMITS, *, may_be_compressed: bool = False
+) -> pa.Table:
+    """Read Arrow bytes from outside: everything is checked, nothing is copied that is not compressed.
 
     Accepted are IPC streams of flat columns (bool, integers, floats, timestamps in UTC, text) in record
-    batches that are not compressed and use no dictionary.
+    batches that use no dictionary and, unless told so, are not compressed.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def read_ipc(ipc: Any, field: str = "arrow_ipc", limits: Limits = DEFAULT_LIMITS
         bytes, `pa.Buffer` or another buffer. The table refers to it.
     field
         Its path in the request, for the refusal.
+    may_be_compressed
+        Whether buffers may be (LZ4 frame or ZSTD); `limits.bytes_max` then bounds what they become, too.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def read_ipc(ipc: Any, field: str = "arrow_ipc", limits: Limits = DEFAULT_LIMITS
     if buffer.size > limits.bytes_max:
         raise _too_many(field, "bytes", buffer.size, limits.bytes_max)
     try:
-        _check_batches(memoryview(buffer), field, limits)
+        _check_batches(memoryview(buffer), field, limits, may_be_compressed)
         with pa.ipc.open_stream(buffer) as reader:
             schema = reader.schema
             if len(schema) > limits.columns_max:
@@ -66,9 +70,9 @@ def read_ipc(ipc: Any, field: str = "arrow_ipc", limits: Limits = DEFAULT_LIMITS
     return table
 
 
-def _check_batches(raw: memoryview, field: str, limits: Limits) -> None:
+def _check_batches(raw: memoryview, field: str, limits: Limits, may_be_compressed: bool) -> None:
     """Walk the stream's messages before Arrow does: kinds, lengths and compression are all in their heads."""
-    position = rows = count = 0
+    position = rows = count = unpacked_bytes = 0
     while position < len(raw):
         marker, size = struct.unpack_from("<Ii", raw, position)
         if marker != 0xFFFFFFFF or size < 0:
@@ -84,9 +88,13 @@ def _check_batches(raw: memoryview, field: str, limits: Limits) -> None:
         if kind != (_SCHEMA if count == 0 else _RECORD_BATCH):
             raise ValueError("only a schema and record batches may be in it.")
         if count > 0:
-            rows += _batch_rows(head, header, body_bytes, limits.columns_max)
+            rows += _batch_rows(head, header, body_bytes, limits.columns_max, may_be_compressed)
+            if _is_compressed(head, header):
+                unpacked_bytes += _unpacked_bytes(head, header, raw[position - body_bytes : position])
         if rows > limits.rows_max:
             raise _too_many(field, "rows", rows, limits.rows_max)
+        if unpacked_bytes > limits.bytes_max:
+            raise _too_many(field, "bytes", unpacked_bytes, limits.bytes_max)
         count += 1
     if count == 0:
         raise ValueError("it has no schema.")
@@ -106,9 +114,29 @@ def _message_head(head: memoryview) -> tuple[int, int, int]:
     return head[kind], target, 0 if body is None else struct.unpack_from("<q", head, body)[0]
 
 
-def _batch_rows(head: memoryview, batch: int, body_bytes: int, columns_max: int) -> int:
-    """The rows of a record batch, after its buffers were found inside its body and not compressed."""
-    if _slot(head, batch, 3) is not None:
+def _is_compressed(head: memoryview, batch: int) -> bool:
+    return _slot(head, batch, 3) is not None
+
+
+def _unpacked_bytes(head: memoryview, batch: int, body: memoryview) -> int:
+    """What the buffers of a compressed record batch say that they become: each begins with that number, or
+    with -1 where it is as it is."""
+    total = 0
+    for offset, size in _pairs(head, _slot(head, batch, 2)):
+        if size == 0:
+            continue
+        said = struct.unpack_from("<q", body[offset : offset + size])[0]
+        if said < -1:
+            raise ValueError("a compressed buffer has a negative length.")
+        total += size if said == -1 else said
+    return total
+
+
+def _batch_rows(
+    head: memoryview, batch: int, body_bytes: int, columns_max: int, may_be_compressed: bool
+) -> int:
+    """The rows of a record batch, after its buffers were found inside its body."""
+    if not may_be_compressed and _is_compressed(head, batch):
         raise ValueError("record batches must not be compressed.")
     length = _slot(head, batch, 0)
     rows = 0 if length is None else struct.unpack_from("<q", head, length)[0]

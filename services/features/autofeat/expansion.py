@@ -32,6 +32,7 @@ KNOWN_SHARE_MIN = 0.95  # of the rows where what it is made of is known
 
 _PROBES = 5  # of each candidate
 _TIME_BLOCKS = 20
+_ROWS_MIN = 10 * _TIME_BLOCKS  # with fewer a block says nothing
 _SAMPLE_SHARE = 0.8  # of the blocks that the last choice is made on, in each of its subsamples
 # Values, ranks and what is made of them on the way, of one candidate at one row.
 _VALUE_BYTES = 32
@@ -85,7 +86,7 @@ def symbolic_features(
     rows = _rows(values.shape[1], choice.max_memory_bytes)
     some = Target(target.kind, target.values[rows])
     inputs = _inputs(names, values, rows, order, choice.max_inputs, look)
-    if not inputs or (len(some.classes) < 2 and not np.ptp(some.values)):
+    if not inputs or len(rows) < _ROWS_MIN or (len(some.classes) < 2 and not np.ptp(some.values)):
         return []
     searched, judged = _halves(len(rows))
     sought = target_columns(Target(some.kind, some.values[searched]))
@@ -109,6 +110,15 @@ def symbolic_features(
         Symbolic(name_of(one.node), one.text)
         for one in _last_choice(inputs, found, some, judged, choice, generator, look)
     ]
+
+
+def work_bytes(choice: AutofeatChoice, rows: int) -> int:
+    """What a search takes at most, beside the features it is given."""
+    looked_at = len(_rows(rows, choice.max_memory_bytes))
+    kept = choice.max_inputs + choice.steps * choice.max_features
+    at_a_time = min(choice.max_memory_bytes, _BATCH_MAX * looked_at * _VALUE_BYTES)
+    # Of one kept: its values, and ranks of it and its probes for the last choice, some of them twice.
+    return at_a_time + kept * looked_at * 8 * (2 + _PROBES)
 
 
 def _rows(count: int, memory_bytes: int) -> Rows:

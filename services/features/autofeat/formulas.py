@@ -4,7 +4,7 @@ expressions give later is what the fit saw, to the last bit."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,17 +53,13 @@ class Candidate:
     def values(self, pool: Sequence[Formula]) -> Floats:
         """Its values at the rows of the pool."""
         first = pool[self.first].values
-        with np.errstate(all="ignore"):
-            if self.second is not None:
-                found = OPERATORS[self.transformation].compute(first, pool[self.second].values)
-            elif self.transformation == "1/":
-                found = OPERATORS["/"].compute(1.0, first)
-            elif self.transformation in _POWERS:
-                found = OPERATORS["^"].compute(first, _POWERS[self.transformation])
-            else:
-                found = FUNCTIONS[self.transformation].compute(first)
-        values: Floats = np.where(np.isinf(found), np.nan, found)
-        return values
+        if self.second is not None:
+            return _applied(self.transformation, first, pool[self.second].values)
+        if self.transformation == "1/":
+            return _applied("/", 1.0, first)
+        if self.transformation in _POWERS:
+            return _applied("^", first, _POWERS[self.transformation])
+        return _applied(self.transformation, first)
 
     def formula(self, pool: Sequence[Formula]) -> Formula:
         return Formula(self.node(pool), self.values(pool))
@@ -89,6 +85,26 @@ def candidates(
             yield Candidate("/", place, other)
 
 
+def evaluated(node: Node, rows: Mapping[str, Floats]) -> Floats:
+    """The values of a formula over features, bar by bar, whose values are at hand.
+
+    Parameters
+    ----------
+    rows : float64 (rows,) by name
+    """
+    match node:
+        case Name(name):
+            return rows[name]
+        case Call(function, arguments):
+            given = (
+                argument.value if isinstance(argument, Number) else evaluated(argument, rows)
+                for argument in arguments
+            )
+            return _applied(function, *given)
+        case Number():
+            raise ValueError("A number alone is no formula.")
+
+
 def name_of(node: Node) -> str:
     """The same for the same formula, so that fits on different rows agree on it."""
     return NAME_PREFIX + hashlib.sha256(formatted(node).encode()).hexdigest()[:_HASH_DIGITS]
@@ -97,6 +113,13 @@ def name_of(node: Node) -> str:
 def named(name: str, values: Floats) -> Formula:
     """A feature as a formula."""
     return Formula(Name(name), values)
+
+
+def _applied(function: str, *arguments: Floats | float) -> Floats:
+    with np.errstate(all="ignore"):
+        found = (OPERATORS.get(function) or FUNCTIONS[function]).compute(*arguments)
+    values: Floats = np.where(np.isinf(found), np.nan, found)
+    return values
 
 
 def _is_idle(transformation: str, node: Node) -> bool:

@@ -65,8 +65,8 @@ class Novelty:
         self._known = known
         self._left = without(wanted, known)
         shifts = _shifts(wanted.shape[1], probes, generator)
-        # To move the target back is to move every column on.
-        self._moved = np.concatenate([np.roll(self._left, -shift, axis=1) for shift in shifts])
+        # To move the target one way is to move every column the other.
+        self._moved = np.concatenate([np.roll(self._left, shift, axis=1) for shift in shifts])
 
     def scores(self, values: Floats) -> tuple[Floats, Floats]:
         """Of columns (columns, rows): the share of the target that each adds, and the largest share that one

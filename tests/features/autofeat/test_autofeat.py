@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from services.features.autofeat import Symbolic, symbolic_features
+from services.features.autofeat import Symbolic, evaluated, symbolic_features
 from services.features.autofeat.formulas import candidates, name_of, named
 from services.features.columns import Floats
 from services.features.config import TRANSFORMATIONS, AutofeatChoice, FeatureConfig
@@ -102,11 +102,12 @@ def test_a_config_with_the_formulas_gives_the_bits_that_the_fit_saw():
     assert not list(violations(listed))
     later = generated(frame, FeatureConfig(expressions=listed, only=tuple(each.name for each in listed)))
     for each in listed:
-        np.testing.assert_array_equal(
-            later[each.name].to_numpy()[rows].view(np.int64)[~np.isnan(formulas[each.name].values)],
-            formulas[each.name].values.view(np.int64)[~np.isnan(formulas[each.name].values)],
-            each.expression,
-        )
+        seen = formulas[each.name].values
+        known = ~np.isnan(seen)
+        bits = later[each.name].to_numpy()[rows][known].view(np.int64)
+        np.testing.assert_array_equal(bits, seen[known].view(np.int64), each.expression)
+        alone = evaluated(parse(each.expression), {one.text: one.values for one in pool})
+        np.testing.assert_array_equal(alone, seen, each.expression)
         np.testing.assert_array_equal(
             np.isnan(later[each.name].to_numpy()[rows]), np.isnan(formulas[each.name].values)
         )

@@ -20,11 +20,11 @@ _OBJECTIVES = {
 }
 
 
-def gain_shares(values: Floats, target: Target, seed: int, threads: int, look: Callable[[], None]) -> Floats:
+def gain_shares(values: Floats, target: Target, seed: int, look: Callable[[], None]) -> Floats:
     """Share of the gain of a LightGBM model's splits that fall on each feature, float64 (features,); all zero
     where the model found no split.
 
-    The same rows and seed give the same shares with any number of threads. A split looks at half of the
+    The same rows and seed give the same shares. A split looks at half of the
     features only, so that one of several alike does not take all.
 
     Parameters
@@ -44,8 +44,8 @@ def gain_shares(values: Floats, target: Target, seed: int, threads: int, look: C
         "feature_fraction_bynode": 0.5,
         "seed": seed % _SEED_MAX,
         "deterministic": True,
-        "force_col_wise": True,  # row-wise sums are cut into blocks whose number is that of the threads
-        "num_threads": threads,
+        "force_col_wise": True,  # else it tries both ways and takes the faster one
+        "num_threads": 1,  # a server has other calls for its cores, and waiting OpenMP threads burn them
         "verbosity": -1,
     }
     logging.getLogger("lightgbm").setLevel(logging.ERROR)

@@ -1,0 +1,105 @@
+"""The fit of a config: symbolic features first, then the choice among all there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from services.features.autofeat import evaluated, symbolic_features, work_bytes
+from services.features.columns import Floats
+from services.features.config import FeatureConfig
+from services.features.expressions import Expression, parse
+from services.features.expressions.declared import EXPRESSIONS_MAX
+from services.features.selection.choose import Choice, Verdict, is_constant
+from services.features.selection.relevance import Relevance, relevance
+from services.features.selection.target import Target
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A verdict for every feature that was looked at, those chosen first; and the config that computes what
+    was chosen, with nothing left to fit."""
+
+    verdicts: tuple[Verdict, ...]
+    config: FeatureConfig
+
+
+def is_fitted(config: FeatureConfig) -> bool:
+    """Whether a config leaves something to the data."""
+    return (
+        config.autofeat.enabled
+        or config.selection.enabled
+        or (config.tsfresh.enabled and config.tsfresh.feature_selection)
+    )
+
+
+def fit(
+    names: Sequence[str],
+    rolling: Collection[str],
+    values: Floats,
+    target: Target,
+    config: FeatureConfig,
+    seed: int,
+    look: Callable[[], None],
+) -> Fitted:
+    """Fit a config on the rows given, which are all that is looked at.
+
+    Parameters
+    ----------
+    names : sequence of str
+    rolling : collection of str
+        Those of tsfresh's calculators. Formulas cannot read them.
+    values : float64 (features, rows), NaN where not known, rows in order of time
+    look
+        Called between pieces of the work; what it raises ends it.
+    """
+    found = relevance(values, target, look)
+    formulas: dict[str, str] = {}
+    if config.autofeat.enabled:
+        order = [int(at) for at in found.order if names[at] not in rolling and not is_constant(values[at])]
+        symbolic = symbolic_features(names, values, order, target, config.autofeat, seed, look)
+        taken = set(names)
+        room = EXPRESSIONS_MAX - len(config.expressions)
+        formulas = {each.name: each.expression for each in symbolic[:room] if each.name not in taken}
+    if formulas:
+        rows = dict(zip(names, values, strict=True))
+        more = np.stack([evaluated(parse(text), rows) for text in formulas.values()])
+        of_formulas = relevance(more, target, look)
+        names, values = [*names, *formulas], np.concatenate([values, more])
+        found = Relevance(
+            np.concatenate([found.p_values, of_formulas.p_values]),
+            np.concatenate([found.logarithms, of_formulas.logarithms]),
+        )
+    choice = Choice(names, values, target, found, look)
+    if config.tsfresh.enabled and config.tsfresh.feature_selection:
+        choice.keep_relevant(
+            [at for at, name in enumerate(names) if name in rolling],
+            config.tsfresh.fdr_level,
+            config.tsfresh.feature_count_limit,
+        )
+    if config.selection.enabled:
+        choice.run(config.selection, seed)
+    verdicts = tuple(
+        replace(verdict, expression=formulas.get(verdict.name, "")) for verdict in choice.verdicts
+    )
+    chosen = [verdict for verdict in verdicts if verdict.dropped_at is None]
+    needed = (Expression(each.name, each.expression) for each in chosen if each.expression)
+    plain = replace(
+        config,
+        tsfresh=replace(config.tsfresh, feature_selection=False),
+        autofeat=replace(config.autofeat, enabled=False),
+        selection=replace(config.selection, enabled=False),
+        expressions=(*config.expressions, *needed),
+        only=tuple(verdict.name for verdict in chosen),
+    )
+    return Fitted(verdicts, plain)
+
+
+def fit_bytes(config: FeatureConfig, features: int, rows: int) -> int:
+    """What a fit takes at most: the values, once more for a model or put together with formulas, ranks of
+    four bytes; and candidates."""
+    if not config.autofeat.enabled:
+        return 20 * features * rows
+    return 20 * (features + config.autofeat.max_features) * rows + work_bytes(config.autofeat, rows)

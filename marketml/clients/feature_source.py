@@ -16,7 +16,7 @@ def aware(time: datetime) -> datetime:
 
 
 def put_source(
-    request: pb.GenerateFeaturesRequest | pb.AuditLeakageRequest,
+    request: pb.GenerateFeaturesRequest | pb.AuditLeakageRequest | pb.SelectFeaturesRequest,
     snapshot_id: str | None,
     venue: str | None,
     symbol: str | None,

@@ -22,6 +22,7 @@ import pyarrow as pa
 from marketml.clients.connection import Connection, every
 from marketml.clients.feature_audit import AuditCalls, LeakAudit
 from marketml.clients.feature_cache import CacheCalls
+from marketml.clients.feature_selection import SelectionCalls
 from marketml.clients.feature_source import aware, put_source
 from marketml.clients.feature_stream import FeatureFrame, FeatureStream
 from marketml.features.v1 import features_pb2 as pb
@@ -36,7 +37,7 @@ __all__ = ["FeatureFrame", "FeatureStream", "FeaturesClient", "LeakAudit"]
 _SERVICE = pb.DESCRIPTOR.services_by_name["FeatureService"]
 
 
-class FeaturesClient(AuditCalls, CacheCalls, Connection):
+class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
     """A connection to the features room. Its methods raise the classes of `marketml.rpc.refusals`."""
 
     def __init__(self, target: str = "127.0.0.1:50052", *, tls: Tls | None = None) -> None:

@@ -24,6 +24,8 @@ from services.features.latest import NewestBars, latest
 from services.features.leakage import audited
 from services.features.pieces import Pool
 from services.features.presets import PRESETS, Preset
+from services.features.selecting import Selecting
+from services.features.selection.request import Selected, SelectionRequest
 from services.features.source import SeriesKey, Source
 
 
@@ -61,6 +63,7 @@ class FeaturesApplication:
         self._now = now
         self._cache = cache or Cache(None, 0)
         self._generation = Generation(data, budget, now, self._cache, pool)
+        self._selecting = Selecting(self._generation, budget, now)
 
     def generate_features(
         self,
@@ -118,6 +121,13 @@ class FeaturesApplication:
     def list_feature_presets(self, page_size: int, page_token: str) -> tuple[Sequence[Preset], str]:
         """A page of the presets and the token of the next."""
         return paging.page(tuple(PRESETS.values()), page_size, page_token)
+
+    def select_features(self, request: SelectionRequest, check: Callable[[], None]) -> Selected:
+        """Fit what a config leaves to the data, on the rows given. `check` raises when nobody waits any
+        more."""
+        if violations := config_rules.violations(request.config):
+            raise InvalidArgument(violations)
+        return self._selecting.fitted(request, check)
 
     def audit_leakage(self, request: AuditRequest, check: Callable[[], None]) -> Iterator[Told]:
         """What sees the future of the features of a config, and a summary. `check` raises when nobody waits

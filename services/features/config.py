@@ -157,7 +157,11 @@ def passes(choice: TsfreshChoice) -> tuple[Pass, ...]:
 
 def lookback_bars(config: FeatureConfig) -> int:
     """The longest look back of a config without violations; windows of settlements are not in it."""
-    bars = [feature.lookback_bars for feature in selected(config)]
-    if config.tsfresh.enabled:
-        bars += [window - 1 for window in config.tsfresh.windows]
+    only = frozenset(config.only)
+    bars = [feature.lookback_bars for feature in selected(config) if not only or feature.name in only]
+    bars += [
+        rolling.history_bars
+        for rolling in passes(config.tsfresh)
+        if not only or not only.isdisjoint(rolling.names)
+    ]
     return max(bars, default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from marketml.features.v1 import features_pb2 as pb
-from services.features import wire, wire_answer, wire_audit, wire_cache, wire_config
+from services.features import wire, wire_answer, wire_audit, wire_cache, wire_config, wire_selection
 from services.features.application import FeaturesApplication
 from services.host import Call
 
@@ -62,6 +62,10 @@ class FeaturesServicer:
         return pb.ListFeaturesResponse(
             features=[wire.write_entry(entry) for entry in entries], next_page_token=token
         )
+
+    def SelectFeatures(self, request: pb.SelectFeaturesRequest, call: Call) -> pb.SelectFeaturesResponse:
+        selected = self._application.select_features(wire_selection.read_selection(request), call.check)
+        return wire_selection.write_selected(selected)
 
     def AuditLeakage(self, request: pb.AuditLeakageRequest, call: Call) -> Iterator[pb.AuditLeakageResponse]:
         told = self._application.audit_leakage(wire_audit.read_audit(request), call.check)

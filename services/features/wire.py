@@ -22,7 +22,9 @@ _NUMBERS: dict[Family, Any] = {family: number for number, family in _FAMILIES.it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_source(request: pb.GenerateFeaturesRequest | pb.AuditLeakageRequest) -> Source:
+def read_source(
+    request: pb.GenerateFeaturesRequest | pb.AuditLeakageRequest | pb.SelectFeaturesRequest,
+) -> Source:
     """Where the bars come from. What only the data room can tell (an unknown venue or snapshot) it tells."""
     kind = request.WhichOneof("source")
     if kind is None:

@@ -48,6 +48,7 @@ PARTS = {
         "latest": "application",
         "leakage": "application",
         "pool": "application",
+        "selecting": "application",
         "worker": "__main__",
     },
 }

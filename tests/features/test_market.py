@@ -14,6 +14,7 @@ from services.features.columns import Columns
 from services.features.feature import Family
 from tests.features.frames import HOUR, START, columns_of, random_walk
 from tests.features.golden import Golden
+from tests.features.goldens_positioning import goldens
 from tests.features.real_frames import real_frame
 
 FEATURES = {feature.name: feature for feature in features_of(Family.MARKET)}
@@ -151,6 +152,7 @@ GOLDEN: dict[str, Golden] = (
         "funding_overbought": lambda f: both(f, extreme(f, 21, 0.9, 1), rsi(f) > 70),
         "funding_oversold": lambda f: both(f, extreme(f, 21, 0.1, -1), rsi(f) < 30),
     }
+    | goldens(rolled, funding_z, interest_z)
 )
 
 

@@ -25,6 +25,10 @@ SPREAD_SETTLEMENTS = (3, 7, 14)
 LEVEL_SETTLEMENTS = 21  # a week at eight hours
 TAIL_SETTLEMENTS = 42
 TREND_SETTLEMENTS = 7
+LAG_SETTLEMENTS, MOMENTUM_SETTLEMENTS = 3, 7
+EMA_SPAN = 3
+BASELINE_RATE = 1e-4  # what most venues settle at eight hours where nobody crowds
+BASIS_POINTS = 1e4
 
 FUNDING = "funding_rate funding_time"
 _declare = partial(declare, Family.MARKET)
@@ -81,6 +85,15 @@ def _rate_change(seen: Settlements) -> Floats:
     return seen.rates - windows.lag(seen.rates, 1)
 
 
+def _regime(rates: Floats, window: int) -> Floats:
+    return above(0.9)(rates, window) - below(0.1)(rates, window)
+
+
+def _fast_over_slow(seen: Settlements) -> Floats:
+    fast, slow = seen.rolled(windows.means, LAG_SETTLEMENTS), seen.rolled(windows.means, LEVEL_SETTLEMENTS)
+    return fast - slow
+
+
 def _price_divergence(columns: Columns) -> Floats:
     """The older settlement's price is that of the bar that first showed it, so a third one must stand before
     it: without that the history may start in the middle of its bars."""
@@ -95,6 +108,12 @@ def funding_z_score(columns: Columns) -> Floats:
     return columns.shared(
         ("funding_z_score",), lambda: settlements(columns).rolled(z_scores, LEVEL_SETTLEMENTS)
     )
+
+
+def funding_change(columns: Columns) -> Floats:
+    """The newest rate minus the one settled before it, at the bars."""
+    seen = settlements(columns)
+    return seen.at_bars(_rate_change(seen), 2)
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -200,5 +219,88 @@ FEATURES: tuple[Feature, ...] = (
             settlements=3,
         ),
         lookback_settlements=3,
+    ),
+    _declare(
+        "funding",
+        "funding_rate_bps",
+        "funding_rate",
+        0,
+        "The newest funding rate in basis points.",
+        lambda columns: known_funding_rate(columns) * BASIS_POINTS,
+    ),
+    _declare(
+        "funding",
+        "funding_rate_deviation",
+        "funding_rate",
+        0,
+        f"The newest funding rate minus the usual {BASELINE_RATE:.2%} a settlement.",
+        lambda columns: known_funding_rate(columns) - BASELINE_RATE,
+        baseline=BASELINE_RATE,
+    ),
+    _declare(
+        "funding",
+        "funding_rate_direction",
+        "funding_rate",
+        0,
+        "1 where longs pay shorts, -1 where shorts pay longs, 0 where nobody pays.",
+        lambda columns: np.sign(known_funding_rate(columns)),
+    ),
+    _funding(
+        "funding",
+        f"funding_rate_lag_{LAG_SETTLEMENTS}",
+        LAG_SETTLEMENTS + 1,
+        f"The rate {LAG_SETTLEMENTS} settlements before the newest.",
+        lambda seen: seen.at_bars(windows.lag(seen.rates, LAG_SETTLEMENTS), LAG_SETTLEMENTS + 1),
+        lag=LAG_SETTLEMENTS,
+    ),
+    _funding(
+        "funding",
+        f"funding_rate_momentum_{MOMENTUM_SETTLEMENTS}",
+        MOMENTUM_SETTLEMENTS + 1,
+        f"The newest rate minus the one {MOMENTUM_SETTLEMENTS} settlements before.",
+        lambda seen: seen.at_bars(
+            seen.rates - windows.lag(seen.rates, MOMENTUM_SETTLEMENTS), MOMENTUM_SETTLEMENTS + 1
+        ),
+        lag=MOMENTUM_SETTLEMENTS,
+    ),
+    _funding(
+        "funding",
+        "funding_rate_acceleration",
+        3,
+        "The change of the rate since the settlement before minus the change before that.",
+        lambda seen: seen.at_bars(_rate_change(seen) - windows.lag(_rate_change(seen), 1), 3),
+    ),
+    _funding(
+        "funding",
+        f"funding_rate_ema_{EMA_SPAN}",
+        windows.ema_bars(EMA_SPAN) + 1,
+        f"The exponential mean of the rates with alpha = 2 / ({EMA_SPAN} + 1), per settlement.",
+        lambda seen: seen.at_bars(windows.emas(seen.rates, EMA_SPAN), windows.ema_bars(EMA_SPAN) + 1),
+        span=EMA_SPAN,
+    ),
+    _funding(
+        "funding",
+        f"funding_rate_spread_{LAG_SETTLEMENTS}_{LEVEL_SETTLEMENTS}",
+        LEVEL_SETTLEMENTS,
+        f"The mean of the last {LAG_SETTLEMENTS} rates minus that of the last {LEVEL_SETTLEMENTS}.",
+        _fast_over_slow,
+        short=LAG_SETTLEMENTS,
+    ),
+    _funding(
+        "funding",
+        f"funding_rate_zscore_{TAIL_SETTLEMENTS}",
+        TAIL_SETTLEMENTS,
+        f"The newest rate in sample deviations from the mean of the last {TAIL_SETTLEMENTS}; NaN where they "
+        "are equal.",
+        _rolled(z_scores, TAIL_SETTLEMENTS),
+    ),
+    _funding(
+        "funding",
+        f"funding_rate_regime_{LEVEL_SETTLEMENTS}",
+        LEVEL_SETTLEMENTS,
+        f"1 where the newest rate is above the 90% quantile of the last {LEVEL_SETTLEMENTS}, -1 where "
+        "below the 10% quantile, else 0.",
+        _rolled(_regime, LEVEL_SETTLEMENTS),
+        quantile=0.9,
     ),
 )

@@ -31,7 +31,7 @@ def known_open_interest(columns: Columns) -> Floats:
     )
 
 
-def _interest_change(columns: Columns, bars: int) -> Floats:
+def interest_change(columns: Columns, bars: int) -> Floats:
     def compute() -> Floats:
         interest = known_open_interest(columns)
         return ratio(interest, windows.lag(interest, bars)) - 1.0
@@ -63,7 +63,7 @@ FEATURES: tuple[Feature, ...] = (
             INTEREST,
             bars,
             f"The relative change of open interest over {bars} bars, a fraction.",
-            partial(_interest_change, bars=bars),
+            partial(interest_change, bars=bars),
             bars=bars,
         )
         for bars in CHANGE_BARS
@@ -117,7 +117,7 @@ FEATURES: tuple[Feature, ...] = (
         INTEREST,
         LEVEL_WINDOW,
         f"1 where the one-bar change is above the 90% quantile of the last {LEVEL_WINDOW} changes, else 0.",
-        lambda columns: above(0.9)(_interest_change(columns, 1), LEVEL_WINDOW),
+        lambda columns: above(0.9)(interest_change(columns, 1), LEVEL_WINDOW),
         window=LEVEL_WINDOW,
         quantile=0.9,
     ),
@@ -128,7 +128,7 @@ FEATURES: tuple[Feature, ...] = (
         VOLATILITY_WINDOW,
         f"The one-bar change over the sample deviation of the last {VOLATILITY_WINDOW} log returns.",
         lambda columns: ratio(
-            _interest_change(columns, 1),
+            interest_change(columns, 1),
             windows.deviations(derived.log_returns(columns), VOLATILITY_WINDOW),
         ),
         window=VOLATILITY_WINDOW,
@@ -141,7 +141,7 @@ FEATURES: tuple[Feature, ...] = (
         f"Pearson's correlation of the last {CORRELATION_WINDOW} one-bar relative changes of open interest "
         "and close; NaN where one stood still.",
         lambda columns: windows.correlations(
-            _interest_change(columns, 1), derived.change(columns, "close", 1), CORRELATION_WINDOW
+            interest_change(columns, 1), derived.change(columns, "close", 1), CORRELATION_WINDOW
         ),
         window=CORRELATION_WINDOW,
     ),
@@ -151,7 +151,7 @@ FEATURES: tuple[Feature, ...] = (
         f"{INTEREST} close",
         24,
         "The 24-bar relative change of open interest minus that of close.",
-        lambda columns: _interest_change(columns, 24) - derived.change(columns, "close", 24),
+        lambda columns: interest_change(columns, 24) - derived.change(columns, "close", 24),
         bars=24,
     ),
     _declare(
@@ -162,7 +162,7 @@ FEATURES: tuple[Feature, ...] = (
         f"1 where open interest and close moved the same way over {MOMENTUM_BARS} bars, -1 where they did "
         "not, 0 where one stood still.",
         lambda columns: (
-            np.sign(_interest_change(columns, MOMENTUM_BARS))
+            np.sign(interest_change(columns, MOMENTUM_BARS))
             * np.sign(derived.change(columns, "close", MOMENTUM_BARS))
         ),
         bars=MOMENTUM_BARS,

@@ -7,7 +7,12 @@ here.
 
 from __future__ import annotations
 
-from services.features.calculators import composite, funding, interest
+from services.features.calculators import composite, funding, interest, positioning
 from services.features.feature import Feature
 
-FEATURES: tuple[Feature, ...] = (*funding.FEATURES, *interest.FEATURES, *composite.FEATURES)
+FEATURES: tuple[Feature, ...] = (
+    *funding.FEATURES,
+    *interest.FEATURES,
+    *composite.FEATURES,
+    *positioning.FEATURES,
+)

@@ -251,6 +251,23 @@ def test_a_column_that_a_feature_is_called_after_is_what_is_known_of_it():
     assert values_of("funding_rate + 0", frame).isna().sum() == 30
 
 
+def test_a_rolling_feature_is_read_by_its_name():
+    frame = random_walk(8, 900)
+    quoted = '`w24__close__change_quantiles__f_agg_"mean"__isabs_False__qh_0.6__ql_0.2`'
+    for text, at in (("lag(w8__volume__mean_change, 2)", 9), (f"{quoted} + 0", 23)):
+        feature = feature_of(text)
+        whole = feature.compute(columns_of(frame))
+        assert np.flatnonzero(~np.isnan(whole))[0] == at
+        history = feature.lookback_bars
+        for bar in (600, 711, 712, 713, 899):  # at, before and after the border of a block
+            alone = feature.compute(columns_of(frame.iloc[bar - history : bar + 1]))
+            np.testing.assert_array_equal(alone[-1], whole[bar])
+    change = frame["volume"].diff().rolling(7).mean().shift(2)
+    np.testing.assert_allclose(values_of("lag(w8__volume__mean_change, 2)", frame), change, rtol=1e-8)
+    for text in ("w7__close__mean_change", "w08__close__mean_change", "w24__clse__mean_change"):
+        assert sole_refusal(text)[0] == "unknown"
+
+
 def test_lookbacks_add_up_along_the_longest_way():
     assert feature_of("close - open").lookback_bars == 0
     assert feature_of("mean(lag(close, 5), 10) + lag(close, 3)").lookback_bars == 14

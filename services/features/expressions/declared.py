@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 
 from marketml.rpc.refusals import Violation
 from services.features import calculators
+from services.features.expressions.rolled import rolled
 from services.features.expressions.syntax import FormulaError, names, parse
 from services.features.expressions.terms import Scope, Term, of_column, of_feature, typed
 from services.features.expressions.values import computed
@@ -125,7 +126,7 @@ def _shared(terms: Sequence[Term]) -> frozenset[bytes]:
 
 
 def _scope() -> Scope:
-    return Scope(_catalogue())
+    return Scope(_catalogue(), rolled)
 
 
 @cache

@@ -105,10 +105,11 @@ def of_column(name: str) -> Term:
 
 
 class Scope:
-    """The names that a formula may use."""
+    """The names that a formula may use; `find` gives a feature for one that is not among them, or None."""
 
-    def __init__(self, terms: Mapping[str, Term]) -> None:
+    def __init__(self, terms: Mapping[str, Term], find: Callable[[str], Feature | None]) -> None:
         self._terms = dict(terms)
+        self._find = find
 
     def __contains__(self, name: str) -> bool:
         return name in self._terms
@@ -125,6 +126,8 @@ class Scope:
         FormulaError
             There is none; with the nearest that there is when `is_hinted`.
         """
+        if name.name not in self._terms and (feature := self._find(name.name)):
+            self.add(name.name, of_feature(feature))
         found = self._terms.get(name.name)
         if found is None:
             hint = ""

@@ -62,7 +62,7 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for library in _LIBRARIES:
         digest.update(f"{library} {metadata.version(library)}\n".encode())
-    for folder in ("calculators", "expressions"):
+    for folder in ("calculators", "expressions", "rolling"):
         for name, file in _modules(resources.files("services.features") / folder, f"{folder}/"):
             digest.update(name.encode() + b"\0" + file.read_bytes())
     for module in ("columns.py", "engine.py", "feature.py", "plan.py"):

@@ -331,7 +331,7 @@ def test_every_feature_of_the_default_is_listed_and_explained():
         assert message.family != pb.FEATURE_FAMILY_UNSPECIFIED
         assert message.HasField("lookback_bars") == (
             "settlements" not in message.parameters
-            and entry.family not in (Family.TSFRESH, Family.EXPRESSION)
+            and entry.family not in (Family.TSFRESH, Family.HIGHER_TIMEFRAME, Family.EXPRESSION)
         )
 
 

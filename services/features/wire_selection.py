@@ -27,7 +27,9 @@ _LIMITS = Limits(rows_max=10_000_000, columns_max=3, bytes_max=10_000_000 * 25)
 _EXACT_MAX = 2**53
 
 _KINDS = {pb.TargetKind.Value(f"TARGET_KIND_{kind.name}"): kind for kind in TargetKind}
-_STEPS = {step: pb.SelectionStep.Value(f"SELECTION_STEP_{step.name}") for step in SelectionStep}
+_STEPS: dict[SelectionStep | None, Any] = {None: None} | {
+    step: pb.SelectionStep.Value(f"SELECTION_STEP_{step.name}") for step in SelectionStep
+}
 
 
 def read_selection(request: pb.SelectFeaturesRequest) -> SelectionRequest:
@@ -68,7 +70,7 @@ def _write_verdict(verdict: Verdict) -> pb.FeatureVerdict:
     return pb.FeatureVerdict(
         name=verdict.name,
         is_selected=verdict.dropped_at is None,
-        dropped_at=None if verdict.dropped_at is None else _STEPS[verdict.dropped_at],
+        dropped_at=_STEPS[verdict.dropped_at],
         p_value=verdict.p_value,
         correlated_with=verdict.correlated_with,
         stability=verdict.stability,

@@ -28,7 +28,8 @@ def target_columns(target: Target) -> Ranks:
     classes = target.classes[1:] if len(target.classes) == 2 else target.classes
     found = (target.values == classes[:, None]).astype(np.float64)
     found -= found.mean(axis=1, keepdims=True)
-    return (found / np.sqrt((found**2).sum())).astype(np.float32)
+    scaled: Ranks = (found / np.sqrt((found**2).sum())).astype(np.float32)
+    return scaled
 
 
 def basis(ranks: Ranks) -> Ranks:
@@ -42,7 +43,9 @@ def basis(ranks: Ranks) -> Ranks:
 
 def without(columns: Ranks, known: Ranks) -> Ranks:
     """What is left of columns (columns, rows) without what an orthonormal basis says."""
-    left: Ranks = columns - (columns @ known.T) @ known if len(known) else columns.copy()
+    if not len(known):
+        return columns.copy()
+    left: Ranks = columns - (columns @ known.T) @ known
     return left
 
 

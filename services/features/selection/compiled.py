@@ -202,20 +202,28 @@ def _add_ties(out, at, equal):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
 @_compiled
 def _inversions(ranks, spare):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Pairs whose first is the larger one; sorts `ranks` or `spare` by merging."""
-    size, found = ranks.size, 0.0
+    size, found = ranks.size, 0
     width = 1
     while width < size:
         for start in range(0, size, 2 * width):
             middle, stop = min(start + width, size), min(start + 2 * width, size)
-            left, right = start, middle
-            for place in range(start, stop):
-                if right >= stop or (left < middle and ranks[left] <= ranks[right]):
-                    spare[place] = ranks[left]
-                    left += 1
-                else:
-                    spare[place] = ranks[right]
-                    right += 1
-                    found += middle - left
+            left, right, place = start, middle, start
+            while left < middle and right < stop:  # without branches: which side is next cannot be foretold
+                first, second = ranks[left], ranks[right]
+                is_second = np.int64(second < first)
+                spare[place] = min(first, second)
+                found += is_second * (middle - left)
+                left += 1 - is_second
+                right += is_second
+                place += 1
+            while left < middle:
+                spare[place] = ranks[left]
+                left += 1
+                place += 1
+            while right < stop:
+                spare[place] = ranks[right]
+                right += 1
+                place += 1
         ranks, spare = spare, ranks
         width *= 2
     return found

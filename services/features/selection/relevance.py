@@ -47,8 +47,7 @@ class Relevance:
 
     @property
     def is_tested(self) -> Flags:
-        tested: Flags = ~np.isnan(self.p_values).all(axis=1)
-        return tested
+        return np.asarray(~np.isnan(self.p_values).all(axis=1))
 
     @property
     def smallest(self) -> Floats:
@@ -65,8 +64,7 @@ class Relevance:
         """Features that are relevant for some class, bool (features,); at level 1 all that were tested."""
         if fdr_level >= 1.0:
             return self.is_tested
-        found: Flags = np.array([rejected(column, fdr_level) for column in self.p_values.T]).any(axis=0)
-        return found
+        return np.asarray(np.array([rejected(column, fdr_level) for column in self.p_values.T]).any(axis=0))
 
 
 def relevance(values: Floats, target: Target, look: Callable[[], None]) -> Relevance:

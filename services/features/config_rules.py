@@ -26,8 +26,8 @@ from services.features.config import (
 )
 from services.features.feature import Family
 from services.features.presets import PRESETS, ROLLING_PRESETS
+from services.features.rolling.engine import WINDOW_BARS
 
-WINDOW_BARS = (8, 720)
 WINDOWS_MAX = 4
 COLUMNS_MAX = 8
 

@@ -275,7 +275,9 @@ def correlations(x: Floats, y: Floats, window: int) -> Floats:
 
 def covariances(x: Floats, y: Floats, window: int) -> Floats:
     """Sample covariance (divisor window - 1)."""
-    return _central_products(x, means(x, window), y, means(y, window), window) / (window - 1)
+    products = _central_products(x, means(x, window), y, means(y, window), window)
+    covariances: Floats = products / (window - 1)
+    return covariances
 
 
 def betas(x: Floats, y: Floats, window: int) -> Floats:

@@ -9,11 +9,10 @@ import numpy as np
 from services.features.columns import BLOCK_BARS, Columns, Floats
 from services.features.feature import Family, Feature, Work
 from services.features.rolling.calculators import broken_rule
-from services.features.rolling.engine import Pass
+from services.features.rolling.engine import WINDOW_BARS, Pass
 from services.features.rolling.kernels import KERNELS
 from services.features.source import VALUE_COLUMNS
 
-WINDOW_BARS = (8, 720)
 # What one bar of a window takes, in bars that a plain sum reads: what kernels share is not shared here.
 OWN_SHARE = 50
 _SQUARE = frozenset({"sample_entropy", "approximate_entropy"})  # every bar with every other

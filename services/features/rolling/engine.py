@@ -18,6 +18,8 @@ from services.features.rolling.kernel import Kernel
 from services.features.rolling.kernels import KERNELS
 from services.features.rolling.names import label
 
+WINDOW_BARS = (8, 720)  # the shortest and the longest window
+
 
 @dataclass(frozen=True)
 class Pass:

@@ -206,6 +206,12 @@ def test_no_formula_looks_ahead_or_further_back_than_it_says(tree: Node, seed: i
     assert not np.isinf(whole).any()
 
 
+def test_counts_are_whole_numbers():
+    frame = random_walk(4, 400)
+    ups = (frame["close"] > frame["open"]).rolling(23).sum()
+    np.testing.assert_array_equal(values_of("sum(close > open, 23)", frame), ups)
+
+
 def test_what_stands_in_several_formulas_is_the_same_in_each_and_alone():
     texts = [
         "ema(close, 12) - ema(close, 26)",

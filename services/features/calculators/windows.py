@@ -219,7 +219,8 @@ def sums(x: Floats, window: int) -> Floats:
 
 def weighted_sums(x: Floats, weights: Floats) -> Floats:
     """Sum of weights[i] times the value i bars ago."""
-    return x * weights.sum() + _weighted_differences(x, weights)
+    sums: Floats = x * weights.sum() + _weighted_differences(x, weights)
+    return sums
 
 
 def exponential_means(x: Floats, alpha: float) -> Floats:

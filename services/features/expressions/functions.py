@@ -104,6 +104,10 @@ def _clip(x: Value, low: Value, high: Value) -> Floats:
     return np.minimum(np.maximum(x, low), high)
 
 
+def _sum(x: Floats, n: int) -> Floats:
+    return windows.weighted_sums(x, np.ones(n))
+
+
 def _quantile(x: Floats, n: int, q: float) -> Floats:
     return windows.quantiles(x, n, (q,))[0]
 
@@ -176,7 +180,7 @@ _TABLE = (
         windows.ema_bars,
     ),
     _rolled("mean", 1, "Mean of the last n bars.", windows.means, "sma"),
-    _rolled("sum", 1, "Sum of the last n bars.", windows.sums),
+    _rolled("sum", 1, "Sum of the last n bars; counts come out whole.", _sum),
     _rolled("std", 2, "Sample standard deviation of the last n bars (divisor n - 1).", windows.deviations),
     _rolled("min", 1, "Lowest of the last n bars.", lambda x, n: windows.extremes(x, n)[0]),
     _rolled("max", 1, "Highest of the last n bars.", lambda x, n: windows.extremes(x, n)[1]),

@@ -22,6 +22,7 @@ from services.features.application import FeaturesApplication
 from services.features.budget import MemoryBudget
 from services.features.cache import Cache
 from services.features.cached import CacheFilter
+from services.features.calculators import statistical
 from services.features.columns import BLOCK_BARS
 from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, Limits, TsfreshChoice
 from services.features.feature import Family
@@ -35,7 +36,11 @@ MIB = 1024**2
 SNAPSHOT = SnapshotSource("a" * 64)
 OTHER = SnapshotSource("b" * 64)
 NOTHING = {family.value: FamilyChoice(enabled=False) for family in CATALOGUE_FAMILIES}
-STATISTICAL = FeatureConfig(**NOTHING | {"statistical": FamilyChoice()})
+# Named, so that the clock is looked at as often however many features the family has.
+STATISTICAL = FeatureConfig(
+    **NOTHING
+    | {"statistical": FamilyChoice(features=tuple(feature.name for feature in statistical.FEATURES))}
+)
 SMALL = FeatureConfig(**NOTHING | {"calendar": FamilyChoice(features=("month", "hour_sin"))})
 # So little memory that a few thousand bars are many chunks.
 NARROW = replace(STATISTICAL, limits=Limits(max_memory_bytes=10 * MIB))

@@ -1,8 +1,6 @@
 """A window's shape: `symmetry_looking`, `large_standard_deviation`, `mean_n_absolute_max`.
 
-Source: tsfresh 0.21.2. The two answers compare rounded numbers: a window exactly on the limit may fall to
-either side, and a constant window's standard deviation, which tsfresh may find a rounding above zero, is
-zero here.
+Source: tsfresh 0.21.2.
 """
 
 from __future__ import annotations
@@ -27,13 +25,11 @@ def _run_symmetry(block: Block, shares: Floats, out: Floats) -> None:
     if block.window % 2 == 0:
         median = (block.ordered[:, half - 1] + median) / 2.0
     lean = np.abs(block.mean - median)
-    lean[block.maximum == block.minimum] = 0.0
     np.less(lean, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
 
 
 def _run_deviation(block: Block, shares: Floats, out: Floats) -> None:
-    deviation = np.where(block.maximum == block.minimum, 0.0, block.deviation)
-    np.greater(deviation, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
+    np.greater(block.deviation, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,10 +1,8 @@
 """Straight lines through windows and through the chunks of windows: `linear_trend`, `agg_linear_trend`.
 
-Source: scipy.stats.linregress, which tsfresh calls. tsfresh's spread of a constant window, or of aggregates
-that are equal, is what rounding left of it, and its correlation is noise; here the spread is zero, the slope
-zero, and `rvalue`, `pvalue` and `stderr` are NaN. Where values vary by less than about 1e-8 of their size,
-tsfresh's means lose digits of the line that these keep. Where the correlation is all but one, `stderr` and
-`pvalue` lose digits in both.
+Source: scipy.stats.linregress, which tsfresh calls. Means and variances have the bits of NumPy's, so that
+values which are equal give the line that rounding gives tsfresh. The sums with time are added in another
+order: where the correlation is all but zero or one, what is left of it differs.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from scipy.special import stdtr
 from services.features.columns import Floats, Integers
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
+from services.features.rolling.sums import pairwise_sum
 
 # What SciPy adds so that a perfect correlation has a finite t.
 _TINY = 1.0e-20
@@ -47,39 +46,30 @@ def _with_time(values: Floats, window: int, mean: Floats, covariance: Floats) ->
 def _aggregate(values: Floats, length: int, codes: Integers, found: Floats) -> None:
     """Each wanted aggregate (row) of the `length` bars from each bar on (column)."""
     starts = found.shape[1]
-    mean = np.zeros(starts)
-    spread = np.zeros(starts)
-    # From the first bar on, so that the mean of equal values is that value.
-    for bar in range(1, length):
-        for start in range(starts):
-            mean[start] += values[start + bar] - values[start]
-    for start in range(starts):
-        mean[start] = values[start] + mean[start] / length
-    for bar in range(length):
-        for start in range(starts):
-            deviation = values[start + bar] - mean[start]
-            spread[start] += deviation * deviation
+    squares = np.empty(length)
     for row in range(codes.shape[0]):
         code = codes[row]
         result = found[row]
-        if code == 0 or code == 1:
-            for start in range(starts):
-                result[start] = values[start]
+        if code <= 1:
+            result[:] = values[:starts]
             for bar in range(1, length):
                 for start in range(starts):
                     value = values[start + bar]
-                    if code == 0:
-                        result[start] = value if value > result[start] else result[start]
-                    else:
-                        result[start] = value if value < result[start] else result[start]
+                    better = value > result[start] if code == 0 else value < result[start]
+                    result[start] = value if better else result[start]
         elif code == 2:
-            result[:] = mean
-        elif code == 3 or code == 4:
             for start in range(starts):
-                result[start] = spread[start] / length if code == 3 else np.sqrt(spread[start] / length)
+                result[start] = pairwise_sum(values, start, length) / length
+        elif code <= 4:
+            for start in range(starts):
+                mean = pairwise_sum(values, start, length) / length
+                for bar in range(length):
+                    squares[bar] = (values[start + bar] - mean) ** 2
+                variance = pairwise_sum(squares, 0, length) / length
+                result[start] = variance if code == 3 else np.sqrt(variance)
         elif code == 5:
             for start in range(starts):
-                result[start] = mean[start] * length
+                result[start] = pairwise_sum(values, start, length)
         else:
             result[:] = 1.0
             for bar in range(length):
@@ -96,30 +86,25 @@ def _chunk_lines(
     A window has `full` whole chunks, and a shorter last one where `rest` has columns.
     """
     rows, count = mean.shape
-    partial = 1 if rest.shape[1] > 0 else 0
-    chunks = full + partial
+    chunks = full + (1 if rest.shape[1] > 0 else 0)
     middle = 0.5 * (chunks - 1)
-    mean[:] = 0.0
-    covariance[:] = 0.0
-    spread[:] = 0.0
+    values = np.empty(chunks)
     for row in range(rows):
-        first = whole[row, :count]
-        for chunk in range(1, chunks):
-            values = whole[row, chunk * length : chunk * length + count] if chunk < full else rest[row]
-            for index in range(count):
-                mean[row, index] += values[index] - first[index]
         for index in range(count):
-            mean[row, index] = first[index] + mean[row, index] / chunks
-        for chunk in range(chunks):
-            time = chunk - middle
-            values = whole[row, chunk * length : chunk * length + count] if chunk < full else rest[row]
-            for index in range(count):
-                deviation = values[index] - mean[row, index]
-                covariance[row, index] += time * deviation
-                spread[row, index] += deviation * deviation
-        for index in range(count):
-            covariance[row, index] /= chunks
-            spread[row, index] /= chunks
+            for chunk in range(full):
+                values[chunk] = whole[row, index + chunk * length]
+            if chunks > full:
+                values[full] = rest[row, index]
+            centre = pairwise_sum(values, 0, chunks) / chunks
+            together = 0.0
+            squares = 0.0
+            for chunk in range(chunks):
+                deviation = values[chunk] - centre
+                together += (chunk - middle) * deviation
+                squares += deviation * deviation
+            mean[row, index] = centre
+            covariance[row, index] = together / chunks
+            spread[row, index] = squares / chunks
 
 
 def _attribute(attr: str, points: int, mean: Floats, covariance: Floats, spread: Floats) -> Floats:
@@ -131,15 +116,13 @@ def _attribute(attr: str, points: int, mean: Floats, covariance: Floats, spread:
     if attr == "intercept":
         intercept: Floats = mean - slope * (0.5 * (points - 1))
         return intercept
-    moved = spread > 0.0
-    correlation = np.full_like(spread, np.nan)
-    correlation[moved] = np.clip(covariance[moved] / np.sqrt(of_time * spread[moved]), -1.0, 1.0)
+    correlation = np.clip(covariance / np.sqrt(of_time * spread), -1.0, 1.0)
     if attr == "rvalue":
         return correlation
     freedom = points - 2
     if attr == "pvalue":
         if freedom == 0:
-            return np.where(moved, 0.0, 1.0)
+            return np.where(spread > 0.0, 0.0, 1.0)
         statistic = correlation * np.sqrt(
             freedom / ((1.0 - correlation + _TINY) * (1.0 + correlation + _TINY))
         )

@@ -26,9 +26,9 @@ def target_columns(target: Target) -> Ranks:
     if target.kind is TargetKind.REAL:
         return unit_ranks(target.values[None])
     classes = target.classes[1:] if len(target.classes) == 2 else target.classes
-    found = (target.values == classes[:, None]).astype(np.float64)
-    found -= found.mean(axis=1, keepdims=True)
-    scaled: Ranks = (found / np.sqrt((found**2).sum())).astype(np.float32)
+    members: Floats = (target.values == classes[:, None]).astype(np.float64)
+    members -= members.mean(axis=1, keepdims=True)
+    scaled: Ranks = (members / np.sqrt((members**2).sum())).astype(np.float32)
     return scaled
 
 

@@ -202,7 +202,7 @@ def _add_ties(out, at, equal):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
 @_compiled
 def _inversions(ranks, spare):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Pairs whose first is the larger one; sorts `ranks` or `spare` by merging."""
-    size, found = ranks.size, 0
+    size, found = ranks.size, np.int64(0)
     width = 1
     while width < size:
         for start in range(0, size, 2 * width):

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from services.features.autofeat import evaluated, symbolic_features, work_bytes
+from services.features.autofeat import Symbolic, evaluated, symbolic_features, work_bytes
 from services.features.columns import Floats
 from services.features.config import FeatureConfig
-from services.features.expressions import Expression, parse
-from services.features.expressions.declared import EXPRESSIONS_MAX
+from services.features.expressions import Expression, parse, violations
+from services.features.expressions.declared import EXPRESSIONS_MAX, TOGETHER_MAX
 from services.features.selection.choose import Choice, Verdict, is_constant
 from services.features.selection.relevance import Relevance, relevance
 from services.features.selection.target import Target
+
+_TRIED = "tried_"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def fit(
     ----------
     names : sequence of str
     rolling : collection of str
-        Those of tsfresh's calculators. Formulas cannot read them.
+        Those of tsfresh's calculators. Formulas do not read them.
     values : float64 (features, rows), NaN where not known, rows in order of time
     look
         Called between pieces of the work; what it raises ends it.
@@ -58,11 +60,10 @@ def fit(
     found = relevance(values, target, look)
     formulas: dict[str, str] = {}
     if config.autofeat.enabled:
+        # tsfresh's own code and the kernels that formulas read differ in the last bits.
         order = [int(at) for at in found.order if names[at] not in rolling and not is_constant(values[at])]
         symbolic = symbolic_features(names, values, order, target, config.autofeat, seed, look)
-        taken = set(names)
-        room = EXPRESSIONS_MAX - len(config.expressions)
-        formulas = {each.name: each.expression for each in symbolic[:room] if each.name not in taken}
+        formulas = _kept(symbolic, names, config.expressions)
     if formulas:
         rows = dict(zip(names, values, strict=True))
         more = np.stack([evaluated(parse(text), rows) for text in formulas.values()])
@@ -103,3 +104,40 @@ def fit_bytes(config: FeatureConfig, features: int, rows: int) -> int:
     if not config.autofeat.enabled:
         return 20 * features * rows
     return 20 * (features + config.autofeat.max_features) * rows + work_bytes(config.autofeat, rows)
+
+
+def _kept(
+    symbolic: Sequence[Symbolic], names: Collection[str], before: Sequence[Expression]
+) -> dict[str, str]:
+    """Formulas by name, those first found, that a config can hold beside the expressions it has."""
+    is_accepted = _accepted([each.expression for each in symbolic], before)
+    taken, kept, size = set(names), dict[str, str](), _size(before)
+    for each, is_one in zip(symbolic, is_accepted, strict=True):
+        size += len(each.expression)
+        if len(before) + len(kept) == EXPRESSIONS_MAX or size > TOGETHER_MAX:
+            break
+        if is_one and each.name not in taken:
+            kept[each.name] = each.expression
+    return kept
+
+
+def _accepted(texts: Sequence[str], before: Sequence[Expression]) -> list[bool]:
+    """Which of these formulas a config could hold after the expressions it has: not every feature can be
+    read, and several together may look back too far or cost too much."""
+    found: list[bool] = []
+    while len(found) < len(texts):
+        size, tried = _size(before), list[Expression]()
+        for place, text in enumerate(texts[len(found) :]):
+            size += len(text)
+            if size > TOGETHER_MAX or len(before) + place >= EXPRESSIONS_MAX:
+                break
+            tried.append(Expression(f"{_TRIED}{place}", text))
+        broken = {each.field for each in violations([*before, *tried], "")}
+        found += [f"[{len(before) + place}].expression" not in broken for place in range(len(tried))]
+        if not tried:  # nothing more fits, be it right or not
+            found.append(False)
+    return found
+
+
+def _size(expressions: Sequence[Expression]) -> int:
+    return sum(len(each.expression) for each in expressions)

@@ -133,8 +133,8 @@ def test_a_source_without_a_single_value_counts_as_absent():
 
 
 def test_a_source_that_starts_late_is_missing_before_and_not_filled():
-    frame = random_walk(3, 900)
-    late = frame.assign(open_interest=frame.open_interest.where(np.arange(900) >= 500))
+    frame = random_walk(3, 1000)
+    late = frame.assign(open_interest=frame.open_interest.where(np.arange(1000) >= 500))
     values = generated(late, EVERYTHING)
     interest = [feature.name for feature in selected(EVERYTHING) if "open_interest" in feature.inputs]
     assert np.isnan(values[interest].iloc[:500]).all(axis=None)

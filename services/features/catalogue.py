@@ -20,13 +20,13 @@ from services.features.feature import Family
 
 # Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
 COSTS = {
-    Family.TECHNICAL: 0.02,
-    Family.STATISTICAL: 0.015,
+    Family.TECHNICAL: 0.05,
+    Family.STATISTICAL: 0.02,
     Family.SERIES: 0.01,
-    Family.MARKET: 0.015,
+    Family.MARKET: 0.03,
     Family.CALENDAR: 0.006,
     Family.TSFRESH: 0.06,
-    Family.HIGHER_TIMEFRAME: 0.02,
+    Family.HIGHER_TIMEFRAME: 0.006,
     Family.EXPRESSION: 0.02,
 }
 

@@ -19,6 +19,7 @@ EXTREME_WINDOWS = (10, 20, 50)  # of five values none lies two deviations away
 EXTREME_DEVIATIONS = 2
 
 Series = Callable[[Columns], Floats]
+Statistic = Callable[[Columns, Series, int], Floats]
 
 _declare = partial(declare, Family.STATISTICAL)
 
@@ -76,13 +77,13 @@ def _kurt(columns: Columns, series: Series, window: int) -> Floats:
     return kurtosis(_central_sums(columns, series, window), window)
 
 
-_STATISTICS = {
+_STATISTICS: dict[Statistic, tuple[str, str]] = {
     _mean: ("mean", "mean"),
     _std: ("std", "sample standard deviation"),
     _skew: ("skew", "sample skewness, adjusted for bias (Joanes & Gill 1998),"),
     _kurt: ("kurt", "sample excess kurtosis, adjusted for bias (Joanes & Gill 1998),"),
 }
-_DESCRIBED = (
+_DESCRIBED: tuple[tuple[Series, Statistic], ...] = (
     (_returns, _skew),
     (_returns, _kurt),
     (derived.log_returns, _skew),
@@ -95,7 +96,7 @@ _DESCRIBED = (
 )
 
 
-def _described(series: Series, statistic: Callable[[Columns, Series, int], Floats], window: int) -> Feature:
+def _described(series: Series, statistic: Statistic, window: int) -> Feature:
     name, inputs, back_bars, words = _SERIES[series]
     suffix, said = _STATISTICS[statistic]
     return _declare(

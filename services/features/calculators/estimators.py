@@ -69,7 +69,7 @@ def _estimated(
         "open high low close",
         lookback_bars,
         description,
-        partial(compute, window=window),
+        lambda columns: compute(columns, window),
         window=window,
     )
 

@@ -74,6 +74,10 @@ def _weighted(columns: Columns, values: Floats, window: int) -> Floats:
     return ratio(windows.sums(values * interest, window), windows.sums(known, window))
 
 
+def _weighted_funding(columns: Columns, window: int) -> Floats:
+    return _weighted(columns, known_funding_rate(columns), window)
+
+
 def _price_deviation(columns: Columns) -> Floats:
     return relative(columns["close"], _weighted(columns, columns["close"], DAY))
 
@@ -241,7 +245,7 @@ FEATURES: tuple[Feature, ...] = (
             "funding_rate",
             window - 1,
             f"The mean over {window} bars of the funding rate known at each, weighted by open interest.",
-            lambda columns, window=window: _weighted(columns, known_funding_rate(columns), window),
+            partial(_weighted_funding, window=window),
             window=window,
         )
         for window in (DAY, LEVEL_WINDOW)

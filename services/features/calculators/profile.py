@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import flag, ratio
+from services.features.calculators.windows import INPUT, compiled, flag, ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -25,17 +25,11 @@ BINS, NODES = 20, 4  # nodes: how many bins count as the fullest, and as the emp
 VALUE_SHARE = 0.7
 
 _POC, _VAH, _VAL, _HVN, _LVN, _SKEW, _KURT = range(7)
-_FLOATS = numba.types.Array(numba.float64, 1, "C", readonly=True)
 
 _profile = partial(declare, Family.TECHNICAL, "volume profile")
 
 
-@numba.njit(
-    numba.float64[:, ::1](_FLOATS, _FLOATS, _FLOATS, _FLOATS, numba.int64, numba.boolean),
-    nogil=True,
-    cache=True,
-    error_model="numpy",
-)
+@compiled(numba.float64[:, ::1](INPUT, INPUT, INPUT, INPUT, numba.int64, numba.boolean))
 def _profiles(high, low, close, volume, window, is_shaped):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Rows: point of control, value area's high and low, and, if they are
     asked for, nearest full and empty node, skewness, kurtosis."""
@@ -142,7 +136,8 @@ def _width(columns: Columns, window: int) -> Floats:
 
 
 def _shape(columns: Columns, window: int, row: int) -> Floats:
-    return _shared(columns, window)[row]
+    values: Floats = _shared(columns, window)[row]
+    return values
 
 
 def _declared(

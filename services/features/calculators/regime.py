@@ -10,7 +10,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import ratio
+from services.features.calculators.windows import INPUT, compiled, ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -20,11 +20,10 @@ QUALITY_WINDOW = 20
 SHORT, LONG = 50, 200
 STOP_BARS, ACCELERATION, ACCELERATION_MAX = 100, 0.02, 0.2
 
-_FLOATS = numba.types.Array(numba.float64, 1, "C", readonly=True)
 _regime = partial(declare, Family.TECHNICAL, "regime")
 
 
-@numba.njit(numba.float64[:, ::1](_FLOATS, _FLOATS, numba.int64), nogil=True, cache=True)
+@compiled(numba.float64[:, ::1](INPUT, INPUT, numba.int64))
 def _stops(high, low, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Rows: the parabolic stop at each bar, and 1 where it is below, -1 where above the price.
 

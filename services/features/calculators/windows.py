@@ -17,17 +17,18 @@ import numpy as np
 from services.features.columns import Floats
 
 _BLOCK = 2048  # bars a pass works on at a time: they stay in the first-level cache
-_INPUT = numba.types.Array(numba.float64, 1, "C", readonly=True)
-_OUTPUT = numba.float64[::1]
+INPUT = numba.types.Array(numba.float64, 1, "C", readonly=True)
+OUTPUT = numba.float64[::1]
 
 FORGOTTEN = 1e-12
 
 
-def _compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Floats]]:
-    compiled: Callable[[Callable[..., Any]], Callable[..., Floats]] = numba.njit(
+def compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Floats]]:
+    """Compile a function of arrays, which lets other threads run, before it is called."""
+    compile_one: Callable[[Callable[..., Any]], Callable[..., Floats]] = numba.njit(
         signature, nogil=True, cache=True
     )
-    return compiled
+    return compile_one
 
 
 def exponential_bars(alpha: float) -> int:
@@ -43,7 +44,7 @@ def wilder_bars(period: int) -> int:
     return exponential_bars(1.0 / period)
 
 
-@_compiled(_OUTPUT(_INPUT, _INPUT))
+@compiled(OUTPUT(INPUT, INPUT))
 def _weighted_differences(x, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Sum of weights[i] * (x[t - i] - x[t]): exactly zero over a constant window, and no cancellation."""
     back = weights.size - 1
@@ -60,7 +61,7 @@ def _weighted_differences(x, weights):  # type: ignore[no-untyped-def]  # noqa: 
     return result
 
 
-@_compiled(numba.float64[:, ::1](_INPUT, _INPUT, numba.int64))
+@compiled(numba.float64[:, ::1](INPUT, INPUT, numba.int64))
 def _central_sums(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Rows: sums of squared, cubed and fourth powers of the deviations from the window's mean."""
     result = np.full((3, x.size), np.nan)
@@ -82,7 +83,7 @@ def _central_sums(x, means, window):  # type: ignore[no-untyped-def]  # noqa: AN
     return result
 
 
-@_compiled(_OUTPUT(_INPUT, _INPUT, _INPUT, _INPUT, numba.int64))
+@compiled(OUTPUT(INPUT, INPUT, INPUT, INPUT, numba.int64))
 def _central_products(x, x_means, y, y_means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
     for t in range(window - 1, x.size):
@@ -93,7 +94,7 @@ def _central_products(x, x_means, y, y_means, window):  # type: ignore[no-untype
     return result
 
 
-@_compiled(_OUTPUT(_INPUT, numba.int64))
+@compiled(OUTPUT(INPUT, numba.int64))
 def _ranks(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
     for t in range(window - 1, x.size):
@@ -108,7 +109,7 @@ def _ranks(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return result
 
 
-@_compiled(_OUTPUT(_INPUT, _INPUT, numba.int64))
+@compiled(OUTPUT(INPUT, INPUT, numba.int64))
 def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
     for t in range(window - 1, x.size):
@@ -119,7 +120,7 @@ def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # n
     return result
 
 
-@_compiled(_OUTPUT(_INPUT, _INPUT, _INPUT, numba.int64))
+@compiled(OUTPUT(INPUT, INPUT, INPUT, numba.int64))
 def _shares_beyond(x, means, limits, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
     for t in range(window - 1, x.size):
@@ -132,7 +133,7 @@ def _shares_beyond(x, means, limits, window):  # type: ignore[no-untyped-def]  #
     return result
 
 
-@_compiled(_OUTPUT(_INPUT, _INPUT, numba.int64))
+@compiled(OUTPUT(INPUT, INPUT, numba.int64))
 def _weighted_skewness(x, weights, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
     for t in range(window - 1, x.size):
@@ -153,7 +154,7 @@ def _weighted_skewness(x, weights, window):  # type: ignore[no-untyped-def]  # n
     return result
 
 
-@_compiled(numba.float64[:, ::1](_INPUT, numba.int64))
+@compiled(numba.float64[:, ::1](INPUT, numba.int64))
 def _extremes(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Rows: lowest, highest, bars since the newest lowest, bars since the newest highest."""
     result = np.full((4, x.size), np.nan)
@@ -174,7 +175,7 @@ def _extremes(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
     return result
 
 
-@_compiled(numba.float64[:, ::1](_INPUT, numba.int64, _INPUT))
+@compiled(numba.float64[:, ::1](INPUT, numba.int64, INPUT))
 def _quantiles(x, window, probabilities):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """One row per probability; the window is kept sorted, so a step costs one removal and one insertion."""
     result = np.full((probabilities.size, x.size), np.nan)

@@ -297,14 +297,14 @@ _TABLE = (
         {
             "attr": _LINE_WORD,
             "chunk_len": Whole(1, 720),
-            "f_agg": Word(("max", "min", "mean", "var", "std", "sum", "median")),
+            "f_agg": Word(("max", "min", "mean", "var", "std", "sum")),
         },
     ),
     Calculator(
         "augmented_dickey_fuller",
         "Test of a unit root: statistic, p-value and lag, which AIC chooses (Dickey 1979).",
-        _each("attr", ("teststat", "pvalue", "usedlag")),
-        {"attr": Word(("teststat", "pvalue", "usedlag"))},
+        tuple({"attr": attr, "autolag": "AIC"} for attr in ("teststat", "pvalue", "usedlag")),
+        {"attr": Word(("teststat", "pvalue", "usedlag")), "autolag": Word(("AIC",))},
     ),
     Calculator("number_crossing_m", "How often the values cross m.", _each("m", (0, -1, 1)), {"m": Real()}),
     Calculator(

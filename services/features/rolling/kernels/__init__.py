@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from services.features.rolling.kernel import Kernel
 from services.features.rolling.kernels import (
     complexity,
+    correlation,
     corridors,
     counts,
     digits,
@@ -15,8 +16,11 @@ from services.features.rolling.kernels import (
     levels,
     neighbours,
     orders,
+    regression,
     shapes,
+    spectrum,
     trends,
+    wavelets,
 )
 
 _MODULES = (
@@ -31,6 +35,10 @@ _MODULES = (
     langevin,
     shapes,
     trends,
+    correlation,
+    spectrum,
+    regression,
+    wavelets,
 )
 
 KERNELS: Mapping[str, Kernel] = {

@@ -151,7 +151,8 @@ def _permutations(
                 code = patterns[remainder + turn * step]
                 weight += weights[tallies[code] + 1] - weights[tallies[code]]
                 tallies[code] += 1
-            out[row, remainder] = np.log(number) - weight / number
+            one = tallies[patterns[remainder]] == number
+            out[row, remainder] = 0.0 if one else np.log(number) - weight / number
             for index in range(remainder + step, count, step):
                 code = patterns[index - step]
                 weight += weights[tallies[code] - 1] - weights[tallies[code]]
@@ -159,7 +160,8 @@ def _permutations(
                 code = patterns[index + (number - 1) * step]
                 weight += weights[tallies[code] + 1] - weights[tallies[code]]
                 tallies[code] += 1
-                out[row, index] = np.log(number) - weight / number
+                one = tallies[code] == number
+                out[row, index] = 0.0 if one else np.log(number) - weight / number
 
 
 class _Orders(NamedTuple):

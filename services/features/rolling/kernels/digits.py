@@ -62,9 +62,14 @@ def _prepare(window: int, items: Sequence[Item]) -> None:
     """It has no parameters."""
 
 
+def first_digits(values: Floats) -> Integers:
+    """First digit of each number's shortest notation, 0 of 0."""
+    digits: Integers = _DIGITS[np.searchsorted(_FIRST, np.abs(values), side="right") - 1]
+    return digits
+
+
 def _run(block: Block, tables: None, out: Floats) -> None:
-    digits = _DIGITS[np.searchsorted(_FIRST, np.abs(block.values), side="right") - 1]
-    _correlations(digits, block.window, _LAW, out[0])
+    _correlations(first_digits(block.values), block.window, _LAW, out[0])
     out[1:] = out[0]
 
 

@@ -35,7 +35,6 @@ def _binned(ordered: Floats, bins: int, logarithms: Floats, out: Floats) -> None
             first -= 0.5
             last += 0.5
         step = (last - first) / bins
-        # The entropy is log n - sum(c log c) / n, with c values in a bin.
         entropy = 0.0
         before = 0
         place = 0
@@ -175,8 +174,8 @@ def _repetition(
             entropy = 0.0
             for bar in range(shorter):
                 pairs += numbers[bar] - 1
-                entropy += logarithms[numbers[bar]]
-            entropy = entropy / shorter - logarithms[shorter]
+                entropy += logarithms[numbers[bar]] - logarithms[shorter]
+            entropy /= shorter
             _lengthened(near, length, alike)
             longer = shorter - 1
             _number_alike(alike, longer, numbers)
@@ -184,8 +183,8 @@ def _repetition(
             longer_entropy = 0.0
             for bar in range(longer):
                 longer_pairs += numbers[bar] - 1
-                longer_entropy += logarithms[numbers[bar]]
-            longer_entropy = longer_entropy / longer - logarithms[longer]
+                longer_entropy += logarithms[numbers[bar]] - logarithms[longer]
+            longer_entropy /= longer
             if not sample:
                 out[row, index] = abs(entropy - longer_entropy)
             elif longer_pairs == 0:

@@ -7,7 +7,7 @@ values are fitted (Forsythe, 1957) and only then written in powers. With z the m
 polyfit loses about m log10 z digits and this none, so that is how far they differ. Where polyfit comes near
 its cut of small singular values, or the groups are fewer than the coefficients, this solves polyfit's own
 system by its own routine. The fixed point has the digits of the coefficients, half as many where two roots
-nearly meet.
+nearly meet, and none where the drift is the same everywhere.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from services.features.rolling.sums import pairwise_sum
 # What SciPy adds so that a perfect correlation has a finite t.
 _TINY = 1.0e-20
 
-_AGGREGATES = ("max", "min", "mean", "var", "std", "sum", "prod")
+_AGGREGATES = ("max", "min", "mean", "var", "std", "sum")
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -67,14 +67,9 @@ def _aggregate(values: Floats, length: int, codes: Integers, found: Floats) -> N
                     squares[bar] = (values[start + bar] - mean) ** 2
                 variance = pairwise_sum(squares, 0, length) / length
                 result[start] = variance if code == 3 else np.sqrt(variance)
-        elif code == 5:
+        else:
             for start in range(starts):
                 result[start] = pairwise_sum(values, start, length)
-        else:
-            result[:] = 1.0
-            for bar in range(length):
-                for start in range(starts):
-                    result[start] *= values[start + bar]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

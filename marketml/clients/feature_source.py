@@ -28,7 +28,7 @@ def put_source(
     """Say the snapshot, or the series in [start, end) as known at `as_of`; both are a TypeError."""
     if snapshot_id is not None:
         if any(given is not None for given in (venue, symbol, timeframe, start, end, as_of)):
-            raise TypeError("Features are of a snapshot_id or of a series, not of both.")
+            raise TypeError("Features are of a snapshot_id or of a series, not both.")
         request.snapshot_id = snapshot_id
         return
     key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)

@@ -131,7 +131,7 @@ def test_what_cannot_be_audited_is_refused(
 
 
 def test_a_snapshot_and_a_series_together_are_not_asked_for(client: FeaturesClient):
-    with pytest.raises(TypeError, match="not of both"):
+    with pytest.raises(TypeError, match="not both"):
         client.audit_leakage("0" * 64, **SERIES)
 
 

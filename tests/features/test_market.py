@@ -284,3 +284,30 @@ def test_the_correlation_of_open_interest_and_price_is_one_of_changes_between_mi
     together = frame.assign(open_interest=frame.close * 2)
     assert value("open_interest_price_correlation_24", together)[-1] == pytest.approx(1.0)
     assert value("open_interest_price_correlation_24", mirrored)[-1] == pytest.approx(-1.0, abs=1e-3)
+
+
+def test_who_is_forced_out_has_a_sign():
+    """Open interest falls by a tenth in the last bar: longs are closed in a fall, shorts in a rise."""
+    for step, sign in ((-5.0, 1.0), (5.0, -1.0)):
+        frame = random_walk(3, 60)
+        frame.iloc[-1, frame.columns.get_loc("close")] = frame.close.iloc[-2] + step * 100
+        frame.iloc[-1, frame.columns.get_loc("open_interest")] = 0.9 * frame.open_interest.iloc[-2]
+        assert np.sign(value("liquidation_pressure_20", frame)[-1]) == sign
+        frame.iloc[-1, frame.columns.get_loc("open_interest")] = 1.1 * frame.open_interest.iloc[-2]
+        assert value("liquidation_pressure_20", frame)[-1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("price", "interest", "regime"), [(1, 1, 2.0), (1, -1, 1.0), (-1, -1, -1.0), (-1, 1, -2.0)]
+)
+def test_price_and_open_interest_tell_who_came_and_who_left(price: int, interest: int, regime: float):
+    steps = np.arange(30.0)
+    frame = random_walk(3, 30).assign(close=100 + price * steps, open_interest=1000 + interest * steps)
+    assert value("open_interest_price_regime_24", frame)[-1] == regime
+
+
+def test_a_funding_rate_in_basis_points_and_from_the_usual_one():
+    frame = by_hand([0.0003], [8], 9)
+    assert value("funding_rate_bps", frame)[-1] == pytest.approx(3.0)
+    assert value("funding_rate_deviation", frame)[-1] == pytest.approx(0.0002)
+    assert value("funding_rate_direction", frame)[-1] == 1.0

@@ -235,3 +235,57 @@ def test_a_volume_ratio_is_not_moved_by_a_later_burst():
     volume = [10.0] * 39 + [1000.0]
     assert values("volume_ratio_20", volume=volume)[-1] == pytest.approx(1000 / (1190 / 20))
     assert values("volume_ratio_20", volume=volume)[-2] == 1.0
+
+
+def test_a_volume_profile_worked_out_by_hand():
+    """Bars over all twenty bins but one that trades a hundred times as much in the eleventh."""
+    high, low, volume = [120.0] * 49 + [111.0], [100.0] * 49 + [110.0], [1.0] * 49 + [100.0]
+    bars = {"high": high, "low": low, "volume": volume, "close": [110.5] * 50}
+    assert values("volume_profile_poc_distance_50", **bars)[-1] == pytest.approx(0.0, abs=1e-15)
+    assert values("volume_profile_in_value_area_50", **bars)[-1] == 1.0
+    # 100 + 49 / 20 in the fullest bin; 70 % of 149 needs one bin more, and the upper of equals is taken.
+    assert values("volume_profile_vah_distance_50", **bars)[-1] == pytest.approx(1 - 112 / 110.5)
+    assert values("volume_profile_val_distance_50", **bars)[-1] == pytest.approx(1 - 110 / 110.5)
+
+
+def test_a_profile_without_trade_or_range_is_missing():
+    bars = {"high": [2.0] * 50, "low": [1.0] * 50, "close": [1.5] * 50}
+    assert np.isnan(values("volume_profile_poc_distance_50", **bars, volume=[0.0] * 50)[-1])
+    flat = bars | {"high": [1.5] * 50, "low": [1.5] * 50}
+    assert np.isnan(values("volume_profile_poc_distance_50", **flat, volume=[1.0] * 50)[-1])
+
+
+def test_the_bounce_between_bid_and_ask_is_the_spread_that_roll_finds():
+    """Prices jump by 1 % between two sides: the covariance of neighbours is minus a move's square."""
+    close = [100.0 * 1.01 ** (i % 2) for i in range(22)]
+    spread = values("roll_spread_20", close=close)[-1]
+    assert spread == pytest.approx(2 * np.log(1.01) * np.sqrt(20 / 19), rel=1e-9)
+    assert values("roll_spread_20", close=[100.0 * 1.01 ** (i * i) for i in range(22)])[-1] == 0.0
+
+
+def test_bars_without_trade_do_not_count_as_infinitely_illiquid():
+    close, volume = [100.0, 101.0] * 10 + [100.0], [1.0] * 21
+    full = values("amihud_illiquidity_20", close=close, volume=volume)[-1]
+    close[11:] = [close[10]] * 10
+    empty = values("amihud_illiquidity_20", close=close, volume=volume[:11] + [0.0] * 10)[-1]
+    assert empty == pytest.approx(full, rel=0.01)
+
+
+def test_a_steady_rise_is_efficient_of_quality_and_far_from_its_stop():
+    close = np.linspace(100.0, 200.0, 201)
+    bars = {"close": list(close), "high": list(close + 0.1), "low": list(close - 0.1)}
+    assert values("efficiency_ratio_20", close=bars["close"])[-1] == pytest.approx(1.0)
+    assert values("trend_quality_20", close=bars["close"])[-1] == pytest.approx(1.0)
+    assert values("trend_quality_20", close=bars["close"][::-1])[-1] == pytest.approx(-1.0)
+    assert values("psar_trend_100", **bars)[-1] == 1.0
+    assert values("psar_distance_100", **bars)[-1] > 0.0
+    assert values("sma_cross_50_200", close=bars["close"])[-1] == 1.0
+
+
+def test_a_drift_does_not_count_as_volatility_for_rogers_and_satchell():
+    """Bars that only rise from low to high: the range is all drift."""
+    opened = 100.0 * 1.01 ** np.arange(20)
+    bars = {"open": opened, "low": opened, "high": opened * 1.01, "close": opened * 1.01}
+    bars = {name: list(each) for name, each in bars.items()}
+    assert values("rogers_satchell_vol_20", **bars)[-1] == pytest.approx(0.0, abs=1e-9)
+    assert values("garman_klass_vol_20", **bars)[-1] > 0.01

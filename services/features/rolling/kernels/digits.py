@@ -23,7 +23,7 @@ def _thresholds() -> tuple[Floats, Integers]:
     itself.
     """
     values = np.unique(
-        [float(f"{digit}e{exponent}") for exponent in range(-323, 309) for digit in range(1, 10)]
+        [float(f"{digit}e{exponent}") for exponent in range(-324, 309) for digit in range(1, 10)]
     )
     values = values[(values > 0.0) & np.isfinite(values)]
     digits = np.array([int(np.format_float_scientific(value)[0]) for value in values], dtype=np.int64)

@@ -57,7 +57,7 @@ def _eight_at_a_time(values: Floats, start: int, count: int) -> float:
     for at in range(start + _UNROLLED, start + whole, _UNROLLED):
         a, b, c, d = a + values[at], b + values[at + 1], c + values[at + 2], d + values[at + 3]
         e, f, g, h = e + values[at + 4], f + values[at + 5], g + values[at + 6], h + values[at + 7]
-    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    lanes: float = ((a + b) + (c + d)) + ((e + f) + (g + h))
     for k in range(start + whole, start + count):
-        total += values[k]
-    return total
+        lanes += values[k]
+    return lanes

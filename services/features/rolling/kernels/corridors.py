@@ -38,14 +38,13 @@ def interpolated_quantile(ordered: Floats, level: float) -> float:
     """NumPy's quantile (`linear`) of ascending values, to the bit."""
     last = ordered.shape[0] - 1
     place = last * level
-    if place >= last:
-        return ordered[last]
-    below = int(np.floor(place))
-    part = place - below
-    step = ordered[below + 1] - ordered[below]
-    if part >= 0.5:
-        return ordered[below + 1] - step * (1.0 - part)
-    return ordered[below] + step * part
+    quantile: float = ordered[last]
+    if place < last:
+        below = int(np.floor(place))
+        part = place - below
+        step = ordered[below + 1] - ordered[below]
+        quantile = ordered[below] + step * part if part < 0.5 else ordered[below + 1] - step * (1.0 - part)
+    return quantile
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -75,9 +74,10 @@ def _join(sums: Floats, into: int, other: int) -> None:
 def _median(found: Floats) -> float:
     found.sort()
     middle = found.shape[0] // 2
-    if found.shape[0] % 2 == 1:
-        return found[middle]
-    return (found[middle - 1] + found[middle]) / 2.0
+    median: float = found[middle]
+    if found.shape[0] % 2 == 0:
+        median = (found[middle - 1] + median) / 2.0
+    return median
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -94,7 +94,7 @@ def _one_by_one(bars: Floats, low: float, high: float, absolute: bool, aggregate
         return 0.0
     if aggregate == 4:
         return _median(kept[:number])
-    best = kept[0]
+    best: float = kept[0]
     for place in range(1, number):
         best = max(best, kept[place]) if aggregate == 5 else min(best, kept[place])
     return best

@@ -72,7 +72,7 @@ def _run_binned(block: Block, tables: tuple[tuple[int, ...], Floats], out: Float
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ones(bits: np.uint64) -> int:
+def _ones(bits: np.uint64) -> np.int64:
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -127,7 +127,7 @@ def _lengthened(near: Bits, length: int, alike: Bits) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _number_alike(alike: Bits, templates: int, numbers: Integers) -> None:
     for bar in range(templates):
-        number = 0
+        number = np.int64(0)
         for word in range(alike.shape[1]):
             number += _ones(alike[bar, word])
         numbers[bar] = number

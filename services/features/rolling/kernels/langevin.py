@@ -85,32 +85,26 @@ def _drift(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _largest_real_part(cubic: Floats) -> float:
-    """Largest real part of the roots of a polynomial of degree 1 to 3, highest power first."""
-    if cubic[0] == 0.0:
-        if cubic.shape[0] == 2:
-            return np.nan
-        return _largest_real_part_below(cubic[1:])
-    return _largest_real_part_below(cubic)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _largest_real_part_below(polynomial: Floats) -> float:
-    degree = polynomial.shape[0] - 1
+def _largest_real_part(polynomial: Floats) -> float:
+    """Largest real part of the roots of a polynomial of degree 3 at most, highest power first."""
+    first = 0
+    while first < polynomial.shape[0] and polynomial[first] == 0.0:
+        first += 1
+    degree = polynomial.shape[0] - 1 - first
+    if degree < 1:
+        return np.nan
+    a: float = polynomial[first]
+    p: float = polynomial[first + 1] / a
     if degree == 1:
-        return -polynomial[1] / polynomial[0]
+        return -p
+    q: float = polynomial[first + 2] / a
     if degree == 2:
-        a, b, c = polynomial[0], polynomial[1], polynomial[2]
-        discriminant = b * b - 4.0 * a * c
+        discriminant = p * p - 4.0 * q
         if discriminant < 0.0:
-            return -b / (2.0 * a)
-        larger = -0.5 * (b + math.copysign(math.sqrt(discriminant), b))
-        if larger == 0.0:
-            return 0.0
-        return max(larger / a, c / larger)
-    p = polynomial[1] / polynomial[0]
-    q = polynomial[2] / polynomial[0]
-    r = polynomial[3] / polynomial[0]
+            return -0.5 * p
+        larger = -0.5 * (p + math.copysign(math.sqrt(discriminant), p))
+        return max(larger, q / larger) if larger != 0.0 else 0.0
+    r: float = polynomial[first + 3] / a
     cap = (p * p - 3.0 * q) / 9.0
     bend = (2.0 * p * p * p - 9.0 * p * q + 27.0 * r) / 54.0
     if bend * bend < cap * cap * cap:

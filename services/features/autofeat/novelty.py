@@ -37,16 +37,14 @@ def basis(ranks: Ranks) -> Ranks:
     if not len(ranks):
         return ranks
     _, sizes, rows = np.linalg.svd(ranks, full_matrices=False)
-    kept: Ranks = rows[sizes > 1e-3 * sizes[0]].astype(np.float32)
-    return kept
+    return np.asarray(rows[sizes > 1e-3 * sizes[0]], dtype=np.float32)
 
 
 def without(columns: Ranks, known: Ranks) -> Ranks:
     """What is left of columns (columns, rows) without what an orthonormal basis says."""
     if not len(known):
         return columns.copy()
-    left: Ranks = columns - (columns @ known.T) @ known
-    return left
+    return np.asarray(columns - (columns @ known.T) @ known, dtype=np.float32)
 
 
 class Novelty:

@@ -202,7 +202,7 @@ def _add_ties(out, at, equal):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
 @_compiled
 def _inversions(ranks, spare):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Pairs whose first is the larger one; sorts `ranks` or `spare` by merging."""
-    size, found = ranks.size, np.int64(0)
+    size, found = ranks.size, 0
     width = 1
     while width < size:
         for start in range(0, size, 2 * width):
@@ -210,7 +210,7 @@ def _inversions(ranks, spare):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
             left, right, place = start, middle, start
             while left < middle and right < stop:  # without branches: which side is next cannot be foretold
                 first, second = ranks[left], ranks[right]
-                is_second = np.int64(second < first)
+                is_second = int(second < first)
                 spare[place] = min(first, second)
                 found += is_second * (middle - left)
                 left += 1 - is_second

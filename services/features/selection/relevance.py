@@ -137,13 +137,18 @@ def _classes(values: Floats, target: Target) -> Relevance:
         is_known = ~np.isnan(some)
         p_values[feature, code] = stats.mannwhitneyu(some[is_class & is_known], some[~is_class & is_known])[1]
 
-    paired = np.argwhere(is_there & (distinct == 2)[:, None])
+    is_paired = is_there & (distinct == 2)[:, None]
+    if classes == 2:  # both classes ask of the same table
+        is_paired[:, 0] = False
+    paired = np.argwhere(is_paired)
     at, code = paired[:, 0], paired[:, 1]
     high = known - low
     high_all, low_all = high.sum(axis=1), low.sum(axis=1)
     p_values[at, code] = fisher_exact(
         high[at, code], low[at, code], high_all[at] - high[at, code], low_all[at] - low[at, code]
     )
+    if classes == 2:
+        p_values[at, 0] = p_values[at, 1]
     replaced = few.copy()
     replaced[at, code] = True
     logarithms[replaced] = _logarithms(p_values[replaced])

@@ -143,6 +143,23 @@ def test_exact_p_values_of_tables_are_those_of_scipy(tables: list[tuple[int, int
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+def test_exact_p_values_of_large_tables_are_those_of_scipy():
+    generator = np.random.default_rng(0)
+    tables = [
+        (9_000, 100, 80, 9_100),
+        (5_000, 5_000, 5_000, 5_000),
+        (50_000, 1, 1, 50_000),
+        (7, 9_993, 0, 10_000),
+    ]
+    tables += [
+        (5_000 - shift, 5_000 + shift, 5_000 + shift, 5_000 - shift) for shift in (1, 50, 90, 400, 2_000)
+    ]
+    tables += [tuple(generator.multinomial(20_000, generator.dirichlet([5] * 4))) for _ in range(20)]
+    found = fisher_exact(*np.array(tables, dtype=float).T)
+    expected = [stats.fisher_exact([[a, b], [c, d]])[1] for a, b, c, d in tables]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.001, 0.5))
 @settings(max_examples=200, deadline=None)
 def test_rejections_are_those_of_statsmodels(p_values: list[float], fdr_level: float):

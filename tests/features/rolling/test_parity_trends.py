@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item
-from services.features.rolling.kernels import corridors, digits, shapes, trends
+from services.features.rolling.kernels import (
+    complexity,
+    corridors,
+    digits,
+    entropies,
+    langevin,
+    shapes,
+    trends,
+)
 from tests.features.rolling.parity import KINDS, WINDOWS, differences, items_of, ours, series
 
 MODULES = (trends, digits, shapes)
@@ -84,3 +93,18 @@ def test_a_first_digit_is_that_of_the_shortest_notation():
     )
     found = digits.first_digits(values)
     assert found.tolist() == [int(np.format_float_scientific(abs(value))[0]) for value in values]
+
+
+@pytest.mark.parametrize("kind", ["price", "ties", "steps", "almost constant", "real funding_rate"])
+def test_a_value_does_not_depend_on_the_windows_that_follow(kind):
+    x = series(kind)
+    for module in (*MODULES, corridors, complexity, entropies, langevin):
+        for kernel in module.KERNELS:
+            items = [item for name in kernel.calculators for item in items_of(name)]
+            tables = kernel.prepare(24, items)
+            whole = np.empty((len(items), 200))
+            kernel.run(Block(x[:223].copy(), 24), tables, whole)
+            for count in (1, 2, 77):
+                part = np.empty((len(items), count))
+                kernel.run(Block(x[: count + 23].copy(), 24), tables, part)
+                np.testing.assert_array_equal(part, whole[:, :count], str(kernel.calculators))

@@ -19,7 +19,7 @@ from services.features.expressions import Expression
 from services.features.plan import Plan
 
 # What changes values with its version, our own code apart.
-_LIBRARIES = ("numba", "numpy", "pandas")
+_LIBRARIES = ("numba", "numpy", "pandas", "scipy")
 
 
 def config_digest(plan: Plan, expressions: tuple[Expression, ...]) -> str:

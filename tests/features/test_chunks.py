@@ -228,6 +228,7 @@ def test_a_loan_grows_and_shrinks_and_never_past_the_budget():
 
 WIDE = Header(
     digest="d" * 64,
+    config_digest="c" * 64,
     names=tuple(f"feature_{number}" for number in range(2 * COLUMNS_MAX + 203)),
     warm_up_bars=0,
     row_count=900,

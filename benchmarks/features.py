@@ -9,11 +9,9 @@ MARKETML_TEST_DATA) is at hand, else a random walk.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import statistics
 import time
-import warnings
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
@@ -26,7 +24,6 @@ import numpy as np
 import pandas as pd
 
 from services.features import engine
-from services.features.calculators.tsfresh import CALCULATORS, DEFAULT_CALCULATORS, Pass
 from services.features.columns import Columns
 from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, TsfreshChoice
 from services.features.feature import Family
@@ -48,7 +45,6 @@ def main() -> None:
     print(f"{len(frame):,} hourly bars, medians of {given.repeats}, CPU seconds, one thread; {libraries}\n")
     families(frame, given.repeats)
     against_pandas(frame, given.repeats)
-    against_tsfresh(frame, given.repeats)
 
 
 def families(frame: pd.DataFrame, repeats: int) -> None:
@@ -159,70 +155,6 @@ def compute(frame: pd.DataFrame, config: FeatureConfig) -> Result:
             for family, spent in step.seconds.items():
                 seconds[family] += spent
     return Result(work.names, values, seconds)
-
-
-def against_tsfresh(frame: pd.DataFrame, repeats: int) -> None:
-    """The default calculators on close, one window a bar: tsfresh on a sample, this room on all bars."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from tsfresh import extract_features
-        from tsfresh.utilities.dataframe_functions import roll_time_series
-
-        logging.getLogger("tsfresh").setLevel(logging.ERROR)
-        close = frame["close"].to_numpy()
-        rolling = Pass("close", WINDOW, DEFAULT_CALCULATORS)
-        values = np.empty((len(rolling.names), close.size))
-        ours = []
-        for _ in range(repeats):
-            started = time.process_time()
-            for _ in rolling.run(close, np.arange(close.size), values):
-                pass
-            ours.append(time.process_time() - started)
-
-        sample = (
-            slice(20_000, 20_000 + SAMPLE_WINDOWS + WINDOW - 1)
-            if close.size > 21_000
-            else slice(0, SAMPLE_WINDOWS)
-        )
-        part = pd.DataFrame({"id": 1, "time": np.arange(close[sample].size), "close": close[sample]})
-        parameters = {
-            name: [dict(each) for each in CALCULATORS[name].parameters]
-            if CALCULATORS[name].parameters[0]
-            else None
-            for name in DEFAULT_CALCULATORS
-        }
-        started = time.process_time()
-        windows = roll_time_series(
-            part,
-            column_id="id",
-            column_sort="time",
-            min_timeshift=WINDOW - 1,
-            max_timeshift=WINDOW - 1,
-            n_jobs=0,
-            disable_progressbar=True,
-        )
-        theirs = extract_features(
-            windows,
-            column_id="id",
-            column_sort="time",
-            default_fc_parameters=parameters,
-            n_jobs=0,
-            disable_progressbar=True,
-        )
-        peer = (time.process_time() - started) / len(theirs)
-    own = statistics.median(ours) / (close.size - WINDOW + 1)
-    names = [f"w{WINDOW}__{name}" for name in theirs.columns]
-    first = sample.start + WINDOW - 1
-    rows = np.array([rolling.names.index(name) for name in names])
-    mine = values[rows, first : first + len(theirs)].T
-    expected = theirs.to_numpy(np.float64)
-    both = ~(np.isnan(mine) | np.isnan(expected))
-    assert (np.isnan(mine) == np.isnan(expected)).all()
-    error = np.max(np.abs(mine - expected)[both] / np.maximum(np.abs(expected)[both], 1e-12))
-    print(f"rolling tsfresh, {len(names)} features, window {WINDOW}, close, CPU a window")
-    print(f"{'tsfresh':12} {1e6 * peer:12,.1f} µs   ({len(theirs)} windows)")
-    print(f"{'this room':12} {1e6 * own:12,.1f} µs   ({close.size - WINDOW + 1:,} windows)")
-    print(f"{'ratio':12} {peer / own:12,.0f} ×    largest relative difference {error:.1e}")
 
 
 def bars(count: int) -> pd.DataFrame:

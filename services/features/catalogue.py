@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from services.features.calculators import features_of
-from services.features.calculators.tsfresh import CALCULATORS
 from services.features.config import (
     CATALOGUE_FAMILIES,
     ROLLING_COLUMNS,
@@ -17,6 +16,9 @@ from services.features.config import (
 )
 from services.features.expressions import FUNCTIONS
 from services.features.feature import Family
+from services.features.rolling.calculators import CALCULATORS, items_of
+from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.names import label
 
 # Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
 COSTS = {
@@ -103,16 +105,17 @@ def _functions() -> list[Entry]:
 
 
 def _rolling() -> list[Entry]:
+    balanced = {label(item.calculator, item.parameters) for item in items_of(ROLLING_PRESETS["balanced"])}
     return [
         Entry(
-            f"wWINDOW__COLUMN__{calculator.label(parameters)}",
+            f"wWINDOW__COLUMN__{label(calculator.name, parameters)}",
             Family.TSFRESH,
             calculator.name,
             ROLLING_COLUMNS,
-            {name: float(value) for name, value in parameters.items() if not isinstance(value, str)},
+            {name: float(value) for name, value in parameters.items() if not isinstance(value, str | tuple)},
             None,
             calculator.description,
-            calculator.is_default,
+            label(calculator.name, parameters) in balanced,
         )
         for calculator in CALCULATORS.values()
         for parameters in calculator.parameters

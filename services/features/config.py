@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.features.calculators import features_of
-from services.features.calculators.tsfresh import DEFAULT_CALCULATORS, Pass
 from services.features.expressions import Expression
 from services.features.expressions import features_of as features_of_expressions
 from services.features.feature import Family, Feature
+from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.engine import Pass
 from services.features.source import VALUE_COLUMNS
 
 CATALOGUE_FAMILIES = tuple(family for family in Family if family not in (Family.TSFRESH, Family.EXPRESSION))
@@ -33,7 +34,7 @@ class TsfreshChoice:
     enabled: bool = False
     windows: tuple[int, ...] = (24,)
     columns: tuple[str, ...] = ("close", "volume")
-    calculators: tuple[str, ...] = DEFAULT_CALCULATORS
+    calculators: tuple[str, ...] = ROLLING_PRESETS["balanced"]
     preset: str = ""
     feature_selection: bool = False
     fdr_level: float = 0.05

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from marketml.rpc.refusals import Violation
 from services.features import expressions
 from services.features.calculators import features_of
-from services.features.calculators.tsfresh import CALCULATORS
 from services.features.config import (
     CATALOGUE_FAMILIES,
     MIB,
@@ -25,11 +24,14 @@ from services.features.config import (
     feature_count,
 )
 from services.features.feature import Family
-from services.features.presets import PRESETS, ROLLING_PRESETS
+from services.features.presets import PRESETS
+from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.calculators import broken_rule
 from services.features.rolling.engine import WINDOW_BARS
 
 WINDOWS_MAX = 4
 COLUMNS_MAX = 8
+CALCULATORS_MAX = 1_000
 
 ROWS = (1, 10_000_000)
 FEATURES = (1, 20_000)
@@ -107,17 +109,23 @@ def _tsfresh_violations(choice: TsfreshChoice, path: str) -> Iterator[Violation]
                 yield _range(f"{path}.windows[{position}]", f"{low} to {high} bars", window)
         yield from _repeated(choice.windows, f"{path}.windows")
     yield from _names(choice.columns, ROLLING_COLUMNS, COLUMNS_MAX, f"{path}.columns", "a frame column")
-    yield from _names(
-        choice.calculators,
-        CALCULATORS,
-        len(CALCULATORS),
-        f"{path}.calculators",
-        "a tsfresh calculator here",
-    )
+    yield from _calculators(choice.calculators, f"{path}.calculators")
     if choice.preset:
         yield from _names((choice.preset,), ROLLING_PRESETS, 1, f"{path}.preset", "a preset", is_list=False)
     yield from _in_range(choice, path, {"fdr_level": (0.001, 0.1)})
     yield from _in_range(choice, path, {"feature_count_limit": (10, 500), "parallel_jobs": (1, 8)})
+
+
+def _calculators(entries: tuple[str, ...], path: str) -> Iterator[Violation]:
+    if len(entries) > CALCULATORS_MAX:
+        yield _count(path, CALCULATORS_MAX, len(entries))
+        return
+    for position, entry in enumerate(entries):
+        if why := broken_rule(entry):
+            shown = entry if len(entry) <= 100 else entry[:100] + "…"
+            sentence = f"must be a tsfresh calculator, alone or with its parameters: {shown!r}; {why}"
+            yield Violation(f"{path}[{position}]", "unknown", sentence)
+    yield from _repeated(entries, path)
 
 
 def _autofeat_violations(choice: AutofeatChoice, path: str) -> Iterator[Violation]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.features.calculators.tsfresh import Pass
 from services.features.columns import Columns, Floats
 from services.features.feature import Family
 from services.features.pieces import Shared, Team
 from services.features.plan import Group, Plan
+from services.features.rolling.engine import Pass
 
 Step = tuple[float, str]
 Clock = Callable[[], float]

@@ -19,9 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from marketml.rpc.refusals import Unavailable
-from services.features.calculators.tsfresh import Pass
 from services.features.columns import Columns, Floats, Integers
 from services.features.plan import Plan
+from services.features.rolling.engine import Pass
 
 # Of each job, so that one that took the slower pieces does not keep the others waiting for long.
 PIECES_PER_JOB = 2

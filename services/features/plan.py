@@ -11,11 +11,11 @@ import numpy as np
 
 from marketml.rpc.refusals import FailedPrecondition, Reason, ResourceExhausted
 from services.features.calculators.settlements import warm_up_bars as settlement_warm_up
-from services.features.calculators.tsfresh import Pass
 from services.features.columns import BLOCK_BARS, Columns
 from services.features.config import FeatureConfig, Limits, selected
 from services.features.config import passes as rolling_passes
 from services.features.feature import Family, Feature
+from services.features.rolling.engine import Pass
 
 VALUE_BYTES = 8
 # What the features of a family share (means, deviations, extremes) takes at most so many times their values.
@@ -153,7 +153,7 @@ def plan(config: FeatureConfig, columns: Columns, source_bytes: int, *, is_part:
         if not asked:
             continue
         if has_values(rolling.column) or (wanted and is_part):
-            passes.append(rolling)
+            passes.append(rolling if len(asked) == len(rolling.names) else rolling.of(asked))
         elif wanted:
             raise _missing(asked[0], rolling.column)
         else:

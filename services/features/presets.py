@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.features.calculators.tsfresh import CALCULATORS, DEFAULT_CALCULATORS
 from services.features.config import (
     MIB,
     AutofeatChoice,
@@ -15,13 +14,7 @@ from services.features.config import (
     SelectionChoice,
     TsfreshChoice,
 )
-
-ROLLING_PRESETS: Mapping[str, tuple[str, ...]] = {
-    "fast": ("mean", "standard_deviation", "mean_abs_change", "linear_trend"),
-    "balanced": DEFAULT_CALCULATORS,
-    "financial": DEFAULT_CALCULATORS,
-    "comprehensive": tuple(CALCULATORS),
-}
+from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
 
 
 @dataclass(frozen=True)

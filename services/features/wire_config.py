@@ -23,7 +23,8 @@ from services.features.config import (
     lookback_bars,
 )
 from services.features.expressions import Expression
-from services.features.presets import PRESETS, ROLLING_PRESETS, Preset
+from services.features.presets import PRESETS, Preset
+from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
 
 _Choice = TypeVar("_Choice", AutofeatChoice, FamilyChoice, Limits, SelectionChoice, TsfreshChoice)
 

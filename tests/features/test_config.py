@@ -12,7 +12,6 @@ from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.refusals import InvalidArgument
 from services.features import wire_config
 from services.features.calculators import features_of
-from services.features.calculators.tsfresh import CALCULATORS
 from services.features.config import (
     CATALOGUE_FAMILIES,
     ROLLING_COLUMNS,
@@ -30,7 +29,9 @@ from services.features.config import (
 from services.features.config_rules import violations, warnings
 from services.features.expressions import Expression
 from services.features.feature import Family
-from services.features.presets import PRESETS, ROLLING_PRESETS
+from services.features.presets import PRESETS
+from services.features.rolling.calculators import CALCULATORS
+from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
 
 NONE = FamilyChoice(enabled=False)
 NOTHING = {family.value: NONE for family in CATALOGUE_FAMILIES}

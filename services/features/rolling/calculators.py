@@ -11,7 +11,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import TypeAlias
 
 from services.features.rolling.kernel import Item, Parameter
@@ -357,7 +357,7 @@ _TABLE = (
 CALCULATORS: Mapping[str, Calculator] = {calculator.name: calculator for calculator in _TABLE}
 
 
-@cache
+@lru_cache(256)
 def items_of(calculators: tuple[str, ...]) -> tuple[Item, ...]:
     """What entries of a config without violations ask for: a calculator's name alone stands for the
     parameters of the efficient set, one with parameters for itself. Each feature once."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -35,6 +35,11 @@ class Pass:
     @property
     def names(self) -> tuple[str, ...]:
         return _names(self.column, self.window, self.calculators)
+
+    def of(self, names: Sequence[str]) -> Pass:
+        """The same with these features alone."""
+        prefix = len(f"w{self.window}__{self.column}__")
+        return Pass(self.column, self.window, tuple(name[prefix:] for name in names))
 
     @property
     def history_bars(self) -> int:
@@ -70,13 +75,13 @@ class _Work:
     rows: npt.NDArray[np.intp]
 
 
-@cache
+@lru_cache(256)
 def _names(column: str, window: int, calculators: tuple[str, ...]) -> tuple[str, ...]:
     prefix = f"w{window}__{column}__"
     return tuple(prefix + label(item.calculator, item.parameters) for item in items_of(calculators))
 
 
-@cache
+@lru_cache(64)
 def _works(window: int, calculators: tuple[str, ...]) -> tuple[_Work, ...]:
     items = items_of(calculators)
     rows: dict[int, list[int]] = {}

@@ -25,7 +25,7 @@ from services.features.rolling.kernel import Item, Kernel
 _TESTED = ("teststat", "pvalue", "usedlag")
 _COLLINEAR = 1e-11  # share of a regressor left by those before it
 
-# Of the statistic with a constant and one variable: from where on each polynomial holds, and its coefficients.
+# Of the statistic with a constant: from where on each polynomial holds, and its coefficients.
 _LOWEST, _MIDDLE, _HIGHEST = -18.83, -1.61, 2.74
 _SMALL = (2.1659, 1.4412, 3.8269e-2)
 _LARGE = (1.7339, 9.3202e-1, -1.2745e-1, -1.0368e-2)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 import hypothesis
@@ -65,6 +66,22 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/database.sqlite"
     url: str = request.getfixturevalue("postgresql_url")
     return url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], AbstractContextManager[str]]:
+    """`with new_database_url() as url`: as many fresh databases as a test wants, once on SQLite and once on
+    PostgreSQL."""
+    if request.param == "sqlite":
+        folder = tmp_path_factory.mktemp("databases")
+        numbers = itertools.count()
+        return lambda: nullcontext(f"sqlite:///{folder}/{next(numbers)}.sqlite")
+    new_database: Callable[[], AbstractContextManager[str]] = request.getfixturevalue(
+        "postgresql"
+    ).new_database
+    return new_database
 
 
 @pytest.fixture

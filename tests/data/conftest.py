@@ -11,14 +11,7 @@ from tests.data.market import DataRoom, data_room
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[DataRoom]:
-    """A data room on SQLite."""
-    with data_room(f"sqlite:///{tmp_path}/data.sqlite", tmp_path) as served:
-        yield served
-
-
-@pytest.fixture
-def each_room(database_url: str, tmp_path: Path) -> Iterator[DataRoom]:
+def room(database_url: str, tmp_path: Path) -> Iterator[DataRoom]:
     """A data room on SQLite, then one on PostgreSQL."""
     with data_room(database_url, tmp_path) as served:
         yield served

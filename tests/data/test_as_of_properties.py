@@ -167,11 +167,10 @@ def rows_of(table: pa.Table) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def told_room(tmp_path_factory) -> Iterator[Room]:
+def told_room(new_database_url, tmp_path_factory) -> Iterator[Room]:
     folder = tmp_path_factory.mktemp("room")
-    url = f"sqlite:///{folder}/data.sqlite"
-    given = DataSettings(database_url=url, folder=folder, open_interest_lags_ms=f"venue={LAG * 60_000}")
-    with open_database(url, migrations=MIGRATIONS) as database:
+    with new_database_url() as url, open_database(url, migrations=MIGRATIONS) as database:
+        given = DataSettings(database_url=url, folder=folder, open_interest_lags_ms=f"venue={LAG * 60_000}")
         [(_, servicer)] = build(given, database, lambda: END_US).services
         yield Room(SeriesStore(database, 2**24), servicer)
 

@@ -33,21 +33,18 @@ SYMBOLS = [f"{base}/USDT:USDT" for base in ("BTC", "ETH", "SOL")]
 
 
 @pytest.fixture
-def room(exchange: ExchangeServer, tmp_path: Path) -> Iterator[DataRoom]:
-    with collecting_room(exchange, f"sqlite:///{tmp_path}/data.sqlite", tmp_path) as served:
+def room(exchange: ExchangeServer, database_url: str, tmp_path: Path) -> Iterator[DataRoom]:
+    with collecting_room(exchange, database_url, tmp_path) as served:
         yield served
 
 
-def test_candles_are_collected_whole_with_every_column_on_both_databases(
-    exchange: ExchangeServer, database_url: str, tmp_path: Path
-) -> None:
-    with collecting_room(exchange, database_url, tmp_path) as room:
-        outcome = collect(room, minutes())
-        assert_holds_all(room, exchange, "1m")
-        assert (outcome.report.received, outcome.report.inserted) == (1470, 1470)
-        assert outcome.missing_bars_count == 0
-        [series] = room.client.list_series()
-        assert series.source == f"ccxt {VENUE}"
+def test_candles_are_collected_whole_with_every_column(room: DataRoom, exchange: ExchangeServer) -> None:
+    outcome = collect(room, minutes())
+    assert_holds_all(room, exchange, "1m")
+    assert (outcome.report.received, outcome.report.inserted) == (1470, 1470)
+    assert outcome.missing_bars_count == 0
+    [series] = room.client.list_series()
+    assert series.source == f"ccxt {VENUE}"
 
 
 def test_funding_and_open_interest_are_collected(room: DataRoom, exchange: ExchangeServer) -> None:

@@ -285,25 +285,28 @@ def test_a_file_that_became_a_link_after_it_was_found_is_not_read(room: DataRoom
     assert [bool(outcome.failure) for outcome in found] == [False, True]
 
 
-def test_a_room_without_an_import_folder_says_which_setting_names_it(tmp_path: Path) -> None:
-    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path) as room:
+def test_a_room_without_an_import_folder_says_which_setting_names_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    with data_room(database_url, tmp_path) as room:
         _, refusal = failing(room, FailedPrecondition, "a.csv")
         assert refusal.subject == "import_folder"
         assert "MARKETML_DATA_IMPORT_FOLDER" in refusal.message
-    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path, import_folder=tmp_path / "gone") as room:
+    with data_room(database_url, tmp_path, import_folder=tmp_path / "gone") as room:
         _, refusal = failing(room, FailedPrecondition, "a.csv")
         assert "cannot be opened" in refusal.message
         assert str(tmp_path) not in refusal.message
 
 
-def test_a_file_that_unpacks_beyond_the_rooms_memory_is_refused_and_gives_it_back(tmp_path: Path) -> None:
+def test_a_file_that_unpacks_beyond_the_rooms_memory_is_refused_and_gives_it_back(
+    database_url: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "dumps"
     frame = candles(5000, "1min")
     packed(folder, "BTCUSDT-1m-2024-01.zip", "0" * 10_000_000 + "\n")
     packed(folder, "BTCUSDT-1m-2024-02.zip", klines(frame))
-    url = f"sqlite:///{tmp_path}/d.sqlite"
     size = len(klines(frame)) * 2
-    with data_room(url, tmp_path, import_folder=tmp_path, ingest_bytes=size * BYTES_FACTOR) as room:
+    with data_room(database_url, tmp_path, import_folder=tmp_path, ingest_bytes=size * BYTES_FACTOR) as room:
         found, refusal = failing(room, ResourceExhausted, "dumps")
         assert refusal.subject == "ingest_bytes"
         assert "needs more than" in found[0].failure
@@ -313,12 +316,11 @@ def test_a_file_that_unpacks_beyond_the_rooms_memory_is_refused_and_gives_it_bac
             assert collect(room, "dumps/BTCUSDT-1m-2024-02.zip")[0].report.unchanged == 5000
 
 
-def test_more_rows_than_a_call_may_have_fail_that_file_alone(tmp_path: Path) -> None:
+def test_more_rows_than_a_call_may_have_fail_that_file_alone(database_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "dumps"
     packed(folder, "BTCUSDT-1m-2024-01.zip", klines(candles(200, "1min")))
     packed(folder, "BTCUSDT-1m-2024-02.zip", klines(candles(100, "1min")))
-    url = f"sqlite:///{tmp_path}/d.sqlite"
-    with data_room(url, tmp_path, import_folder=tmp_path, ingest_rows_count=150) as room:
+    with data_room(database_url, tmp_path, import_folder=tmp_path, ingest_rows_count=150) as room:
         found, refusal = failing(room, ResourceExhausted, "dumps")
         assert found[0].failure_reason == "LIMIT_EXCEEDED"
         assert found[1].report.inserted == 100

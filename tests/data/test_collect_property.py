@@ -16,10 +16,10 @@ positions = st.integers(0, BARS_COUNT - 1)
 holes = st.lists(st.tuples(positions, st.integers(1, 600)), max_size=4)
 
 
-def test_the_room_holds_what_the_exchange_has_whatever_its_quirks(tmp_path: Path) -> None:
+def test_the_room_holds_what_the_exchange_has_whatever_its_quirks(database_url: str, tmp_path: Path) -> None:
     with (
         ExchangeServer(now="2024-02-01T00:10Z") as exchange,
-        collecting_room(exchange, f"sqlite:///{tmp_path}/data.sqlite", tmp_path) as room,
+        collecting_room(exchange, database_url, tmp_path) as room,
     ):
         end = exchange.now // HOUR * HOUR
 

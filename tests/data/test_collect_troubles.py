@@ -27,8 +27,8 @@ SYMBOLS = [f"{base}/USDT:USDT" for base in ("BTC", "ETH", "SOL")]
 
 
 @pytest.fixture
-def room(exchange: ExchangeServer, tmp_path: Path) -> Iterator[DataRoom]:
-    with collecting_room(exchange, f"sqlite:///{tmp_path}/data.sqlite", tmp_path) as served:
+def room(exchange: ExchangeServer, database_url: str, tmp_path: Path) -> Iterator[DataRoom]:
+    with collecting_room(exchange, database_url, tmp_path) as served:
         yield served
 
 
@@ -51,9 +51,10 @@ def test_an_answer_that_fails_is_told_and_asked_for_again(
     assert_holds_all(room, exchange, "1h")
 
 
-def test_an_answer_that_does_not_come_is_asked_for_again(exchange: ExchangeServer, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/data.sqlite"
-    with collecting_room(exchange, url, tmp_path, exchange_request_seconds=0.5) as room:
+def test_an_answer_that_does_not_come_is_asked_for_again(
+    exchange: ExchangeServer, database_url: str, tmp_path: Path
+) -> None:
+    with collecting_room(exchange, database_url, tmp_path, exchange_request_seconds=0.5) as room:
         exchange.troubles.append(Trouble(-2))
         collect(room, hours())
         assert_holds_all(room, exchange, "1h")

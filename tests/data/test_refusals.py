@@ -24,12 +24,12 @@ Range = market_pb2.TimeRange
 
 
 @pytest.fixture
-def filled(each_room):
+def filled(room):
     """A room with two series and a snapshot."""
-    each_room.client.ingest_candles(candles(10), *SERIES)
-    each_room.client.ingest_funding_rates(funding(2), VENUE, SYMBOL)
-    each_room.client.create_snapshot(*SERIES)
-    return each_room
+    room.client.ingest_candles(candles(10), *SERIES)
+    room.client.ingest_funding_rates(funding(2), VENUE, SYMBOL)
+    room.client.create_snapshot(*SERIES)
+    return room
 
 
 def refused(room: Any, name: str, request: Any, kind: type[refusals.Refusal]) -> Any:

@@ -21,34 +21,34 @@ def ingest(room: DataRoom, hour: int | None) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(TOLD)))
-def test_a_value_that_came_back_is_current_in_whatever_order_it_was_told(each_room, order):
+def test_a_value_that_came_back_is_current_in_whatever_order_it_was_told(room, order):
     for hour in order:
-        ingest(each_room, hour)
-    same(each_room.client.query_candles(*SERIES), FIRST)
+        ingest(room, hour)
+    same(room.client.query_candles(*SERIES), FIRST)
     for hour, frame in TOLD.items():
-        same(each_room.client.query_candles(*SERIES, as_of=START + (10 + hour) * HOUR), frame)
-    [series] = each_room.client.list_series()
+        same(room.client.query_candles(*SERIES, as_of=START + (10 + hour) * HOUR), frame)
+    [series] = room.client.list_series()
     assert series.revised_count == 4
     assert series.newest_capture_time.seconds == (START + 13 * HOUR).timestamp()
 
 
-def test_a_value_told_again_at_a_later_capture_is_unchanged_and_no_revision(each_room):
-    assert ingest(each_room, 1) == (4, 0, 0)
-    assert ingest(each_room, 3) == (0, 0, 4)
-    [series] = each_room.client.list_series()
+def test_a_value_told_again_at_a_later_capture_is_unchanged_and_no_revision(room):
+    assert ingest(room, 1) == (4, 0, 0)
+    assert ingest(room, 3) == (0, 0, 4)
+    [series] = room.client.list_series()
     assert series.revised_count == 0
     assert series.newest_capture_time.seconds == (START + 13 * HOUR).timestamp()  # it was seen then
-    assert ingest(each_room, 2) == (0, 4, 0)
-    assert each_room.client.list_series()[0].revised_count == 4
+    assert ingest(room, 2) == (0, 4, 0)
+    assert room.client.list_series()[0].revised_count == 4
 
 
 @pytest.mark.parametrize("told", [(1, 2, 3), (None,), (1, 2, None)])
-def test_the_same_import_again_changes_nothing(each_room, told):
+def test_the_same_import_again_changes_nothing(room, told):
     for hour in told:
-        ingest(each_room, hour)
-    before = each_room.contents()
+        ingest(room, hour)
+    before = room.contents()
     for hour in told:
         if hour is not None or told[-1] is None:
-            assert ingest(each_room, hour) == (0, 0, 4)
-    assert ingest(each_room, None) == (0, 0, 4)
-    assert each_room.contents() == before
+            assert ingest(room, hour) == (0, 0, 4)
+    assert ingest(room, None) == (0, 0, 4)
+    assert room.contents() == before

@@ -40,11 +40,11 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "files" / "snapshots").iterdir())
 
 
-def test_a_snapshot_is_the_frame_as_it_was_and_stays_so(each_room, tmp_path):
-    each_room.client.ingest_candles(candles(20_000, LONG_AGO), *SERIES)
-    each_room.client.ingest_funding_rates(funding(50, LONG_AGO), VENUE, SYMBOL)
-    frame = each_room.client.query_frame(*SERIES)
-    snapshot = each_room.client.create_snapshot(*SERIES)
+def test_a_snapshot_is_the_frame_as_it_was_and_stays_so(room, tmp_path):
+    room.client.ingest_candles(candles(20_000, LONG_AGO), *SERIES)
+    room.client.ingest_funding_rates(funding(50, LONG_AGO), VENUE, SYMBOL)
+    frame = room.client.query_frame(*SERIES)
+    snapshot = room.client.create_snapshot(*SERIES)
     assert snapshot.row_count == 20_000
     assert snapshot.first_time.ToNanoseconds() == frame.index[0].value
     assert snapshot.last_time.ToNanoseconds() == frame.index[-1].value
@@ -52,8 +52,8 @@ def test_a_snapshot_is_the_frame_as_it_was_and_stays_so(each_room, tmp_path):
     assert not snapshot.frame.HasField("funding_max_age")  # read from the data
     assert snapshot.frame.HasField("as_of_time")
 
-    each_room.client.ingest_candles(candles(20_000, LONG_AGO, seed=9), *SERIES)
-    back = each_room.client.read_snapshot(snapshot.snapshot_id)
+    room.client.ingest_candles(candles(20_000, LONG_AGO, seed=9), *SERIES)
+    back = room.client.read_snapshot(snapshot.snapshot_id)
     same(back, frame)
     assert back.attrs["digest"] == snapshot.snapshot_id
     assert back.attrs["symbol"] == SYMBOL
@@ -62,17 +62,17 @@ def test_a_snapshot_is_the_frame_as_it_was_and_stays_so(each_room, tmp_path):
     raw = path.read_bytes()
     assert hashlib.sha256(raw).hexdigest() == snapshot.snapshot_id == path.stem
     assert len(raw) == snapshot.size_bytes
-    assert each_room.client.get_snapshot(snapshot.snapshot_id) == snapshot
+    assert room.client.get_snapshot(snapshot.snapshot_id) == snapshot
 
 
-def test_the_same_rows_give_the_same_snapshot(each_room, tmp_path):
-    each_room.client.ingest_candles(candles(10), *SERIES)
-    first = each_room.client.create_snapshot(*SERIES)
-    again = each_room.client.create_snapshot(*SERIES, start=START, end=START + 10 * HOUR)
+def test_the_same_rows_give_the_same_snapshot(room, tmp_path):
+    room.client.ingest_candles(candles(10), *SERIES)
+    first = room.client.create_snapshot(*SERIES)
+    again = room.client.create_snapshot(*SERIES, start=START, end=START + 10 * HOUR)
     assert again == first
-    part = each_room.client.create_snapshot(*SERIES, start=START, end=START + 9 * HOUR)
+    part = room.client.create_snapshot(*SERIES, start=START, end=START + 9 * HOUR)
     assert part.snapshot_id != first.snapshot_id
-    assert each_room.client.list_snapshots() == [part, first]
+    assert room.client.list_snapshots() == [part, first]
     assert len(files(tmp_path)) == 2
 
 
@@ -108,25 +108,25 @@ def test_the_digest_depends_on_the_rows_and_not_on_how_they_were_cut(tmp_path_fa
     assert len(list(folder.iterdir())) == 1
 
 
-def test_an_empty_frame_has_a_snapshot_too(each_room):
-    each_room.client.ingest_candles(candles(3), *SERIES)
-    snapshot = each_room.client.create_snapshot(*SERIES, start=START + 99 * HOUR)
+def test_an_empty_frame_has_a_snapshot_too(room):
+    room.client.ingest_candles(candles(3), *SERIES)
+    snapshot = room.client.create_snapshot(*SERIES, start=START + 99 * HOUR)
     assert snapshot.row_count == 0
     assert not snapshot.HasField("first_time")
-    back = each_room.client.read_snapshot(snapshot.snapshot_id)
+    back = room.client.read_snapshot(snapshot.snapshot_id)
     assert len(back) == 0
     assert "funding_rate_missing" in back.columns
 
 
-def test_a_repeated_request_has_the_first_answer_even_when_its_source_is_gone(each_room):
-    each_room.client.ingest_candles(candles(5), *SERIES)
-    first = each_room.client.create_snapshot(*SERIES, request_id="job-1")
-    each_room.client.ingest_candles(candles(5, seed=4), *SERIES)
-    assert each_room.client.create_snapshot(*SERIES, request_id="job-1") == first
-    assert each_room.client.create_snapshot(*SERIES, request_id="job-2") != first
-    each_room.client.delete_series("candles", *SERIES, force=True)
-    assert each_room.client.create_snapshot(*SERIES, request_id="job-1") == first
-    assert len(each_room.client.read_snapshot(first.snapshot_id)) == 5
+def test_a_repeated_request_has_the_first_answer_even_when_its_source_is_gone(room):
+    room.client.ingest_candles(candles(5), *SERIES)
+    first = room.client.create_snapshot(*SERIES, request_id="job-1")
+    room.client.ingest_candles(candles(5, seed=4), *SERIES)
+    assert room.client.create_snapshot(*SERIES, request_id="job-1") == first
+    assert room.client.create_snapshot(*SERIES, request_id="job-2") != first
+    room.client.delete_series("candles", *SERIES, force=True)
+    assert room.client.create_snapshot(*SERIES, request_id="job-1") == first
+    assert len(room.client.read_snapshot(first.snapshot_id)) == 5
 
 
 @pytest.mark.parametrize("was_read", [False, True])
@@ -279,7 +279,7 @@ def test_a_program_maps_a_snapshot_into_memory_without_a_copy(sealed):
         assert pa.total_allocated_bytes() == before
 
 
-def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(each_room, database_url, tmp_path):
+def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(room, database_url, tmp_path):
     def seals(change: str = "") -> list[bytes | None]:
         engine = sqlalchemy.create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
         with engine.begin() as connection:
@@ -289,69 +289,66 @@ def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(each_room, 
         engine.dispose()
         return [None if seal is None else bytes(seal) for seal in found]
 
-    each_room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
-    snapshot = each_room.client.create_snapshot(*SERIES)
+    room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
+    snapshot = room.client.create_snapshot(*SERIES)
     [seal] = seals()
     assert seal is not None
-    frame = each_room.client.read_snapshot(snapshot.snapshot_id)
+    frame = room.client.read_snapshot(snapshot.snapshot_id)
     assert seals("UPDATE snapshots SET seal = NULL") == [None]
     [path] = files(tmp_path)
     raw = path.read_bytes()
     path.write_bytes(raw[:-1] + b"?")
     with pytest.raises(DataLoss, match=snapshot.snapshot_id):
-        each_room.client.read_snapshot(snapshot.snapshot_id)
+        room.client.read_snapshot(snapshot.snapshot_id)
     assert seals() == [None]
     path.write_bytes(raw)
-    same(each_room.client.read_snapshot(snapshot.snapshot_id), frame)
+    same(room.client.read_snapshot(snapshot.snapshot_id), frame)
     assert seals() == [seal]
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_and_there_is_a_snapshot_once_there_is_room(
-    each_room, tmp_path
-):
-    each_room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
+def test_a_full_disk_is_said_and_leaves_nothing_and_there_is_a_snapshot_once_there_is_room(room, tmp_path):
+    room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, before[1]))
         with pytest.raises(ResourceExhausted) as refused:
-            each_room.client.create_snapshot(*SERIES)
+            room.client.create_snapshot(*SERIES)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert refused.value.reason is Reason.DISK_FULL
     assert files(tmp_path) == []
-    assert each_room.client.list_snapshots() == []
-    made = each_room.client.create_snapshot(*SERIES)
-    assert len(each_room.client.read_snapshot(made.snapshot_id)) == 9_000
+    assert room.client.list_snapshots() == []
+    made = room.client.create_snapshot(*SERIES)
+    assert len(room.client.read_snapshot(made.snapshot_id)) == 9_000
 
 
-def test_deleting_frees_the_file_and_the_series(each_room, tmp_path):
-    each_room.client.ingest_candles(candles(5), *SERIES)
-    snapshot = each_room.client.create_snapshot(*SERIES)
+def test_deleting_frees_the_file_and_the_series(room, tmp_path):
+    room.client.ingest_candles(candles(5), *SERIES)
+    snapshot = room.client.create_snapshot(*SERIES)
     with pytest.raises(FailedPrecondition):
-        each_room.client.delete_series("candles", *SERIES)
-    assert each_room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
-    assert each_room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
+        room.client.delete_series("candles", *SERIES)
+    assert room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
+    assert room.client.delete_snapshot(snapshot.snapshot_id, request_id="x") == snapshot.size_bytes
     assert files(tmp_path) == []
     with pytest.raises(NotFound):
-        each_room.client.read_snapshot(snapshot.snapshot_id)
-    assert each_room.client.delete_series("candles", *SERIES, dry_run=True) == 5
-    assert each_room.client.delete_series("candles", *SERIES) == 5
-    assert each_room.client.list_series() == []
+        room.client.read_snapshot(snapshot.snapshot_id)
+    assert room.client.delete_series("candles", *SERIES, dry_run=True) == 5
+    assert room.client.delete_series("candles", *SERIES) == 5
+    assert room.client.list_series() == []
 
 
-def test_pages_of_snapshots_hold_each_once(each_room):
-    each_room.client.ingest_candles(candles(8), *SERIES)
-    made = [each_room.client.create_snapshot(*SERIES, start=START + hour * HOUR) for hour in range(7)]
-    assert each_room.client.list_snapshots(page_size=3) == made[::-1]
-    page = each_room.stub.ListSnapshots(pb.ListSnapshotsRequest(page_size=7))
+def test_pages_of_snapshots_hold_each_once(room):
+    room.client.ingest_candles(candles(8), *SERIES)
+    made = [room.client.create_snapshot(*SERIES, start=START + hour * HOUR) for hour in range(7)]
+    assert room.client.list_snapshots(page_size=3) == made[::-1]
+    page = room.stub.ListSnapshots(pb.ListSnapshotsRequest(page_size=7))
     assert page.next_page_token == ""
 
 
-def test_what_a_killed_process_left_is_removed_when_it_is_old_and_nothing_else(tmp_path):
-    url = f"sqlite:///{tmp_path}/d.sqlite"
-    with data_room(url, tmp_path) as room:
+def test_what_a_killed_process_left_is_removed_when_it_is_old_and_nothing_else(database_url, tmp_path):
+    with data_room(database_url, tmp_path) as room:
         room.client.ingest_candles(candles(5), *SERIES)
         snapshot = room.client.create_snapshot(*SERIES)
     folder = tmp_path / "files" / "snapshots"
@@ -365,20 +362,20 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old_and_nothing_else(t
         moment = (folder / name).stat().st_mtime - age_seconds
         os.utime(folder / name, (moment, moment))
     os.utime(folder / f"{snapshot.snapshot_id}.arrow", (0, 0))
-    with data_room(url, tmp_path) as room:
+    with data_room(database_url, tmp_path) as room:
         room.served.room.services[0][1]
         assert len(room.client.read_snapshot(snapshot.snapshot_id)) == 5
         expected = sorted(["b.draft", "x.txt", f"{snapshot.snapshot_id}.arrow"])
         eventually(lambda: sorted(path.name for path in folder.iterdir()) == expected)
 
 
-def test_a_chunk_of_a_snapshot_is_at_most_one_mebibyte(each_room):
-    each_room.client.ingest_candles(candles(30_000, LONG_AGO), *SERIES)
-    snapshot = each_room.client.create_snapshot(*SERIES)
+def test_a_chunk_of_a_snapshot_is_at_most_one_mebibyte(room):
+    room.client.ingest_candles(candles(30_000, LONG_AGO), *SERIES)
+    snapshot = room.client.create_snapshot(*SERIES)
     request = pb.ReadSnapshotRequest(snapshot_id=snapshot.snapshot_id)
-    chunks = [response.chunk for response in each_room.stub.ReadSnapshot(request)]
+    chunks = [response.chunk for response in room.stub.ReadSnapshot(request)]
     assert len(chunks) == -(-30_000 // BATCH_ROWS)
     assert max(len(chunk.arrow_ipc) for chunk in chunks) <= frames.CHUNK_BYTES_MAX
     frame = pb.FrameSpec(series=KEY)
-    chunks = [response.chunk for response in each_room.stub.QueryFrame(pb.QueryFrameRequest(frame=frame))]
+    chunks = [response.chunk for response in room.stub.QueryFrame(pb.QueryFrameRequest(frame=frame))]
     assert [chunk.sequence for chunk in chunks] == list(range(len(chunks)))

@@ -110,9 +110,8 @@ def test_bars_told_again_at_the_end_change_nothing(database_url):
 
 @given(pages=st.lists(st.one_of(st.integers(1, 300), st.integers(1, 6000)), min_size=1, max_size=12))
 @settings(max_examples=15)
-def test_however_it_grew_a_series_lies_in_full_blocks_but_for_its_end(tmp_path_factory, pages):
-    url = f"sqlite:///{tmp_path_factory.mktemp('grown')}/data.sqlite"
-    with shelf(url) as each:
+def test_however_it_grew_a_series_lies_in_full_blocks_but_for_its_end(new_database_url, pages):
+    with new_database_url() as url, shelf(url) as each:
         end = 0
         for page in pages:
             each.tell(range(end, end + page))

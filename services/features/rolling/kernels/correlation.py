@@ -141,12 +141,12 @@ def _partial(covariance: Floats, order: int, partial: Floats) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _aggregated(values: Floats, aggregate: int) -> float:
     if aggregate == 0:
-        return values.mean()
+        return float(values.mean())
     if aggregate == 1:
-        return np.median(values)
+        return float(np.median(values))
     deviation = values - values.mean()
     variance = (deviation * deviation).mean()
-    return variance if aggregate == 2 else np.sqrt(variance)
+    return float(variance if aggregate == 2 else np.sqrt(variance))
 
 
 KERNELS = (Kernel(calculators=_CALCULATORS, prepare=_prepare, run=_run),)

@@ -178,7 +178,7 @@ def _ridges(transform: Floats, noise: Floats) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _is_maximum(transform: Floats, t: int) -> bool:
-    return transform[t] > transform[t - 1] and transform[t] > transform[t + 1]
+    return bool(transform[t] > transform[t - 1] and transform[t] > transform[t + 1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

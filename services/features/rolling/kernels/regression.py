@@ -45,22 +45,21 @@ def _gram(
         for t in range(lags, bars - 1):
             total += change[t - j] if j <= lags else level[t]
         means[j] = total / count
-    for i in range(lags + 1):
-        for j in range(i + 1):
-            total = 0.0
-            for t in range(lags, bars - 1):
-                a = change[t - i - 1] - means[i + 1] if i < lags else level[t] - means[lags + 1]
-                b = change[t - j - 1] - means[j + 1] if j < lags else level[t] - means[lags + 1]
-                total += a * b
-            gram[i, j] = gram[j, i] = total
-        total = 0.0
-        for t in range(lags, bars - 1):
-            a = change[t - i - 1] - means[i + 1] if i < lags else level[t] - means[lags + 1]
-            total += a * (change[t] - means[0])
-        with_change[i] = total
-    own = 0.0
-    for t in range(lags, bars - 1):
-        own += (change[t] - means[0]) ** 2
+    size, own = lags + 1, 0.0
+    row = np.empty(size)
+    gram[:size, :size] = 0.0
+    with_change[:size] = 0.0
+    for t in range(lags, bars - 1):  # bar by bar, so that the compiler does several products at a time
+        for j in range(lags):
+            row[j] = change[t - j - 1] - means[j + 1]
+        row[lags] = level[t] - means[lags + 1]
+        moved = change[t] - means[0]
+        own += moved * moved
+        for i in range(size):
+            x = row[i]
+            with_change[i] += x * moved
+            for j in range(size):
+                gram[i, j] += x * row[j]
     return own
 
 

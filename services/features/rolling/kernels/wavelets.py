@@ -100,13 +100,14 @@ def _peaks(values: Floats, window: int, wavelets: Floats, sizes: Wholes, most: W
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _convolve(values: Floats, start: int, window: int, wavelet: Floats, size: int, out: Floats) -> None:
-    """The middle of the convolution, as long as the window; the wavelet is symmetric."""
+    """The middle of the convolution, as long as the window; the wavelet is symmetric. One of its points after
+    the other over all bars, which the compiler does several at a time."""
     shift = (size - 1) // 2
-    for t in range(window):
-        total = 0.0
-        for k in range(max(0, t + shift - size + 1), min(window, t + shift + 1)):
-            total += values[start + k] * wavelet[t + shift - k]
-        out[t] = total
+    out[:] = 0.0
+    for point in range(size):
+        weight, ahead = wavelet[point], shift - point
+        for t in range(max(0, -ahead), min(window, window - ahead)):
+            out[t] += values[start + t + ahead] * weight
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -114,9 +115,17 @@ def _noise(transform: Floats, noise: Floats) -> None:
     """The tenth percentile of the transform around each bar."""
     window = transform.size
     half, odd = divmod(-(-window // 20), 2)
+    near = np.empty(2 * half + odd)
     for t in range(window):
-        near = np.sort(transform[max(t - half, 0) : min(t + half + odd, window)])
-        place = 0.1 * (near.size - 1)
+        count = 0
+        for k in range(max(t - half, 0), min(t + half + odd, window)):
+            x, at = transform[k], count
+            while at > 0 and near[at - 1] > x:
+                near[at] = near[at - 1]
+                at -= 1
+            near[at] = x
+            count += 1
+        place = 0.1 * (count - 1)
         below = int(place)
         share = place - below
         noise[t] = near[below] if share == 0.0 else near[below] * (1.0 - share) + near[below + 1] * share
@@ -131,7 +140,7 @@ def _ridges(transform: Floats, noise: Floats) -> int:
         start -= 1
     if start < 0:
         return 0
-    lines = widths * window
+    lines = widths * (window // 2 + 1)  # of two neighbours one at most is a maximum
     last, first, lowest = np.zeros(lines, np.int64), np.zeros(lines, np.int64), np.zeros(lines, np.int64)
     length, gap, before = np.zeros(lines, np.int64), np.zeros(lines, np.int64), np.zeros(lines, np.int64)
     is_open = np.zeros(lines, np.bool_)

@@ -16,8 +16,8 @@ from services.features.config import (
 )
 from services.features.expressions import FUNCTIONS
 from services.features.feature import Family
+from services.features.presets import PRESETS
 from services.features.rolling.calculators import CALCULATORS, items_of
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
 from services.features.rolling.names import label
 
 # Microseconds of CPU a bar on the reference machine (benchmarks/features.py), an order of magnitude.
@@ -30,6 +30,20 @@ COSTS = {
     Family.TSFRESH: 0.06,
     Family.HIGHER_TIMEFRAME: 0.006,
     Family.EXPRESSION: 0.02,
+}
+# Of the dearer calculators of tsfresh at a window of 72 (benchmarks/rolling.py).
+ROLLING_COSTS = {
+    "sample_entropy": 2.5,
+    "approximate_entropy": 2.0,
+    "number_cwt_peaks": 5.0,
+    "augmented_dickey_fuller": 1.5,
+    "max_langevin_fixed_point": 1.5,
+    "lempel_ziv_complexity": 0.5,
+    "fourier_entropy": 0.5,
+    "spkt_welch_density": 0.4,
+    "agg_autocorrelation": 0.6,
+    "ar_coefficient": 0.3,
+    "friedrich_coefficients": 0.3,
 }
 
 
@@ -46,10 +60,12 @@ class Entry:
     lookback_bars: int | None
     description: str
     is_default: bool
+    presets: tuple[str, ...] = ()
 
     @property
     def cost_microseconds(self) -> float:
-        return COSTS[self.family]
+        rolled = ROLLING_COSTS if self.family is Family.TSFRESH else {}
+        return rolled.get(self.group, COSTS[self.family])
 
 
 @cache
@@ -66,7 +82,11 @@ def entries(family: Family | None = None) -> tuple[Entry, ...]:
 
 def cost_microseconds(config: FeatureConfig) -> float:
     """CPU a bar of a config without violations, `only` apart."""
-    rolled = sum(len(rolling.names) for rolling in passes(config.tsfresh)) * COSTS[Family.TSFRESH]
+    rolled = sum(
+        ROLLING_COSTS.get(item.calculator, COSTS[Family.TSFRESH])
+        for rolling in passes(config.tsfresh)
+        for item in items_of(rolling.calculators)
+    )
     return rolled + sum(COSTS[feature.family] for feature in selected(config))
 
 
@@ -82,6 +102,7 @@ def _of_catalogue(family: Family) -> list[Entry]:
             None if feature.lookback_settlements or feature.lookback_seconds else feature.lookback_bars,
             feature.description,
             is_default=FeatureConfig().is_enabled(family),
+            presets=tuple(name for name in PRESETS if PRESETS[name].config.is_enabled(family)),
         )
         for feature in features_of(family)
     ]
@@ -105,7 +126,14 @@ def _functions() -> list[Entry]:
 
 
 def _rolling() -> list[Entry]:
-    balanced = {label(item.calculator, item.parameters) for item in items_of(ROLLING_PRESETS["balanced"])}
+    rolled = {
+        name: {
+            label(item.calculator, item.parameters)
+            for item in items_of(PRESETS[name].config.tsfresh.calculators)
+        }
+        for name in PRESETS
+        if PRESETS[name].config.tsfresh.enabled
+    }
     return [
         Entry(
             f"wWINDOW__COLUMN__{label(calculator.name, parameters)}",
@@ -115,7 +143,8 @@ def _rolling() -> list[Entry]:
             {name: float(value) for name, value in parameters.items() if not isinstance(value, str | tuple)},
             None,
             calculator.description,
-            label(calculator.name, parameters) in balanced,
+            label(calculator.name, parameters) in rolled["balanced"],
+            tuple(name for name, held in rolled.items() if label(calculator.name, parameters) in held),
         )
         for calculator in CALCULATORS.values()
         for parameters in calculator.parameters

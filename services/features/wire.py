@@ -85,6 +85,7 @@ def write_entry(entry: Entry) -> pb.FeatureInfo:
         description=entry.description,
         cost_microseconds=entry.cost_microseconds,
         is_default=entry.is_default,
+        presets=entry.presets,
     )
 
 

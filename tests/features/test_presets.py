@@ -77,3 +77,11 @@ def test_the_presets_are_listed_with_the_config_that_naming_them_means(client: F
         assert named == client.validate_feature_config(preset.config)
         assert named.feature_count == preset.feature_count
     assert client.list_feature_presets(page_size=1) == listed
+
+
+def test_every_feature_says_which_presets_hold_it(client: FeaturesClient):
+    presets = {feature.name: list(feature.presets) for feature in client.list_features()}
+    assert presets["rsi_14"] == list(PRESETS)
+    assert presets["wWINDOW__COLUMN__mean"] == ["balanced", "financial", "comprehensive"]
+    assert presets["wWINDOW__COLUMN__sample_entropy"] == ["financial", "comprehensive"]
+    assert presets["htf_4h_rsi_14"] == ["financial", "comprehensive"]

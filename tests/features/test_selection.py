@@ -241,6 +241,7 @@ def test_a_caller_who_gives_up_ends_the_call(rooms: Rooms, client: FeaturesClien
         tsfresh=pb.TsfreshConfig(enabled=True, windows=[24, 48, 100, 200], preset="comprehensive"),
         autofeat=pb.AutofeatConfig(enabled=True, steps=3, max_inputs=100),
         selection=pb.SelectionConfig(enabled=True),
+        limits=pb.FeatureLimits(max_features=20_000, max_memory_bytes=2**33),
     )
     started = time.monotonic()
     with pytest.raises(GivenUpError):

@@ -10,7 +10,7 @@ import numpy as np
 from services.features.autofeat import Symbolic, evaluated, symbolic_features, work_bytes
 from services.features.columns import Floats
 from services.features.config import FeatureConfig
-from services.features.expressions import Expression, parse, violations
+from services.features.expressions import Expression, Name, formatted, parse, violations
 from services.features.expressions.declared import EXPRESSIONS_MAX, TOGETHER_MAX
 from services.features.selection.choose import Choice, Verdict, is_constant
 from services.features.selection.relevance import Relevance, relevance
@@ -52,7 +52,7 @@ def fit(
     ----------
     names : sequence of str
     rolling : collection of str
-        Those of tsfresh's calculators. Formulas do not read them.
+        Those of tsfresh's calculators.
     values : float64 (features, rows), NaN where not known, rows in order of time
     look
         Called between pieces of the work; what it raises ends it.
@@ -60,8 +60,8 @@ def fit(
     found = relevance(values, target, look)
     formulas: dict[str, str] = {}
     if config.autofeat.enabled:
-        # tsfresh's own code and the kernels that formulas read differ in the last bits.
-        order = [int(at) for at in found.order if names[at] not in rolling and not is_constant(values[at])]
+        is_readable = _accepted([formatted(Name(name)) for name in names], config.expressions)
+        order = [int(at) for at in found.order if is_readable[at] and not is_constant(values[at])]
         symbolic = symbolic_features(names, values, order, target, config.autofeat, seed, look)
         formulas = _kept(symbolic, names, config.expressions)
     if formulas:

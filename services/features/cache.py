@@ -5,8 +5,8 @@
         with kept.turn(look):                 # to compute the next rows; nobody else does meanwhile
             kept.add(row, open_time, values)
 
-The folder is the whole truth: a file is there whole or not at all, its modification time says when it was last
-used. Whatever the disk refuses only means that a result is not kept.
+The folder is the whole truth: a file is there whole or not at all, its modification time says when it was
+last used. Whatever the disk refuses only means that a result is not kept.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from services.features.calculators import features_of
 from services.features.expressions import Expression
 from services.features.expressions import features_of as features_of_expressions
 from services.features.feature import Family, Feature
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
 from services.features.rolling.engine import Pass
+from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 from services.features.source import VALUE_COLUMNS
 
 CATALOGUE_FAMILIES = tuple(family for family in Family if family not in (Family.TSFRESH, Family.EXPRESSION))

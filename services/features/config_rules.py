@@ -25,9 +25,9 @@ from services.features.config import (
 )
 from services.features.feature import Family
 from services.features.presets import PRESETS
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
 from services.features.rolling.calculators import broken_rule
 from services.features.rolling.engine import WINDOW_BARS
+from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 
 WINDOWS_MAX = 4
 COLUMNS_MAX = 8

@@ -14,7 +14,7 @@ from services.features.config import (
     SelectionChoice,
     TsfreshChoice,
 )
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 
 
 @dataclass(frozen=True)

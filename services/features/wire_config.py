@@ -24,7 +24,7 @@ from services.features.config import (
 )
 from services.features.expressions import Expression
 from services.features.presets import PRESETS, Preset
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 
 _Choice = TypeVar("_Choice", AutofeatChoice, FamilyChoice, Limits, SelectionChoice, TsfreshChoice)
 

@@ -31,7 +31,7 @@ from services.features.expressions import Expression
 from services.features.feature import Family
 from services.features.presets import PRESETS
 from services.features.rolling.calculators import CALCULATORS
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 
 NONE = FamilyChoice(enabled=False)
 NOTHING = {family.value: NONE for family in CATALOGUE_FAMILIES}

@@ -9,7 +9,7 @@ from marketml.features.v1 import features_pb2 as pb
 from services.features import config_rules, wire_config
 from services.features.config import FeatureConfig, TsfreshChoice, feature_count
 from services.features.presets import PRESETS
-from services.features.rolling.calculators import PRESETS as ROLLING_PRESETS
+from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 
 
 @pytest.mark.parametrize("name", PRESETS)

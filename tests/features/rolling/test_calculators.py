@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.features.rolling.calculators import CALCULATORS, PRESETS, broken_rule, items_of
+from services.features.rolling.calculators import CALCULATORS, broken_rule, items_of
 from services.features.rolling.names import label, read
+from services.features.rolling.presets import PRESETS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tsfresh warns of what its own dependencies will change

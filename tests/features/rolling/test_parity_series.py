@@ -3,8 +3,8 @@
 What is not within 1e-8 of tsfresh here, and why:
 
 - Where a value is what rounding left (a wave that the window does not hold, a coefficient of a flat stretch)
-  both are that near to zero: within 1e-14 of the sum of the absolute values, for a density its root. The angle
-  of such a wave is no angle.
+  both are that near to zero: within 1e-14 of the sum of the absolute values, for a density its root. The
+  angle of such a wave is no angle.
 - A window without movement has no partial autocorrelation and no spectrum to take the entropy of: NaN here.
 - Regressors that follow from each other have many fits: NaN here, one of them in statsmodels. Nearly so, and
   of prices whose level is a million times their moves, its coefficients have eight digits less than ours.

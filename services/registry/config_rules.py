@@ -137,6 +137,8 @@ _COLUMNS = (
     *("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume"),
     *("funding_rate", "open_interest"),
 )
+_PRESETS = ("", "fast", "balanced", "financial", "comprehensive")
+_TRANSFORMATIONS = ("1/", "abs", "exp", "log", "sqrt", "^2", "^3")
 _FEATURE_NAMES = Several(Word(), 2_000)  # so that a config fits a message
 _SUBSAMPLE = Number(0.05, 1, 1.0)
 _COLSAMPLE = Number(0.01, 1, 1.0)
@@ -149,6 +151,30 @@ _FEATURES: dict[str, Rule] = {
     "tsfresh.windows": Several(Number(8, 720, None), 4, (24,)),
     "tsfresh.columns": Several(Choice(_COLUMNS, "close"), 8, ("close", "volume")),
     "tsfresh.calculators": Several(Word(), 1_000),  # none: the features room's default list
+    "tsfresh.preset": Choice(_PRESETS, ""),
+    "tsfresh.feature_selection": Flag(False),
+    "tsfresh.fdr_level": Number(0.001, 0.1, 0.05),
+    "tsfresh.feature_count_limit": Number(10, 500, 100),
+    "tsfresh.parallel_jobs": Number(1, 8, 1),
+    "autofeat.enabled": Flag(False),
+    "autofeat.max_features": Number(10, 200, 50),
+    "autofeat.steps": Number(1, 3, 2),
+    "autofeat.max_inputs": Number(2, 100, 20),
+    "autofeat.transformations": Several(Choice(_TRANSFORMATIONS, "abs"), 7),  # none: all but exp
+    "autofeat.selection_runs": Number(1, 20, 5),
+    "autofeat.max_memory_bytes": Number(2**20, 16 * 2**30, 2**30),
+    "selection.enabled": Flag(False),
+    "selection.fdr_level": Number(0.001, 1, 0.05),
+    "selection.correlation_max": Number(0.5, 1, 0.95),
+    "selection.stability_blocks": Number(1, 20, 1),
+    "selection.stability_share": Number(0, 1, 0.6, above_low=True),
+    "selection.model_importance": Flag(True),
+    "selection.feature_count_limit": Number(1, 10_000, 200),
+    "selection.feature_count_min": Number(0, 1_000, 10),
+    "higher_timeframe.enabled": Flag(False),
+    "higher_timeframe.features": _FEATURE_NAMES,
+    "preset": Choice(_PRESETS, ""),
+    "only": _FEATURE_NAMES,
     "limits.max_rows": Number(1, 10_000_000, 2_000_000),
     "limits.max_features": Number(1, 10_000, 2_000),
     "limits.timeout_seconds": Number(0, 3600, 600.0, above_low=True),

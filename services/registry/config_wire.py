@@ -22,7 +22,8 @@ def read_config(message: pb.PlatformConfig) -> Tree:
     Raises
     ------
     InvalidArgument
-        Fields that this contract does not have, or lengths of time that are none.
+        Fields that this contract does not have, lengths of time that are none, or what no platform decides:
+        formulas are a request's own.
     """
     broken = list(unknown_fields(message, PATH))
     if broken:
@@ -50,6 +51,8 @@ def _tree(message: Message, path: str) -> dict[str, Any]:
         value = getattr(message, field.name)
         below = f"{path}.{field.name}"
         if field.is_repeated:
+            if value and field.message_type is not None:
+                raise InvalidArgument.of(below, "unused", "must be empty: each request has its own.")
             if value:
                 found[field.name] = list(value)
         elif field.has_presence and not message.HasField(field.name):

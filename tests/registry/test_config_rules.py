@@ -37,7 +37,16 @@ CONTRACT = dict(_fields(pb.PlatformConfig.DESCRIPTOR))
 
 
 def test_every_field_of_the_contract_has_a_rule_and_no_other():
-    assert set(RULES) == set(CONTRACT)
+    of_requests = {path for path in CONTRACT if path.startswith("features.expressions.")}
+    assert set(RULES) == set(CONTRACT) - of_requests
+
+
+def test_formulas_are_a_requests_own():
+    message = pb.PlatformConfig()
+    message.features.expressions.add(name="pull", expression="close / open")
+    with pytest.raises(InvalidArgument) as refused:
+        read_config(message)
+    assert [each.field for each in refused.value.violations] == ["config.features.expressions"]
 
 
 def test_every_oneof_of_the_contract_is_known():

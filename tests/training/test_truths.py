@@ -137,7 +137,7 @@ def test_a_planted_signal_is_found_by_every_learner(model):
     ):
         assert agreement - 0.06 < value < agreement + 0.03
     assert found.test_intervals["balanced_accuracy"].low > 0.53
-    assert found.feature_names[found.importances.argmax()] == "return_1"
+    assert found.chosen.feature_names[found.importances.argmax()] == "return_1"
     assert found.fold_table["log_loss"].mean < found.baseline_tables["majority"]["log_loss"].mean
 
 

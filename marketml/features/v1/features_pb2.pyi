@@ -316,7 +316,7 @@ class ListFeaturesResponse(_message.Message):
     def __init__(self, features: _Optional[_Iterable[_Union[FeatureInfo, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class FeatureInfo(_message.Message):
-    __slots__ = ("name", "family", "group", "inputs", "parameters", "lookback_bars", "description", "cost_microseconds", "is_default", "presets")
+    __slots__ = ("name", "family", "group", "inputs", "parameters", "lookback_bars", "description", "cost_microseconds", "is_default", "runs_tsfresh", "presets")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -333,6 +333,7 @@ class FeatureInfo(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     COST_MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    RUNS_TSFRESH_FIELD_NUMBER: _ClassVar[int]
     PRESETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: FeatureFamily
@@ -343,8 +344,9 @@ class FeatureInfo(_message.Message):
     description: str
     cost_microseconds: float
     is_default: bool
+    runs_tsfresh: bool
     presets: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[_Union[FeatureFamily, str]] = ..., group: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, float]] = ..., lookback_bars: _Optional[int] = ..., description: _Optional[str] = ..., cost_microseconds: _Optional[float] = ..., is_default: _Optional[bool] = ..., presets: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[_Union[FeatureFamily, str]] = ..., group: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, float]] = ..., lookback_bars: _Optional[int] = ..., description: _Optional[str] = ..., cost_microseconds: _Optional[float] = ..., is_default: _Optional[bool] = ..., runs_tsfresh: _Optional[bool] = ..., presets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetLatestFeaturesRequest(_message.Message):
     __slots__ = ("series", "config", "as_of_time")

@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from marketml.clients.connection import every, new_request_id
-from marketml.clients.data_messages import enum_number, frame_spec, ingest_header
+from marketml.clients.data_messages import Instrument, enum_number, frame_spec, ingest_header
 from marketml.clients.data_policies import PolicyCalls
 from marketml.clients.data_quality import QualityCalls
 from marketml.clients.data_queries import DataQueries
@@ -144,12 +144,13 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
         funding_max_age: timedelta | None = None,
         open_interest_max_age: timedelta | None = None,
         base_timeframe: str = "",
+        reference: Instrument | None = None,
         request_id: str | None = None,
     ) -> pb.Snapshot:
         """Freeze the frame that `query_frame` gives. The same rows give the same snapshot."""
         key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
         ages = (funding_max_age, open_interest_max_age)
-        frame = frame_spec(key, start, end, as_of, *ages, base_timeframe)
+        frame = frame_spec(key, start, end, as_of, *ages, base_timeframe, reference)
         request = pb.CreateSnapshotRequest(frame=frame, request_id=request_id or new_request_id())
         response: pb.CreateSnapshotResponse = self._stub.CreateSnapshot(request)
         return response.snapshot

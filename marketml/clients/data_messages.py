@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from google.protobuf.duration_pb2 import Duration
@@ -13,6 +13,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument
+
+# Venue and symbol.
+Instrument: TypeAlias = tuple[str, str]
 
 
 def ingest_header(
@@ -61,6 +64,7 @@ def frame_spec(
     funding_max_age: timedelta | None,
     open_interest_max_age: timedelta | None,
     base_timeframe: str,
+    reference: Instrument | None = None,
 ) -> pb.FrameSpec:
     """What an aligned frame is made of."""
     return pb.FrameSpec(
@@ -70,7 +74,13 @@ def frame_spec(
         open_interest_max_age=written_span(open_interest_max_age),
         as_of_time=written_moment(as_of, "frame.as_of_time"),
         base_timeframe=base_timeframe,
+        reference=reference_key(reference),
     )
+
+
+def reference_key(reference: Instrument | None) -> market_pb2.SeriesKey | None:
+    """The instrument beside a series as its message."""
+    return None if reference is None else market_pb2.SeriesKey(venue=reference[0], symbol=reference[1])
 
 
 def time_range(start: datetime | None, end: datetime | None, field: str) -> market_pb2.TimeRange:

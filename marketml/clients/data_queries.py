@@ -11,7 +11,7 @@ import pyarrow as pa
 from grpc.experimental import ChannelOptions
 
 from marketml.clients.connection import Connection
-from marketml.clients.data_messages import frame_spec, query_message
+from marketml.clients.data_messages import Instrument, frame_spec, query_message
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
@@ -100,6 +100,7 @@ class Queries(Generic[Given]):
         funding_max_age: timedelta | None = None,
         open_interest_max_age: timedelta | None = None,
         base_timeframe: str = "",
+        reference: Instrument | None = None,
         **options: Unpack[QueryOptions],
     ) -> Given:
         """Closed candles with the newest funding rate and open interest known at each bar's close.
@@ -109,9 +110,12 @@ class Queries(Generic[Given]):
         takes one and a half times the time between the two newest settlements known then for funding, and
         the larger of 2 hours and 2 bars for open interest. Bars that are not stored are made of the longest
         shorter ones that are, or of those of `base_timeframe`.
+
+        With a `reference` (venue, symbol) its `reference_close`, `reference_volume`, `reference_funding_rate`
+        and `reference_open_interest` stand beside them, of the same bars, NaN where it has none.
         """
         ages = (funding_max_age, open_interest_max_age)
-        request = _frame_request([_key(venue, symbol, timeframe)], ages, base_timeframe, options)
+        request = _frame_request([_key(venue, symbol, timeframe)], ages, base_timeframe, reference, options)
         return self._read("QueryFrame", request)
 
     def query_candles_of_many(
@@ -147,11 +151,13 @@ class Queries(Generic[Given]):
         funding_max_age: timedelta | None = None,
         open_interest_max_age: timedelta | None = None,
         base_timeframe: str = "",
+        reference: Instrument | None = None,
         **options: Unpack[QueryOptions],
     ) -> dict[tuple[str, str, str], Given]:
-        """Aligned frames of up to 100 series (venue, symbol, timeframe) in one stream."""
+        """Aligned frames of up to 100 series (venue, symbol, timeframe) in one stream, each with the same
+        `reference` beside it."""
         ages = (funding_max_age, open_interest_max_age)
-        request = _frame_request([_key(*each) for each in series], ages, base_timeframe, options)
+        request = _frame_request([_key(*each) for each in series], ages, base_timeframe, reference, options)
         return dict(zip(series, self._read_many("QueryFrame", request), strict=True))
 
     def read_snapshot(self, snapshot_id: str) -> Given:
@@ -195,6 +201,7 @@ def _frame_request(
     keys: Sequence[market_pb2.SeriesKey],
     ages: tuple[timedelta | None, timedelta | None],
     base_timeframe: str,
+    reference: Instrument | None,
     options: QueryOptions,
 ) -> pb.QueryFrameRequest:
     frame = frame_spec(
@@ -204,6 +211,7 @@ def _frame_request(
         options.get("as_of"),
         *ages,
         base_timeframe,
+        reference,
     )
     return pb.QueryFrameRequest(
         frame=frame,

@@ -9,7 +9,7 @@ from typing import Any
 from marketml.data.v1 import data_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
-from services.data.query.alignment import FRAME_SCHEMA, FrameSpec, open_interest_max_age_us
+from services.data.query.alignment import FrameSpec, frame_schema, open_interest_max_age_us
 from services.data.query.forms import Form, column_violations
 from services.data.query.reading import FrameQuery, Query
 from services.data.query.resampling import divides, shorter_timeframes
@@ -58,8 +58,13 @@ def read_frame_query(request: pb.QueryFrameRequest) -> FrameQuery:
             age_us = open_interest_max_age_us(series)
         if spec.base_timeframe is not None:
             refuse(_shorter_violations(spec.base_timeframe, series, f"more_series[{position}].timeframe"))
-        specs.append(dataclasses.replace(spec, series=series, open_interest_max_age_us=age_us))
-    form = _read_form(request, FRAME_SCHEMA)
+        reference = spec.reference
+        if reference is not None:
+            reference = dataclasses.replace(reference, timeframe=series.timeframe)
+            refuse(_itself_violations(reference, series, f"more_series[{position}]", "the reference"))
+        given = {"series": series, "open_interest_max_age_us": age_us, "reference": reference}
+        specs.append(dataclasses.replace(spec, **given))
+    form = _read_form(request, frame_schema(spec))
     return FrameQuery(tuple(specs), read_limit(request), request.newest_first, form)
 
 
@@ -89,6 +94,7 @@ def read_frame(spec: pb.FrameSpec, field: str = "frame") -> FrameSpec:
         open_interest_max_age_us(series) if interest_us is None else interest_us,
         as_of_us,
         spec.base_timeframe or None,
+        _read_reference(spec.reference, series, f"{field}.reference") if spec.HasField("reference") else None,
     )
 
 
@@ -100,6 +106,7 @@ def written_frame(spec: FrameSpec) -> pb.FrameSpec:
         open_interest_max_age=written_duration(spec.open_interest_max_age_us),
         as_of_time=written_instant(spec.as_of_us),
         base_timeframe=spec.base_timeframe or "",
+        reference=None if spec.reference is None else written_key(spec.reference),
     )
     if (spec.start_us, spec.end_us) != (None, None):
         start_time, end_time = written_instant(spec.start_us), written_instant(spec.end_us)
@@ -134,6 +141,23 @@ def _read_more_series(kind: Kind, first: Series, keys: Sequence[market_pb2.Serie
             )
         found.append(series)
     return found
+
+
+def _read_reference(key: market_pb2.SeriesKey, series: Series, field: str) -> Series:
+    """The candles beside those of a frame's series, of the same timeframe."""
+    if key.timeframe not in ("", series.timeframe):
+        said = f"must be empty or {series.timeframe}, as the series has it, not {key.timeframe[:32]!r}."
+        raise InvalidArgument.of(f"{field}.timeframe", "same", said)
+    named = market_pb2.SeriesKey(venue=key.venue, symbol=key.symbol, timeframe=series.timeframe)
+    reference = read_series(CANDLES, named, field)
+    refuse(_itself_violations(reference, series, field, "the series itself"))
+    return reference
+
+
+def _itself_violations(reference: Series, series: Series, field: str, what: str) -> list[Violation]:
+    if reference != series:
+        return []
+    return [Violation(field, "other", f"must be another one than {what}: {series.name}.")]
 
 
 def _read_form(request: Any, schema: Any) -> Form:

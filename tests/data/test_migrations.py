@@ -83,7 +83,7 @@ def filled(database_url: str) -> str:
     return database_url
 
 
-@pytest.mark.parametrize("revision", ["data0003", "data0002", "data0001"])
+@pytest.mark.parametrize("revision", ["data0004", "data0003", "data0002", "data0001"])
 def test_rows_go_back_to_a_revision_and_come_again_as_they_were(filled, revision):
     with opened(filled) as stores:
         before = stores.contents()
@@ -149,6 +149,19 @@ def test_snapshots_are_not_lost_on_the_way_to_a_revision_that_cannot_tell_of_the
     with opened(filled) as stores:
         stores.snapshots.delete_snapshot(made.snapshot_id, request_id="", body=b"")
     go_to(filled, "data0003")
+
+
+def test_a_snapshots_reference_is_not_lost_on_the_way_to_a_revision_without_it(filled):
+    reference = replace(BARS, symbol="ETH/USDT:USDT")
+    made = replace(SNAPSHOT, snapshot_id="b" * 64, frame=replace(FRAME, reference=reference))
+    with opened(filled) as stores:
+        stores.add_snapshot(made)
+        assert stores.snapshots.snapshot(made.snapshot_id) == made
+    for revision in ("data0004", "data0003"):
+        refused(filled, revision, "1 snapshots with a reference; delete them")
+    with opened(filled) as stores:
+        stores.snapshots.delete_snapshot(made.snapshot_id, request_id="", body=b"")
+    go_to(filled, "data0004")
 
 
 def test_whoever_still_has_rows_cannot_go_back_to_nothing(filled):

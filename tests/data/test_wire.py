@@ -43,12 +43,15 @@ def test_a_finer_time_goes_up_for_bounds_and_down_for_moments(seconds, nanos):
     as_of=st.none() | times_us,
     timeframe=st.sampled_from(sorted(TIMEFRAMES_US)),
     base=st.none() | st.just("1m"),
+    beside=st.none() | st.sampled_from([("a_b-1", "ETH/USDT"), ("b", "BTC/USDT")]),
 )
-def test_a_frame_spec_comes_back(start, length, ages, as_of, timeframe, base):
+def test_a_frame_spec_comes_back(start, length, ages, as_of, timeframe, base, beside):
     end = None if start is None else min(start + length, 253_402_300_799 * 10**6 + 1)
     if end is not None and end > 253_402_300_799 * 10**6:
         end = None
-    spec = FrameSpec(Series(CANDLES, "a_b-1", "BTC/USDT", timeframe), start, end, *ages, as_of, base)
+    reference = None if beside is None else Series(CANDLES, *beside, timeframe)
+    series = Series(CANDLES, "a_b-1", "BTC/USDT", timeframe)
+    spec = FrameSpec(series, start, end, *ages, as_of, base, reference)
     assert wire_queries.read_frame(wire_queries.written_frame(spec)) == spec
 
 

@@ -330,20 +330,22 @@ class QueryOpenInterestResponse(_message.Message):
     def __init__(self, chunk: _Optional[_Union[_market_pb2.FrameChunk, _Mapping]] = ...) -> None: ...
 
 class FrameSpec(_message.Message):
-    __slots__ = ("series", "range", "funding_max_age", "open_interest_max_age", "as_of_time", "base_timeframe")
+    __slots__ = ("series", "range", "funding_max_age", "open_interest_max_age", "as_of_time", "base_timeframe", "reference")
     SERIES_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
     FUNDING_MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     OPEN_INTEREST_MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     AS_OF_TIME_FIELD_NUMBER: _ClassVar[int]
     BASE_TIMEFRAME_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     series: _market_pb2.SeriesKey
     range: _market_pb2.TimeRange
     funding_max_age: _duration_pb2.Duration
     open_interest_max_age: _duration_pb2.Duration
     as_of_time: _timestamp_pb2.Timestamp
     base_timeframe: str
-    def __init__(self, series: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ..., range: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., as_of_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., base_timeframe: _Optional[str] = ...) -> None: ...
+    reference: _market_pb2.SeriesKey
+    def __init__(self, series: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ..., range: _Optional[_Union[_market_pb2.TimeRange, _Mapping]] = ..., funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., as_of_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., base_timeframe: _Optional[str] = ..., reference: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ...) -> None: ...
 
 class QueryFrameRequest(_message.Message):
     __slots__ = ("frame", "limit", "newest_first", "columns", "float32", "more_series")

@@ -22,6 +22,7 @@ class FeatureFamily(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FEATURE_FAMILY_TSFRESH: _ClassVar[FeatureFamily]
     FEATURE_FAMILY_HIGHER_TIMEFRAME: _ClassVar[FeatureFamily]
     FEATURE_FAMILY_EXPRESSION: _ClassVar[FeatureFamily]
+    FEATURE_FAMILY_CROSS_SYMBOL: _ClassVar[FeatureFamily]
 
 class TargetKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -54,6 +55,7 @@ FEATURE_FAMILY_CALENDAR: FeatureFamily
 FEATURE_FAMILY_TSFRESH: FeatureFamily
 FEATURE_FAMILY_HIGHER_TIMEFRAME: FeatureFamily
 FEATURE_FAMILY_EXPRESSION: FeatureFamily
+FEATURE_FAMILY_CROSS_SYMBOL: FeatureFamily
 TARGET_KIND_UNSPECIFIED: TargetKind
 TARGET_KIND_BINARY: TargetKind
 TARGET_KIND_MULTICLASS: TargetKind
@@ -70,7 +72,7 @@ LEAK_CHECK_PERTURBATION: LeakCheck
 LEAK_CHECK_LIVE: LeakCheck
 
 class FeatureConfig(_message.Message):
-    __slots__ = ("technical", "statistical", "series", "market", "calendar", "tsfresh", "autofeat", "selection", "limits", "higher_timeframe", "expressions", "only", "preset")
+    __slots__ = ("technical", "statistical", "series", "market", "calendar", "tsfresh", "autofeat", "selection", "limits", "higher_timeframe", "expressions", "only", "preset", "cross_symbol")
     TECHNICAL_FIELD_NUMBER: _ClassVar[int]
     STATISTICAL_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +86,7 @@ class FeatureConfig(_message.Message):
     EXPRESSIONS_FIELD_NUMBER: _ClassVar[int]
     ONLY_FIELD_NUMBER: _ClassVar[int]
     PRESET_FIELD_NUMBER: _ClassVar[int]
+    CROSS_SYMBOL_FIELD_NUMBER: _ClassVar[int]
     technical: FamilyConfig
     statistical: FamilyConfig
     series: FamilyConfig
@@ -97,7 +100,8 @@ class FeatureConfig(_message.Message):
     expressions: _containers.RepeatedCompositeFieldContainer[FeatureExpression]
     only: _containers.RepeatedScalarFieldContainer[str]
     preset: str
-    def __init__(self, technical: _Optional[_Union[FamilyConfig, _Mapping]] = ..., statistical: _Optional[_Union[FamilyConfig, _Mapping]] = ..., series: _Optional[_Union[FamilyConfig, _Mapping]] = ..., market: _Optional[_Union[FamilyConfig, _Mapping]] = ..., calendar: _Optional[_Union[FamilyConfig, _Mapping]] = ..., tsfresh: _Optional[_Union[TsfreshConfig, _Mapping]] = ..., autofeat: _Optional[_Union[AutofeatConfig, _Mapping]] = ..., selection: _Optional[_Union[SelectionConfig, _Mapping]] = ..., limits: _Optional[_Union[FeatureLimits, _Mapping]] = ..., higher_timeframe: _Optional[_Union[FamilyConfig, _Mapping]] = ..., expressions: _Optional[_Iterable[_Union[FeatureExpression, _Mapping]]] = ..., only: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ...) -> None: ...
+    cross_symbol: FamilyConfig
+    def __init__(self, technical: _Optional[_Union[FamilyConfig, _Mapping]] = ..., statistical: _Optional[_Union[FamilyConfig, _Mapping]] = ..., series: _Optional[_Union[FamilyConfig, _Mapping]] = ..., market: _Optional[_Union[FamilyConfig, _Mapping]] = ..., calendar: _Optional[_Union[FamilyConfig, _Mapping]] = ..., tsfresh: _Optional[_Union[TsfreshConfig, _Mapping]] = ..., autofeat: _Optional[_Union[AutofeatConfig, _Mapping]] = ..., selection: _Optional[_Union[SelectionConfig, _Mapping]] = ..., limits: _Optional[_Union[FeatureLimits, _Mapping]] = ..., higher_timeframe: _Optional[_Union[FamilyConfig, _Mapping]] = ..., expressions: _Optional[_Iterable[_Union[FeatureExpression, _Mapping]]] = ..., only: _Optional[_Iterable[str]] = ..., preset: _Optional[str] = ..., cross_symbol: _Optional[_Union[FamilyConfig, _Mapping]] = ...) -> None: ...
 
 class FeatureExpression(_message.Message):
     __slots__ = ("name", "expression")
@@ -214,7 +218,7 @@ class GenerateFeaturesResponse(_message.Message):
     def __init__(self, header: _Optional[_Union[FeatureHeader, _Mapping]] = ..., progress: _Optional[_Union[FeatureProgress, _Mapping]] = ..., frame: _Optional[_Union[_market_pb2.FrameChunk, _Mapping]] = ..., summary: _Optional[_Union[FeatureSummary, _Mapping]] = ...) -> None: ...
 
 class FeatureHeader(_message.Message):
-    __slots__ = ("digest", "feature_names", "warm_up_bars", "row_count", "config", "omitted", "series", "config_digest")
+    __slots__ = ("digest", "feature_names", "warm_up_bars", "row_count", "config", "omitted", "series", "config_digest", "reference")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     FEATURE_NAMES_FIELD_NUMBER: _ClassVar[int]
     WARM_UP_BARS_FIELD_NUMBER: _ClassVar[int]
@@ -223,6 +227,7 @@ class FeatureHeader(_message.Message):
     OMITTED_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     digest: str
     feature_names: _containers.RepeatedScalarFieldContainer[str]
     warm_up_bars: int
@@ -231,7 +236,8 @@ class FeatureHeader(_message.Message):
     omitted: _containers.RepeatedCompositeFieldContainer[OmittedFeature]
     series: _market_pb2.SeriesKey
     config_digest: str
-    def __init__(self, digest: _Optional[str] = ..., feature_names: _Optional[_Iterable[str]] = ..., warm_up_bars: _Optional[int] = ..., row_count: _Optional[int] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., omitted: _Optional[_Iterable[_Union[OmittedFeature, _Mapping]]] = ..., series: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ..., config_digest: _Optional[str] = ...) -> None: ...
+    reference: _market_pb2.SeriesKey
+    def __init__(self, digest: _Optional[str] = ..., feature_names: _Optional[_Iterable[str]] = ..., warm_up_bars: _Optional[int] = ..., row_count: _Optional[int] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., omitted: _Optional[_Iterable[_Union[OmittedFeature, _Mapping]]] = ..., series: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ..., config_digest: _Optional[str] = ..., reference: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ...) -> None: ...
 
 class OmittedFeature(_message.Message):
     __slots__ = ("name", "missing_column")
@@ -349,14 +355,16 @@ class FeatureInfo(_message.Message):
     def __init__(self, name: _Optional[str] = ..., family: _Optional[_Union[FeatureFamily, str]] = ..., group: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Mapping[str, float]] = ..., lookback_bars: _Optional[int] = ..., description: _Optional[str] = ..., cost_microseconds: _Optional[float] = ..., is_default: _Optional[bool] = ..., runs_tsfresh: _Optional[bool] = ..., presets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetLatestFeaturesRequest(_message.Message):
-    __slots__ = ("series", "config", "as_of_time")
+    __slots__ = ("series", "config", "as_of_time", "reference")
     SERIES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AS_OF_TIME_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     series: _market_pb2.SeriesKey
     config: FeatureConfig
     as_of_time: _timestamp_pb2.Timestamp
-    def __init__(self, series: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., as_of_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    reference: _market_pb2.SeriesKey
+    def __init__(self, series: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., as_of_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[_market_pb2.SeriesKey, _Mapping]] = ...) -> None: ...
 
 class GetLatestFeaturesResponse(_message.Message):
     __slots__ = ("open_time", "known_time", "feature_names", "values", "omitted", "history_bars", "config_digest")

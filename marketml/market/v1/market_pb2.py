@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmarketml/market/v1/market.proto\x12\x12marketml.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"i\n\tTimeRange\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"1\n\nFrameChunk\x12\x11\n\tarrow_ipc\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"=\n\tViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"=\n\tSeriesKey\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x11\n\ttimeframe\x18\x03 \x01(\t\"\x9a\x01\n\x0bSeriesRange\x12-\n\x06series\x18\x01 \x01(\x0b\x32\x1d.marketml.market.v1.SeriesKey\x12,\n\x05range\x18\x02 \x01(\x0b\x32\x1d.marketml.market.v1.TimeRange\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmarketml/market/v1/market.proto\x12\x12marketml.market.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"i\n\tTimeRange\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"1\n\nFrameChunk\x12\x11\n\tarrow_ipc\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"=\n\tViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"=\n\tSeriesKey\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x11\n\ttimeframe\x18\x03 \x01(\t\"\xcc\x01\n\x0bSeriesRange\x12-\n\x06series\x18\x01 \x01(\x0b\x32\x1d.marketml.market.v1.SeriesKey\x12,\n\x05range\x18\x02 \x01(\x0b\x32\x1d.marketml.market.v1.TimeRange\x12.\n\nas_of_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\treference\x18\x04 \x01(\x0b\x32\x1d.marketml.market.v1.SeriesKeyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,5 +41,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERIESKEY']._serialized_start=309
   _globals['_SERIESKEY']._serialized_end=370
   _globals['_SERIESRANGE']._serialized_start=373
-  _globals['_SERIESRANGE']._serialized_end=527
+  _globals['_SERIESRANGE']._serialized_end=577
 # @@protoc_insertion_point(module_scope)

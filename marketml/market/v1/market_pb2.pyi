@@ -45,11 +45,13 @@ class SeriesKey(_message.Message):
     def __init__(self, venue: _Optional[str] = ..., symbol: _Optional[str] = ..., timeframe: _Optional[str] = ...) -> None: ...
 
 class SeriesRange(_message.Message):
-    __slots__ = ("series", "range", "as_of_time")
+    __slots__ = ("series", "range", "as_of_time", "reference")
     SERIES_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
     AS_OF_TIME_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     series: SeriesKey
     range: TimeRange
     as_of_time: _timestamp_pb2.Timestamp
-    def __init__(self, series: _Optional[_Union[SeriesKey, _Mapping]] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., as_of_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    reference: SeriesKey
+    def __init__(self, series: _Optional[_Union[SeriesKey, _Mapping]] = ..., range: _Optional[_Union[TimeRange, _Mapping]] = ..., as_of_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[SeriesKey, _Mapping]] = ...) -> None: ...

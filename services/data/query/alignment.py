@@ -1,7 +1,9 @@
-"""The aligned frame: candles with the newest funding rate and open interest known at each bar's close."""
+"""The aligned frame: candles with the newest funding rate and open interest known at each bar's close, and
+beside them those of a reference."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,11 @@ _ADDED: list[Any] = [
     pa.field("open_interest_missing", pa.bool_()),
 ]
 FRAME_SCHEMA = pa.schema([*CANDLES.schema, *_ADDED])
+_OF_SAME_BARS = ("close", "volume")
+_REFERENCE: list[Any] = [
+    pa.field(f"reference_{name}", pa.float64()) for name in (*_OF_SAME_BARS, "funding_rate", "open_interest")
+]
+_REFERRING_SCHEMA = pa.schema([*FRAME_SCHEMA, *_REFERENCE])
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class FrameSpec:
     `as_of_us` now, for `funding_max_age_us` what the settlements say.
 
     `base_timeframe` names shorter bars to make the frame's of. None is by default until the spec is resolved;
-    after that the series' own bars.
+    after that the series' own bars. `reference` are other candles of the same timeframe, always made as
+    by default.
     """
 
     series: Series
@@ -42,6 +50,7 @@ class FrameSpec:
     open_interest_max_age_us: int
     as_of_us: int | None
     base_timeframe: str | None = None
+    reference: Series | None = None
 
 
 @dataclass(frozen=True)
@@ -133,14 +142,30 @@ def _repeated(run_ends: Any, values: Values, times: Times, missing: Any) -> Know
     return Known(decoded(values), stamps, flags)
 
 
-def aligned(candles: Any, funding: Known, open_interest: Known, start: int) -> Any:
+def of_same_bars(times: Times, bars: Rows) -> list[Any]:
+    """Close and volume of the candles that open at these times, NaN where there is none: never another's."""
+    places = np.searchsorted(bars.times, times)
+    is_there = places < len(bars)
+    is_there[is_there] = bars.times[places[is_there]] == times[is_there]
+    found = []
+    for name in _OF_SAME_BARS:
+        values = np.full(len(times), np.nan)
+        values[is_there] = bars.columns[CANDLES.columns.index(name)][places[is_there]]
+        found.append(pa.array(values))
+    return found
+
+
+def aligned(
+    candles: Any, funding: Known, open_interest: Known, start: int, reference: Sequence[Any] = ()
+) -> Any:
     """A batch of the frame: a batch of candles, and beside it value, time and missing flag of funding and
-    open interest from the bar `start` on."""
+    open interest, and the columns of a reference, from the bar `start` on."""
     count = candles.num_rows
     arrays = list(candles.columns)
     for known in (funding, open_interest):
         arrays += [each.slice(start, count) for each in (known.values, known.times, known.missing)]
-    return pa.RecordBatch.from_arrays(arrays, schema=FRAME_SCHEMA)
+    arrays += [each.slice(start, count) for each in reference]
+    return pa.RecordBatch.from_arrays(arrays, schema=_REFERRING_SCHEMA if reference else FRAME_SCHEMA)
 
 
 def frame_schema(spec: FrameSpec) -> pa.Schema:
@@ -148,4 +173,7 @@ def frame_schema(spec: FrameSpec) -> pa.Schema:
     named = spec.series.metadata() | {"kind": "frame"}
     if spec.base_timeframe is not None:
         named["base_timeframe"] = spec.base_timeframe
-    return FRAME_SCHEMA.with_metadata(named)
+    if spec.reference is None:
+        return FRAME_SCHEMA.with_metadata(named)
+    named |= {"reference_venue": spec.reference.venue, "reference_symbol": spec.reference.symbol}
+    return _REFERRING_SCHEMA.with_metadata(named)

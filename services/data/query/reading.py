@@ -17,9 +17,10 @@ import pyarrow as pa
 from marketml.rpc.frames import CHUNK_BYTES_MAX, END_OF_STREAM
 from marketml.rpc.refusals import Aborted
 from services.data.blocks import Block
-from services.data.query.alignment import FrameSpec, Known, aligned, frame_schema, newest_known
+from services.data.query.alignment import FrameSpec, aligned, frame_schema
 from services.data.query.bounds import Bounds
 from services.data.query.forms import PLAIN, Form
+from services.data.query.known import Reference, known_of
 from services.data.query.lags import NO_LAGS, OpenInterestLags
 from services.data.query.longer_bars import LongerBars
 from services.data.query.resampling import shorter_timeframes
@@ -36,7 +37,6 @@ from services.data.query.views import (
     times_of,
 )
 from services.data.records import SeriesState, no_series
-from services.data.revisions import Times, empty_rows
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
 
 
@@ -63,13 +63,26 @@ class FrameQuery:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a frame is read from: the resolved spec, the candles of its bars, and what else is stored."""
+    """What a frame is read from: the resolved spec, what is stored of its series and of its reference."""
 
     spec: FrameSpec
     as_of_us: int
+    own: _Stored
+    reference: _Stored | None
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What is stored of an instrument: the candles that its bars are made of, and what else."""
+
+    series: Series
     base: Series
     state: SeriesState
     others: Mapping[Kind, SeriesState]
+
+    @property
+    def states(self) -> list[SeriesState]:
+        return [self.state, *self.others.values()]
 
 
 class Reader:
@@ -148,22 +161,28 @@ class Reader:
         return View(self._store, series.kind, state, as_of_us, check)
 
     def _plan(self, spec: FrameSpec, check: Callable[[], None]) -> _Plan:
+        own, reference = self._stored(spec, check), None
+        if spec.reference is not None:
+            asked = dataclasses.replace(spec, series=spec.reference, base_timeframe=None)
+            reference = self._stored(asked, check)
+        as_of_us = _as_of(spec.as_of_us, own.states + (reference.states if reference else []))
+        named = None if own.base == spec.series else own.base.timeframe
+        filled = dataclasses.replace(spec, as_of_us=as_of_us, base_timeframe=named)
+        return _Plan(filled, as_of_us, own, reference)
+
+    def _stored(self, spec: FrameSpec, check: Callable[[], None]) -> _Stored:
         base, state = self._base(spec, check)
         others = {}
         for kind in (FUNDING_RATES, OPEN_INTEREST):
             if (found := self._store.find(spec.series.sibling(kind))) is not None:
                 others[kind] = found
-        as_of_us = _as_of(spec.as_of_us, [state, *others.values()])
-        named = None if base.timeframe == spec.series.timeframe else base.timeframe
-        filled = dataclasses.replace(spec, as_of_us=as_of_us, base_timeframe=named)
-        return _Plan(filled, as_of_us, base, state, others)
+        return _Stored(spec.series, base, state, others)
 
     def _bars(
         self, plan: _Plan, limit: int, newest_first: bool, check: Callable[[], None]
     ) -> tuple[Source, Selection]:
         """Where the bars of a frame come from, and which."""
-        spec, base = plan.spec, plan.base
-        view = View(self._store, base.kind, plan.state, plan.as_of_us, check, base.step_us)
+        spec = plan.spec
         last_end_us = plan.as_of_us - spec.series.step_us + 1  # bars that open later had not closed
         selection = Selection(
             BEGINNING_US if spec.start_us is None else spec.start_us,
@@ -171,7 +190,13 @@ class Reader:
             limit,
             newest_first,
         )
-        return (LongerBars(view, spec.series.timeframe) if spec.base_timeframe else view), selection
+        return self._candles(plan.own, plan.as_of_us, check), selection
+
+    def _candles(self, stored: _Stored, as_of_us: int, check: Callable[[], None]) -> Source:
+        """The closed bars of an instrument."""
+        base = stored.base
+        view = View(self._store, base.kind, stored.state, as_of_us, check, base.step_us)
+        return view if base == stored.series else LongerBars(view, stored.series.timeframe)
 
     def _base(self, spec: FrameSpec, check: Callable[[], None]) -> tuple[Series, SeriesState]:
         """The stored candles that a frame's bars are made of.
@@ -203,30 +228,37 @@ class Reader:
     def _frame(self, plan: _Plan, pieces: Iterable[Piece], check: Callable[[], None]) -> Iterator[Any]:
         spec = plan.spec
         lag_us = self._lags.of(spec.series.venue)
-        views = {
-            kind: View(self._store, kind, state, plan.as_of_us, check) for kind, state in plan.others.items()
-        }
+        views = self._observations(plan.own, plan.as_of_us, check)
+        reference = self._reference(plan, check)
         for page in paged(pieces):
             batches = [batch_of_piece(spec.series.kind, piece) for piece in page]
-            closes = np.concatenate([times_of(batch) for batch in batches]) + spec.series.step_us
-            funding = _known(views.get(FUNDING_RATES), closes, spec.funding_max_age_us)
-            interest = _known(views.get(OPEN_INTEREST), closes, spec.open_interest_max_age_us, lag_us)
+            opens = np.concatenate([times_of(batch) for batch in batches])
+            closes = opens + spec.series.step_us
+            funding = known_of(views.get(FUNDING_RATES), closes, spec.funding_max_age_us)
+            interest = known_of(views.get(OPEN_INTEREST), closes, spec.open_interest_max_age_us, lag_us)
+            beside = reference.columns(opens, spec.series.step_us) if reference else ()
             start = 0
             for batch in batches:
-                yield aligned(batch, funding, interest, start)
+                yield aligned(batch, funding, interest, start, beside)
                 start += batch.num_rows
 
+    def _observations(self, stored: _Stored, as_of_us: int, check: Callable[[], None]) -> Mapping[Kind, View]:
+        return {
+            kind: View(self._store, kind, state, as_of_us, check) for kind, state in stored.others.items()
+        }
 
-def _known(view: View | None, closes: Times, max_age_us: int | None, lag_us: int = 0) -> Known:
-    """The newest observation known at each close."""
-    if view is None:
-        return newest_known(closes, empty_rows(1), max_age_us, lag_us)
-    first_us, end_us = int(closes[0]) - lag_us, int(closes[-1]) - lag_us + 1
-    if max_age_us is None:  # two settlements say how old the newer one may be
-        observed = view.rows_from_before(first_us + 1, 2, end_us)
-    else:
-        observed = view.rows(int(closes[0]) - max_age_us, end_us)
-    return newest_known(closes, observed, max_age_us, lag_us)
+    def _reference(self, plan: _Plan, check: Callable[[], None]) -> Reference | None:
+        if plan.reference is None:
+            return None
+        views = self._observations(plan.reference, plan.as_of_us, check)
+        return Reference(
+            self._candles(plan.reference, plan.as_of_us, check),
+            views.get(FUNDING_RATES),
+            views.get(OPEN_INTEREST),
+            plan.spec.funding_max_age_us,
+            plan.spec.open_interest_max_age_us,
+            self._lags.of(plan.reference.series.venue),
+        )
 
 
 def _as_of(asked_us: int | None, states: Iterable[SeriesState]) -> int:

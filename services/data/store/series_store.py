@@ -18,6 +18,7 @@ from marketml.rpc.refusals import (
 from services.data.blocks import Block, decode
 from services.data.checks import Checked
 from services.data.digests import revisions_digest
+from services.data.query.resampling import divides
 from services.data.records import Coverage, SeriesState, no_series
 from services.data.revisions import (
     ConflictError,
@@ -28,7 +29,7 @@ from services.data.revisions import (
     are_marks,
     marks,
 )
-from services.data.series import CANDLES, Kind, Series, grid_times
+from services.data.series import CANDLES, TIMEFRAMES_US, Kind, Series, grid_times
 from services.data.store.block_store import BlockStore, heads
 from services.data.store.coverages import coverage_of, end_block, totals
 from services.data.store.statements import (
@@ -294,13 +295,15 @@ def _refuse_gone(connection: Connection, state: SeriesState) -> None:
 
 
 def _refuse_needed(connection: Connection, series: Series) -> None:
-    made = select(SNAPSHOTS.c.snapshot_id).where(
-        SNAPSHOTS.c.venue == series.venue, SNAPSHOTS.c.symbol == series.symbol
-    )
+    snapshots = SNAPSHOTS.c
+    of_own = (snapshots.venue == series.venue) & (snapshots.symbol == series.symbol)
+    of_reference = (snapshots.reference_venue == series.venue) & (snapshots.reference_symbol == series.symbol)
     if series.kind is CANDLES:
-        bars = func.coalesce(SNAPSHOTS.c.base_timeframe, SNAPSHOTS.c.timeframe)
-        made = made.where(bars == series.timeframe)
-    needed = connection.scalar(made.limit(1))
+        of_own &= func.coalesce(snapshots.base_timeframe, snapshots.timeframe) == series.timeframe
+        # Of what a reference's bars are made is not stored: of all that they may be made of.
+        made_of_it = [name for name in TIMEFRAMES_US if divides(series.timeframe, name)]
+        of_reference &= snapshots.timeframe.in_([series.timeframe, *made_of_it])
+    needed = connection.scalar(select(snapshots.snapshot_id).where(of_own | of_reference).limit(1))
     if needed is not None:
         raise FailedPrecondition(
             "series",

@@ -13,7 +13,7 @@ from marketml.rpc.refusals import NotFound
 from services.data.query.alignment import FrameSpec
 from services.data.records import Snapshot
 from services.data.series import CANDLES, KINDS, Series
-from services.data.store.tables import FRAME, SNAPSHOTS, insert_on
+from services.data.store.tables import FRAME, REFERENCE, SNAPSHOTS, insert_on
 from services.host.database import Database
 from services.host.mutations import once, remembered, sweep_mutations
 
@@ -47,6 +47,8 @@ class SnapshotStore:
             values = {name: getattr(snapshot.frame, name) for name in FRAME}
             series = snapshot.frame.series
             values |= {"venue": series.venue, "symbol": series.symbol, "timeframe": series.timeframe}
+            if (reference := snapshot.frame.reference) is not None:
+                values |= dict(zip(REFERENCE, (reference.venue, reference.symbol), strict=True))
             values |= {name: getattr(snapshot, name) for name in _OWN} | {"seal": seal}
             connection.execute(insert_on(connection, SNAPSHOTS).on_conflict_do_nothing().values(values))
             stored = _snapshot(connection, snapshot.snapshot_id)
@@ -136,10 +138,12 @@ def _snapshot(connection: Connection, snapshot_id: str) -> Snapshot | None:
 
 
 def _snapshot_of(row: Any) -> Snapshot:
-    series = Series(CANDLES, row.venue, row.symbol, row.timeframe)
+    series, reference = Series(CANDLES, row.venue, row.symbol, row.timeframe), None
+    if row.reference_venue is not None:
+        reference = Series(CANDLES, row.reference_venue, row.reference_symbol, row.timeframe)
     return Snapshot(
         row.snapshot_id,
-        FrameSpec(series, **{name: getattr(row, name) for name in FRAME}),
+        FrameSpec(series, **{name: getattr(row, name) for name in FRAME}, reference=reference),
         row.row_count,
         row.size_bytes,
         row.first_time_us,
@@ -150,13 +154,17 @@ def _snapshot_of(row: Any) -> Snapshot:
 
 def _written_snapshot(snapshot: Snapshot) -> bytes:
     plain = dataclasses.asdict(snapshot)
-    plain["frame"]["series"]["kind"] = snapshot.frame.series.kind.number
+    frame = plain["frame"]
+    if frame["reference"] is None:
+        del frame["reference"]  # an older version reads it too
+    for name in frame.keys() & {"series", "reference"}:
+        frame[name]["kind"] = CANDLES.number
     return json.dumps(plain).encode()
 
 
 def _read_snapshot(raw: bytes) -> Snapshot:
     plain = json.loads(raw)
     frame = plain.pop("frame")
-    series = frame.pop("series")
-    kind = KINDS[series.pop("kind")]
-    return Snapshot(frame=FrameSpec(Series(kind, **series), **frame), **plain)
+    for name in frame.keys() & {"series", "reference"}:
+        frame[name] = Series(**frame[name] | {"kind": KINDS[frame[name]["kind"]]})
+    return Snapshot(frame=FrameSpec(**frame), **plain)

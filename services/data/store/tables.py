@@ -38,6 +38,7 @@ BLOCKS = Table(
 HEAD_COLUMNS = [BLOCKS.c[name] for name in HEAD]
 _FRAME_TIMES = ["start_us", "end_us", "funding_max_age_us", "open_interest_max_age_us", "as_of_us"]
 FRAME = [*_FRAME_TIMES, "base_timeframe"]
+REFERENCE = ("reference_venue", "reference_symbol")
 SNAPSHOTS = Table(
     "snapshots",
     _metadata,
@@ -45,6 +46,7 @@ SNAPSHOTS = Table(
     *(Column(name, String) for name in ("venue", "symbol", "timeframe")),
     *(Column(name, BigInteger) for name in _FRAME_TIMES),
     Column("base_timeframe", String),
+    *(Column(name, String) for name in REFERENCE),
     Column("seal", LargeBinary),
     *(Column(n, BigInteger) for n in ("row_count", "size_bytes", "first_time_us", "last_time_us")),
     Column("create_time_us", BigInteger),

@@ -62,8 +62,8 @@ def read_frame_query(request: pb.QueryFrameRequest) -> FrameQuery:
         if reference is not None:
             reference = dataclasses.replace(reference, timeframe=series.timeframe)
             refuse(_itself_violations(reference, series, f"more_series[{position}]", "the reference"))
-        given = {"series": series, "open_interest_max_age_us": age_us, "reference": reference}
-        specs.append(dataclasses.replace(spec, **given))
+        own = dataclasses.replace(spec, series=series, reference=reference)
+        specs.append(dataclasses.replace(own, open_interest_max_age_us=age_us))
     form = _read_form(request, frame_schema(spec))
     return FrameQuery(tuple(specs), read_limit(request), request.newest_first, form)
 

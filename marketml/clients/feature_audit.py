@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from marketml.clients.data_messages import Instrument
 from marketml.clients.feature_source import put_source
 from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.refusals import DataLoss
@@ -47,6 +48,7 @@ class AuditCalls:
         start: datetime | None = None,
         end: datetime | None = None,
         as_of: datetime | None = None,
+        reference: Instrument | None = None,
         config: pb.FeatureConfig | None = None,
         cuts_count: int = 0,
         live_count: int | None = None,
@@ -58,7 +60,7 @@ class AuditCalls:
 
         Parameters
         ----------
-        snapshot_id, venue, symbol, timeframe, start, end, as_of, config, on_progress
+        snapshot_id, venue, symbol, timeframe, start, end, as_of, reference, config, on_progress
             As `generate_features` takes them.
         cuts_count
             Random bars at which the history is cut; 0 is the room's default.
@@ -70,7 +72,7 @@ class AuditCalls:
         request = pb.AuditLeakageRequest(
             config=config, cuts_count=cuts_count, live_count=live_count, seed=seed
         )
-        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of)
+        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of, reference)
         findings: list[pb.LeakFinding] = []
         for part in self._stub.AuditLeakage(request):
             if part.HasField("summary"):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from marketml.clients.data_messages import Instrument
 from marketml.clients.feature_source import put_source
 from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.frames import TIME_TYPE
@@ -35,6 +36,7 @@ class SelectionCalls:
         start: datetime | None = None,
         end: datetime | None = None,
         as_of: datetime | None = None,
+        reference: Instrument | None = None,
         target: pd.Series[Any],
         kind: pb.TargetKind,
         weight: pd.Series[Any] | None = None,
@@ -47,7 +49,7 @@ class SelectionCalls:
 
         Parameters
         ----------
-        snapshot_id, venue, symbol, timeframe, start, end, as_of
+        snapshot_id, venue, symbol, timeframe, start, end, as_of, reference
             As `generate_features` takes them.
         target : Series (rows,)
             Index `open_time` (UTC), ascending, bars of the source; integers for classes, floats for a number.
@@ -65,7 +67,7 @@ class SelectionCalls:
         request = pb.SelectFeaturesRequest(
             config=config, target_arrow=_packed(target, weight), target_kind=kind, seed=seed
         )
-        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of)
+        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of, reference)
         call = self._stub.SelectFeatures.future(request, timeout=TIMEOUT_SECONDS)
         try:
             while True:

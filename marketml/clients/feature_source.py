@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from marketml.clients.data_messages import Instrument, reference_key
 from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 
@@ -24,15 +25,17 @@ def put_source(
     start: datetime | None,
     end: datetime | None,
     as_of: datetime | None,
+    reference: Instrument | None,
 ) -> None:
-    """Say the snapshot, or the series in [start, end) as known at `as_of`; both are a TypeError."""
+    """Say the snapshot, or the series in [start, end) as known at `as_of` with a `reference` beside it; both
+    are a TypeError."""
     if snapshot_id is not None:
-        if any(given is not None for given in (venue, symbol, timeframe, start, end, as_of)):
+        if any(given is not None for given in (venue, symbol, timeframe, start, end, as_of, reference)):
             raise TypeError("Features are of a snapshot_id or of a series, not both.")
         request.snapshot_id = snapshot_id
         return
     key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
-    series = market_pb2.SeriesRange(series=key)
+    series = market_pb2.SeriesRange(series=key, reference=reference_key(reference))
     for stamp, time in (
         (series.range.start_time, start),
         (series.range.end_time, end),

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from marketml.clients.connection import Connection, every
+from marketml.clients.data_messages import Instrument, reference_key
 from marketml.clients.feature_audit import AuditCalls, LeakAudit
 from marketml.clients.feature_cache import CacheCalls
 from marketml.clients.feature_selection import SelectionCalls
@@ -56,6 +57,7 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
         start: datetime | None = None,
         end: datetime | None = None,
         as_of: datetime | None = None,
+        reference: Instrument | None = None,
         config: pb.FeatureConfig | None = None,
         newest_count: int = 0,
         on_progress: Callable[[float, str], None] | None = None,
@@ -68,6 +70,9 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
             The snapshot; None takes `venue`, `symbol` and `timeframe`.
         start, end, as_of
             Aware datetimes; None is everything, and now.
+        reference
+            Venue and symbol of another instrument whose bars stand beside the series' own, for the features
+            of the family cross_symbol.
         config
             None takes the room's default.
         newest_count
@@ -83,6 +88,7 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
             start=start,
             end=end,
             as_of=as_of,
+            reference=reference,
             config=config,
             newest_count=newest_count,
             on_progress=on_progress,
@@ -103,6 +109,7 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
         start: datetime | None = None,
         end: datetime | None = None,
         as_of: datetime | None = None,
+        reference: Instrument | None = None,
         config: pb.FeatureConfig | None = None,
         newest_count: int = 0,
         on_progress: Callable[[float, str], None] | None = None,
@@ -110,7 +117,7 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
         """The same as `generate_features` piece by piece, for a result larger than this process can hold:
         iterate over what this gives. The room stops computing when the block is left."""
         request = pb.GenerateFeaturesRequest(config=config, newest_count=newest_count)
-        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of)
+        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of, reference)
         with self._generate(request) as messages:
             yield FeatureStream(messages, on_progress)
 
@@ -132,9 +139,10 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
         *,
         config: pb.FeatureConfig | None = None,
         as_of: datetime | None = None,
+        reference: Instrument | None = None,
     ) -> pd.Series:
         """The features of the newest closed bar, as known at `as_of` (None is now): what `generate_features`
-        gives for it, from just enough history.
+        gives for it, with the same `reference`, from just enough history.
 
         Returns
         -------
@@ -143,7 +151,9 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
             `history_bars`, `config_digest` and `omitted`, the column that each feature left out lacks.
         """
         request = pb.GetLatestFeaturesRequest(
-            series=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe), config=config
+            series=market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe),
+            config=config,
+            reference=reference_key(reference),
         )
         if as_of is not None:
             request.as_of_time.FromDatetime(aware(as_of))

@@ -26,6 +26,7 @@ class Header:
     config: FeatureConfig
     omitted: tuple[Omission, ...]
     key: SeriesKey
+    reference: SeriesKey | None = None
 
 
 @dataclass(frozen=True)

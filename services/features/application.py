@@ -89,12 +89,17 @@ class FeaturesApplication:
         yield from parts
 
     def get_latest_features(
-        self, key: SeriesKey, config: FeatureConfig, as_of: datetime | None, check: Callable[[], None]
+        self,
+        key: SeriesKey,
+        reference: SeriesKey | None,
+        config: FeatureConfig,
+        as_of: datetime | None,
+        check: Callable[[], None],
     ) -> Latest:
-        """The newest closed bar's features, as known at `as_of`."""
+        """The newest closed bar's features, with a reference beside it, as known at `as_of`."""
         if violations := config_rules.violations(config):
             raise InvalidArgument(violations)
-        return latest(self._data, self._budget, key, config, as_of, check)
+        return latest(self._data, self._budget, key, reference, config, as_of, check)
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:
         """What is wrong with a config, and otherwise what it would do."""

@@ -97,6 +97,7 @@ class FeatureConfig:
     selection: SelectionChoice = field(default_factory=SelectionChoice)
     limits: Limits = field(default_factory=Limits)
     higher_timeframe: FamilyChoice = field(default_factory=lambda: FamilyChoice(enabled=False))
+    cross_symbol: FamilyChoice = field(default_factory=lambda: FamilyChoice(enabled=False))
     expressions: tuple[Expression, ...] = ()
     only: tuple[str, ...] = ()
     preset: str = ""

@@ -24,6 +24,7 @@ class Family(StrEnum):
     TSFRESH = "tsfresh"
     HIGHER_TIMEFRAME = "higher_timeframe"
     EXPRESSION = "expression"
+    CROSS_SYMBOL = "cross_symbol"
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from services.features.plan import VALUE_BYTES, Plan, plan
 from services.features.source import Bars, Source
 
 PROGRESS_SECONDS = 0.2
-# Of a source's row before it is read: an aligned frame has a time and at most fourteen columns. While it is
+# Of a source's row before it is read: an aligned frame has a time and at most eighteen columns. While it is
 # read, what arrived and the frame made of it are there together.
-ROW_BYTES = 15 * VALUE_BYTES
+ROW_BYTES = 19 * VALUE_BYTES
 READING_SHARE = 2
 
 
@@ -97,6 +97,7 @@ class Generation:
                 config=config,
                 omitted=planned.omitted,
                 key=bars.key,
+                reference=bars.reference,
             )
             yield header
             look()

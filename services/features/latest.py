@@ -28,14 +28,18 @@ from services.features.source import SeriesKey
 class NewestBars(Protocol):
     """What this needs of the data room."""
 
-    def load_newest(self, key: SeriesKey, as_of: datetime | None, rows_max: int) -> pd.DataFrame:
-        """The last bars of a series, as known at `as_of`, at most so many."""
+    def load_newest(
+        self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None, rows_max: int
+    ) -> pd.DataFrame:
+        """The last bars of a series, those of a reference beside them, as known at `as_of`, at most so
+        many."""
 
 
 def latest(
     data: NewestBars,
     budget: MemoryBudget,
     key: SeriesKey,
+    reference: SeriesKey | None,
     config: FeatureConfig,
     as_of: datetime | None,
     check: Callable[[], None],
@@ -57,7 +61,7 @@ def latest(
             f"{config.limits.max_rows:,}.",
         )
     with budget.reserved(READING_SHARE * ROW_BYTES * rows) as loan:
-        frame = data.load_newest(key, as_of, rows)
+        frame = data.load_newest(key, reference, as_of, rows)
         check()
         columns = Columns(frame, key.bar)
         planned = plan(config, columns, int(frame.memory_usage().sum()), is_part=True)

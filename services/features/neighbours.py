@@ -9,12 +9,13 @@ from datetime import datetime
 import pandas as pd
 
 from marketml.clients.data import DataClient
+from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
 from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
 from services.features.source import Bars, SeriesKey, SeriesSource, SnapshotSource, Source
 
-# The data room's request nests what ours holds in `series`.
-_OUR_PATHS = (("frame.", "series."),)
+# The data room's request nests in `frame` what ours hold in `series`, or of the newest bar nowhere.
+_OF_RANGE, _OF_NEWEST = "series.", ""
 
 
 class DataRoom:
@@ -54,12 +55,13 @@ class DataRoom:
             match source:
                 case SnapshotSource(snapshot_id):
                     snapshot = self._client.get_snapshot(snapshot_id)
-                    series = snapshot.frame.series
-                    key = SeriesKey(series.venue, series.symbol, series.timeframe)
+                    spec = snapshot.frame
+                    reference = _read_key(spec.reference) if spec.HasField("reference") else None
+                    key = _read_key(spec.series)
                     if snapshot.row_count > rows_max:
                         return None
-                    return Bars(key, self._client.read_snapshot(snapshot_id))
-                case SeriesSource(key, start, end, as_of):
+                    return Bars(key, self._client.read_snapshot(snapshot_id), reference)
+                case SeriesSource(key, start, end, as_of, reference):
                     frame = self._client.query_frame(
                         venue=key.venue,
                         symbol=key.symbol,
@@ -68,18 +70,21 @@ class DataRoom:
                         end=end,
                         as_of=as_of,
                         limit=rows_max + 1,
+                        reference=_instrument(reference),
                     )
-                    return Bars(key, frame) if len(frame) <= rows_max else None
+                    return Bars(key, frame, reference) if len(frame) <= rows_max else None
 
-    def load_newest(self, key: SeriesKey, as_of: datetime | None, rows_max: int) -> pd.DataFrame:
-        """The last bars of a series, as known at `as_of`, at most so many.
+    def load_newest(
+        self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None, rows_max: int
+    ) -> pd.DataFrame:
+        """The last bars of a series, those of a reference beside them, as known at `as_of`, at most so many.
 
         Raises
         ------
         NotFound, Unavailable
             As `load`.
         """
-        with _told_as_ours():
+        with _told_as_ours(_OF_NEWEST):
             frame: pd.DataFrame = self._client.query_frame(
                 venue=key.venue,
                 symbol=key.symbol,
@@ -87,6 +92,7 @@ class DataRoom:
                 as_of=as_of,
                 limit=rows_max,
                 newest_first=True,
+                reference=_instrument(reference),
             )
         return frame
 
@@ -95,13 +101,21 @@ class DataRoom:
         self._client.close()
 
 
+def _read_key(key: market_pb2.SeriesKey) -> SeriesKey:
+    return SeriesKey(key.venue, key.symbol, key.timeframe)
+
+
+def _instrument(key: SeriesKey | None) -> tuple[str, str] | None:
+    return None if key is None else (key.venue, key.symbol)
+
+
 @contextmanager
-def _told_as_ours() -> Iterator[None]:
+def _told_as_ours(path: str = _OF_RANGE) -> Iterator[None]:
     """A field that the data room refuses is named as in our request; its address stays with us."""
     try:
         yield
     except InvalidArgument as refusal:
-        raise InvalidArgument([_renamed(violation) for violation in refusal.violations]) from refusal
+        raise InvalidArgument([_renamed(violation, path) for violation in refusal.violations]) from refusal
     except Unavailable as refusal:
         raise Unavailable(
             "The data room does not answer: send the same request again.", refusal.retry_after_seconds
@@ -110,9 +124,7 @@ def _told_as_ours() -> Iterator[None]:
         raise Unavailable(f"The data room failed: {refusal.message}") from refusal
 
 
-def _renamed(violation: Violation) -> Violation:
-    for theirs, ours in _OUR_PATHS:
-        if violation.field.startswith(theirs):
-            renamed = ours + violation.field.removeprefix(theirs)
-            return Violation(renamed, violation.rule, violation.description)
-    return violation
+def _renamed(violation: Violation, path: str) -> Violation:
+    if not violation.field.startswith("frame."):
+        return violation
+    return Violation(path + violation.field.removeprefix("frame."), violation.rule, violation.description)

@@ -31,9 +31,10 @@ class FeaturesServicer:
     def GetLatestFeatures(
         self, request: pb.GetLatestFeaturesRequest, call: Call
     ) -> pb.GetLatestFeaturesResponse:
-        key, as_of = wire.read_latest(request)
+        key, reference, as_of = wire.read_latest(request)
         config = wire_config.read_config(request.config)
-        return wire.write_latest(self._application.get_latest_features(key, config, as_of, call.check))
+        latest = self._application.get_latest_features(key, reference, config, as_of, call.check)
+        return wire.write_latest(latest)
 
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call

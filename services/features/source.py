@@ -9,7 +9,7 @@ import pandas as pd
 
 from marketml.timeframes import TIMEFRAMES
 
-# Columns of an aligned frame that hold a number at every bar, and all of them.
+# Columns of an aligned frame that hold a number at every bar, those of a reference last, and all of them.
 VALUE_COLUMNS = (
     "open",
     "high",
@@ -21,6 +21,10 @@ VALUE_COLUMNS = (
     "taker_buy_volume",
     "funding_rate",
     "open_interest",
+    "reference_close",
+    "reference_volume",
+    "reference_funding_rate",
+    "reference_open_interest",
 )
 FRAME_COLUMNS = (
     "open_time",
@@ -55,12 +59,14 @@ class SnapshotSource:
 
 @dataclass(frozen=True)
 class SeriesSource:
-    """The bars that open in [start, end), as known at `as_of`; None means everything, and now."""
+    """The bars that open in [start, end), as known at `as_of`; None means everything, and now. `reference`
+    has bars of the same timeframe, which stand beside them."""
 
     key: SeriesKey
     start: datetime | None = None
     end: datetime | None = None
     as_of: datetime | None = None
+    reference: SeriesKey | None = None
 
 
 Source = SnapshotSource | SeriesSource
@@ -72,3 +78,4 @@ class Bars:
 
     key: SeriesKey
     frame: pd.DataFrame
+    reference: SeriesKey | None = None

@@ -89,13 +89,16 @@ def write_entry(entry: Entry) -> pb.FeatureInfo:
     )
 
 
-def read_latest(request: pb.GetLatestFeaturesRequest) -> tuple[SeriesKey, datetime | None]:
-    """Whose newest bar, and as known when."""
+def read_latest(
+    request: pb.GetLatestFeaturesRequest,
+) -> tuple[SeriesKey, SeriesKey | None, datetime | None]:
+    """Whose newest bar, with what reference beside it, and as known when."""
     violations = _key_violations(request.series, "series")
+    reference = _read_reference(request, request.series, "reference", violations)
     as_of = _read_time(request, "as_of_time", "as_of_time", violations, up=False)
     if violations:
         raise InvalidArgument(violations)
-    return SeriesKey(request.series.venue, request.series.symbol, request.series.timeframe), as_of
+    return _read_key(request.series), reference, as_of
 
 
 def write_latest(latest: Latest) -> pb.GetLatestFeaturesResponse:
@@ -129,6 +132,7 @@ def _key_violations(key: market_pb2.SeriesKey, path: str) -> list[Violation]:
 
 def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
     violations = _key_violations(message.series, "series.series")
+    reference = _read_reference(message, message.series, "series.reference", violations)
     start = _read_time(message.range, "start_time", "series.range.start_time", violations)
     end = _read_time(message.range, "end_time", "series.range.end_time", violations)
     as_of = _read_time(message, "as_of_time", "series.as_of_time", violations, up=False)
@@ -142,8 +146,31 @@ def _read_series(message: market_pb2.SeriesRange) -> SeriesSource:
         )
     if violations:
         raise InvalidArgument(violations)
-    key = SeriesKey(message.series.venue, message.series.symbol, message.series.timeframe)
-    return SeriesSource(key, start, end, as_of)
+    return SeriesSource(_read_key(message.series), start, end, as_of, reference)
+
+
+def _read_key(key: market_pb2.SeriesKey) -> SeriesKey:
+    return SeriesKey(key.venue, key.symbol, key.timeframe)
+
+
+def _read_reference(
+    message: market_pb2.SeriesRange | pb.GetLatestFeaturesRequest,
+    series: market_pb2.SeriesKey,
+    path: str,
+    violations: list[Violation],
+) -> SeriesKey | None:
+    """The instrument beside a series, in bars of the same timeframe."""
+    if not message.HasField("reference"):
+        return None
+    given = message.reference
+    violations += [each for each in _key_violations(given, path) if each.rule == "required"]
+    if given.timeframe not in ("", series.timeframe):
+        described = f"must be empty or the series' {series.timeframe:.60}: {given.timeframe!r:.60}."
+        violations.append(Violation(f"{path}.timeframe", "same", described))
+    elif (given.venue, given.symbol) == (series.venue, series.symbol):
+        described = f"must be another one than the series: {given.venue:.60} {given.symbol:.60}."
+        violations.append(Violation(path, "other", described))
+    return SeriesKey(given.venue, given.symbol, series.timeframe)
 
 
 def _read_time(

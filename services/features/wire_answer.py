@@ -63,6 +63,7 @@ def _write_header(header: Header) -> pb.FeatureHeader:
         config=write_config(header.config),
         omitted=[write_omission(omission) for omission in header.omitted],
         series=write_key(header.key),
+        reference=None if header.reference is None else write_key(header.reference),
     )
 
 

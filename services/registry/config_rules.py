@@ -136,6 +136,7 @@ _FAMILIES = ("technical", "statistical", "series", "market", "calendar")
 _COLUMNS = (
     *("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume"),
     *("funding_rate", "open_interest"),
+    *("reference_close", "reference_volume", "reference_funding_rate", "reference_open_interest"),
 )
 _PRESETS = ("", "fast", "balanced", "financial", "comprehensive")
 _TRANSFORMATIONS = ("1/", "abs", "exp", "log", "sqrt", "^2", "^3")
@@ -173,6 +174,8 @@ _FEATURES: dict[str, Rule] = {
     "selection.feature_count_min": Number(0, 1_000, 10),
     "higher_timeframe.enabled": Flag(False),
     "higher_timeframe.features": _FEATURE_NAMES,
+    "cross_symbol.enabled": Flag(False),
+    "cross_symbol.features": _FEATURE_NAMES,
     "preset": Choice(_PRESETS, ""),
     "only": _FEATURE_NAMES,
     "limits.max_rows": Number(1, 10_000_000, 2_000_000),

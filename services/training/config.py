@@ -93,7 +93,9 @@ _FEATURES = Group(
         "limits": Group(
             dict.fromkeys(("max_rows", "max_features", "timeout_seconds", "max_memory_bytes"), Given())
         ),
-        **dict.fromkeys(("higher_timeframe", "autofeat", "selection", "expressions", "only"), Given()),
+        **dict.fromkeys(
+            ("higher_timeframe", "cross_symbol", "autofeat", "selection", "expressions", "only"), Given()
+        ),
     }
 )
 _PRESET_FEATURES = Group(dict.fromkeys(("preset", *_FEATURES.fields), Given()))
@@ -232,6 +234,13 @@ def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:
             kind, words = (rule, f"{description}, is {value!r}.") if value else ("required", "must be set.")
             found.append(Violation(f"{path}.{field}" if field else path, kind, words))
 
+    def require_instrument(key: Tree, at: str) -> None:
+        venue, symbol = key.get("venue", ""), key.get("symbol", "")
+        words = "must be 1 to 32 of a-z 0-9 _ -, a letter or digit first"
+        require(f"{at}.venue", venue, bool(_VENUE.fullmatch(venue)), "venue", words)
+        words = "must be the unified form BASE/QUOTE[:SETTLE[-YYMMDD]]"
+        require(f"{at}.symbol", symbol, bool(_SYMBOL.fullmatch(symbol)), "symbol", words)
+
     if not dataset.keys() & {"snapshot_id", "series"}:
         require("", None, False, "required", "must be set")
     elif "snapshot_id" in dataset:
@@ -242,13 +251,17 @@ def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:
         source = dataset["series"]
         key = source.get("series", {})
         venue, symbol, timeframe = (key.get(name, "") for name in ("venue", "symbol", "timeframe"))
-        at = "series.series"
-        words = "must be 1 to 32 of a-z 0-9 _ -, a letter or digit first"
-        require(f"{at}.venue", venue, bool(_VENUE.fullmatch(venue)), "venue", words)
-        words = "must be the unified form BASE/QUOTE[:SETTLE[-YYMMDD]]"
-        require(f"{at}.symbol", symbol, bool(_SYMBOL.fullmatch(symbol)), "symbol", words)
+        require_instrument(key, "series.series")
         words = f"must be one of {' '.join(TIMEFRAMES)}"
-        require(f"{at}.timeframe", timeframe, timeframe in TIMEFRAMES, "unknown", words)
+        require("series.series.timeframe", timeframe, timeframe in TIMEFRAMES, "unknown", words)
+        if "reference" in source:
+            beside, at = source["reference"], "series.reference"
+            require_instrument(beside, at)
+            given = beside.get("timeframe", "")
+            words = f"must be empty or {timeframe!r} as the series has it"
+            require(f"{at}.timeframe", given, given in ("", timeframe), "same", words)
+            is_other = (beside.get("venue"), beside.get("symbol")) != (venue, symbol)
+            require(at, f"{venue} {symbol}", is_other, "other", "must be another one than the series")
         span = source.get("range", {})
         if "start_time" in span and "end_time" in span:
             ordered = _moment(span["start_time"]) < _moment(span["end_time"])

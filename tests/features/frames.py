@@ -52,6 +52,21 @@ def random_walk(seed: int, bars: int, price: float = 40_000.0) -> pd.DataFrame:
     )
 
 
+def with_reference(frame: pd.DataFrame, seed: int = 99, is_holed: bool = False) -> pd.DataFrame:
+    """The frame with a reference beside it, leading by a bar; `is_holed` where bars are absent."""
+    generator = np.random.default_rng(seed)
+    bars = len(frame)
+    later = np.nan_to_num(np.diff(np.log(frame["close"]), append=np.nan))
+    close = 3_000.0 * np.exp(np.cumsum(0.6 * later + generator.normal(0, 0.006, bars)))
+    missing = generator.random(bars) < (0.02 if is_holed else 0.0)
+    return frame.assign(
+        reference_close=np.where(missing, np.nan, close),
+        reference_volume=np.where(missing, np.nan, np.exp(generator.normal(4, 1, bars))),
+        reference_funding_rate=np.repeat(generator.normal(5e-5, 1e-4, bars // 8 + 1), 8)[:bars],
+        reference_open_interest=9_000 * np.exp(np.cumsum(generator.normal(0, 0.004, bars))),
+    )
+
+
 def awkward_walk(seed: int, bars: int) -> pd.DataFrame:
     """A random walk with missing values, bars without trade, and stretches where the price stands still."""
     frame = random_walk(seed, bars)

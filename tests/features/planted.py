@@ -13,14 +13,16 @@ from services.features.feature import Family, Feature
 from services.features.plan import Plan
 
 
-def planted(name: str, lookback_bars: int, compute: Callable[[pd.Series], pd.Series]) -> Feature:
-    """A feature of the closes by their times."""
+def planted(
+    name: str, lookback_bars: int, compute: Callable[[pd.Series], pd.Series], column: str = "close"
+) -> Feature:
+    """A feature of the closes, or of another column, by their times."""
 
-    def of_close(columns: Columns) -> np.ndarray:
-        close = pd.Series(columns["close"], columns.open_time)
-        return np.array(compute(close), dtype=np.float64)
+    def of_column(columns: Columns) -> np.ndarray:
+        values = pd.Series(columns[column], columns.open_time)
+        return np.array(compute(values), dtype=np.float64)
 
-    return Feature(name, Family.SERIES, "planted", ("close",), {}, lookback_bars, "A fault.", of_close)
+    return Feature(name, Family.SERIES, "planted", (column,), {}, lookback_bars, "A fault.", of_column)
 
 
 def _shifted_from_the_future(close: pd.Series) -> pd.Series:
@@ -41,6 +43,14 @@ SHORT_EMA = planted("short_ema", 23, lambda close: close.ewm(span=24, adjust=Fal
 RESAMPLE_AT_START = planted("resample_at_start", 3, _bucket_at_its_start)
 FILLED_BACKWARDS = planted("filled_backwards", 0, lambda close: close.where(close > close.shift(1)).bfill())
 SINCE_THE_START = planted("since_the_start", 0, lambda close: close.diff().abs().cumsum())
+
+# Faults that only a reference's columns show.
+REFERENCE_FROM_THE_FUTURE = planted(
+    "reference_from_the_future", 0, _shifted_from_the_future, "reference_close"
+)
+REFERENCE_FILLED_BACKWARDS = planted(
+    "reference_filled_backwards", 0, lambda volume: volume.bfill(), "reference_volume"
+)
 
 LEAKS = (
     FUTURE_SHIFT,

@@ -24,7 +24,7 @@ from services.features.feature import Feature
 from services.features.plan import plan
 from services.features.presets import PRESETS
 from services.features.source import VALUE_COLUMNS
-from tests.features.frames import HOUR, awkward_walk, random_walk, still
+from tests.features.frames import HOUR, awkward_walk, random_walk, still, with_reference
 from tests.features.planted import (
     CENTRED_WINDOW,
     FILLED_BACKWARDS,
@@ -181,7 +181,7 @@ def test_choices_are_the_seeds_alone_and_lie_past_the_warm_up():
 
 
 def test_another_future_is_another_one_in_every_number_and_keeps_its_times():
-    frame = random_walk(4, 400)
+    frame = with_reference(random_walk(4, 400))
     choices = Choices((100, 200, 300), (), 5)
     assert {choices.future(cut) for cut in choices.cuts} == set(Future)
     for cut in choices.cuts:

@@ -55,7 +55,7 @@ def technical(*names: str) -> FeatureConfig:
         (rolling(windows=(8, 9, 10, 11, 12)), "config.tsfresh.windows", "count", "5"),
         (rolling(columns=("closed",)), "config.tsfresh.columns[0]", "unknown", "'close'"),
         (rolling(columns=("close", "close")), "config.tsfresh.columns[1]", "duplicate", "close"),
-        (rolling(columns=ROLLING_COLUMNS), "config.tsfresh.columns", "count", "10"),
+        (rolling(columns=ROLLING_COLUMNS), "config.tsfresh.columns", "count", "14"),
         (rolling(calculators=("mean", "means")), "config.tsfresh.calculators[1]", "unknown", "'mean'"),
         (technical("rsi_15"), "config.technical.features[0]", "unknown", "'rsi_14'"),
         (technical("rsi_14", "rsi_14"), "config.technical.features[1]", "duplicate", "rsi_14"),
@@ -134,14 +134,14 @@ def test_every_broken_rule_is_named_at_once():
     ]
 
 
-def test_the_default_breaks_no_rule_and_selects_the_whole_catalogue_but_longer_bars():
+def test_the_default_breaks_no_rule_and_selects_the_whole_catalogue_but_longer_bars_and_references():
     config = FeatureConfig()
     assert violations(config) == []
     assert warnings(config) == []
     assert selected(config) == tuple(
         feature
         for family in CATALOGUE_FAMILIES
-        if family is not Family.HIGHER_TIMEFRAME
+        if family not in (Family.HIGHER_TIMEFRAME, Family.CROSS_SYMBOL)
         for feature in features_of(family)
     )
     assert feature_count(config) == len(selected(config))

@@ -25,7 +25,7 @@ from services.features.config import (
 )
 from services.features.feature import Family
 from services.features.plan import FIXED_BYTES, plan
-from tests.features.frames import HOUR, awkward_walk, random_walk
+from tests.features.frames import HOUR, awkward_walk, random_walk, with_reference
 from tests.features.real_frames import real_frame
 from tests.features.whole import EVERYTHING, generated, planned
 
@@ -202,8 +202,8 @@ def test_the_work_takes_no_more_memory_than_was_forecast(family: Family | None):
         **{each.value: FamilyChoice(family in (each, None)) for each in CATALOGUE_FAMILIES},
         tsfresh=TsfreshChoice(family in (Family.TSFRESH, None), (24, 100)),
     )
-    generated(random_walk(1, 300), config)  # what is loaded once is not the work's
-    columns = Columns(random_walk(1, 20_000), HOUR)
+    generated(with_reference(random_walk(1, 300)), config)  # what is loaded once is not the work's
+    columns = Columns(with_reference(random_walk(1, 20_000)), HOUR)
     gc.collect()
     tracemalloc.start()
     try:

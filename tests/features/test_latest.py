@@ -27,12 +27,12 @@ class Newest:
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
 
-    def load_newest(self, key, as_of, rows_max) -> pd.DataFrame:
+    def load_newest(self, key, reference, as_of, rows_max) -> pd.DataFrame:
         return self.frame.iloc[-rows_max:]
 
 
 def newest(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING) -> Latest:
-    return latest(Newest(frame), MemoryBudget(2**33), KEY, config, None, lambda: None)
+    return latest(Newest(frame), MemoryBudget(2**33), KEY, None, config, None, lambda: None)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100, 255, 256, 257, 300])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.features.calculators import (
     calendar,
+    cross_symbol,
     distribution,
     higher_timeframe,
     market,
@@ -20,6 +21,7 @@ _FAMILIES: dict[Family, tuple[Feature, ...]] = {
     Family.MARKET: market.FEATURES,
     Family.CALENDAR: calendar.FEATURES,
     Family.HIGHER_TIMEFRAME: higher_timeframe.FEATURES,
+    Family.CROSS_SYMBOL: cross_symbol.FEATURES,
 }
 
 FAMILIES = tuple(_FAMILIES)

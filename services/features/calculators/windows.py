@@ -268,11 +268,22 @@ def mean_absolute_deviations(x: Floats, window: int) -> Floats:
 
 def correlations(x: Floats, y: Floats, window: int) -> Floats:
     """Pearson's correlation; NaN where either is constant over the window."""
-    x_means, y_means = means(x, window), means(y, window)
-    products = _central_products(x, x_means, y, y_means, window)
-    x_squares = _central_products(x, x_means, x, x_means, window)
-    y_squares = _central_products(y, y_means, y, y_means, window)
+    return correlation_of(*co_moments(x, y, window))
+
+
+def correlation_of(products: Floats, x_squares: Floats, y_squares: Floats) -> Floats:
+    """Pearson's correlation from `co_moments`."""
     return np.clip(ratio(products, np.sqrt(x_squares) * np.sqrt(y_squares)), -1.0, 1.0)
+
+
+def co_moments(x: Floats, y: Floats, window: int) -> tuple[Floats, Floats, Floats]:
+    """Sums of the products of the deviations from the window's means: of x with y, of each with itself."""
+    x_means, y_means = means(x, window), means(y, window)
+    return (
+        _central_products(x, x_means, y, y_means, window),
+        _central_products(x, x_means, x, x_means, window),
+        _central_products(y, y_means, y, y_means, window),
+    )
 
 
 def covariances(x: Floats, y: Floats, window: int) -> Floats:

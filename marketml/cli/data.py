@@ -16,7 +16,7 @@ from marketml.cli.import_files import import_files
 from marketml.cli.policies import lag, policies
 from marketml.cli.quality import quality
 from marketml.cli.query import query
-from marketml.cli.series import kind_text, series_options
+from marketml.cli.series import kind_text, read_reference, reference_option, series_options
 from marketml.cli.symbols import infer, symbol
 from marketml.clients.data import DataClient
 from marketml.imports.series import TIMEFRAMES
@@ -137,6 +137,7 @@ def list_snapshots(context: Context) -> None:
     type=click.Choice(list(TIMEFRAMES)),
     help="Make the bars of these shorter ones; default: the series' own, else the longest stored that fit.",
 )
+@reference_option
 @command("data")
 def create_snapshot(
     context: Context,
@@ -149,6 +150,7 @@ def create_snapshot(
     funding_max_age: float | None,
     open_interest_max_age: float | None,
     base_timeframe: str | None,
+    reference: str | None,
 ) -> None:
     """Freeze the aligned frame of a series."""
     if timeframe is None:
@@ -164,6 +166,7 @@ def create_snapshot(
             funding_max_age=timedelta(hours=funding_max_age) if funding_max_age else None,
             open_interest_max_age=timedelta(hours=open_interest_max_age) if open_interest_max_age else None,
             base_timeframe=base_timeframe or "",
+            reference=read_reference(reference, venue),
         )
     if context.output.is_json:
         context.output.document(made)

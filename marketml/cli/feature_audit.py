@@ -10,7 +10,7 @@ from marketml.cli.command import FAILED, Context, command
 from marketml.cli.documents import parse_given_time, read_mapping, to_message
 from marketml.cli.output import Output, enum_text
 from marketml.cli.progress import told_progress
-from marketml.cli.series import series_options
+from marketml.cli.series import check_source, read_reference, reference_option, series_options
 from marketml.clients.feature_audit import LeakAudit
 from marketml.clients.features import FeaturesClient
 from marketml.features.v1 import features_pb2 as pb
@@ -19,6 +19,7 @@ from marketml.features.v1 import features_pb2 as pb
 @click.command("audit")
 @click.option("--snapshot", metavar="ID", help="On this snapshot, instead of a series.")
 @series_options(is_required=False)
+@reference_option
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="FeatureConfig as YAML.")
 @click.option("--preset", help="This preset, instead of a config.")
 @click.option("--cuts", type=click.IntRange(1), help="Random bars at which the history is cut.")
@@ -33,6 +34,7 @@ def audit(
     timeframe: str | None,
     start: str | None,
     end: str | None,
+    reference: str | None,
     config_path: Path | None,
     preset: str | None,
     cuts: int | None,
@@ -41,8 +43,7 @@ def audit(
 ) -> None:
     """Name every feature whose value changes when the history ends earlier, when the future is another, or
     when it is computed as the newest bar's. Exit status 1 when there is one."""
-    if (snapshot is None) == (venue is None or symbol is None or timeframe is None):
-        raise click.UsageError("Give --snapshot, or --venue, --symbol and --timeframe.")
+    check_source(snapshot, venue, symbol, timeframe, reference)
     if config_path is not None and preset is not None:
         raise click.UsageError("Give --config or --preset, not both.")
     config = pb.FeatureConfig(preset=preset) if preset else None
@@ -59,6 +60,7 @@ def audit(
             timeframe=timeframe,
             start=parse_given_time(start, "--start"),
             end=parse_given_time(end, "--end"),
+            reference=read_reference(reference, venue),
             config=config,
             cuts_count=cuts or 0,
             live_count=live,

@@ -16,7 +16,7 @@ from marketml.cli.feature_cache import cache
 from marketml.cli.frames import write_frame
 from marketml.cli.output import enum_text
 from marketml.cli.progress import told_progress
-from marketml.cli.series import series_options
+from marketml.cli.series import check_source, read_reference, reference_option, series_options
 from marketml.clients.features import FeaturesClient
 from marketml.features.v1 import features_pb2 as pb
 
@@ -79,6 +79,7 @@ def list_feature_presets(context: Context) -> None:
 @features.command("generate")
 @click.option("--snapshot", metavar="ID", help="From this snapshot, instead of a series.")
 @series_options(is_required=False)
+@reference_option
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="FeatureConfig as YAML.")
 @click.option("--newest", type=click.IntRange(0), default=0, help="Only the last so many rows.")
 @click.option(
@@ -93,13 +94,13 @@ def generate(
     timeframe: str | None,
     start: str | None,
     end: str | None,
+    reference: str | None,
     config_path: Path | None,
     newest: int,
     out: Path | None,
 ) -> None:
     """Compute features at every bar of a snapshot or of a series."""
-    if (snapshot is None) == (venue is None or symbol is None or timeframe is None):
-        raise click.UsageError("Give --snapshot, or --venue, --symbol and --timeframe.")
+    check_source(snapshot, venue, symbol, timeframe, reference)
     config = read_config(config_path) if config_path else None
     output = context.output
     with (
@@ -113,6 +114,7 @@ def generate(
             timeframe=timeframe,
             start=parse_given_time(start, "--start"),
             end=parse_given_time(end, "--end"),
+            reference=read_reference(reference, venue),
             config=config,
             newest_count=newest,
             on_progress=told,
@@ -130,6 +132,7 @@ def generate(
 
 @features.command("latest")
 @series_options(has_range=False)
+@reference_option
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="FeatureConfig as YAML.")
 @click.option("--as-of", metavar="TIME", help="The newest bar that was closed then, as known then.")
 @command("features")
@@ -138,6 +141,7 @@ def get_latest_features(
     venue: str,
     symbol: str,
     timeframe: str | None,
+    reference: str | None,
     config_path: Path | None,
     as_of: str | None,
 ) -> None:
@@ -147,7 +151,12 @@ def get_latest_features(
     config = read_config(config_path) if config_path else None
     with FeaturesClient(context.endpoint("features"), tls=context.tls) as client:
         found = client.get_latest_features(
-            venue, symbol, timeframe, config=config, as_of=parse_given_time(as_of, "--as-of")
+            venue,
+            symbol,
+            timeframe,
+            config=config,
+            as_of=parse_given_time(as_of, "--as-of"),
+            reference=read_reference(reference, venue),
         )
     output = context.output
     if output.is_json:

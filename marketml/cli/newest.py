@@ -23,8 +23,10 @@ def newest_features(
     timeframe: str,
     config: features_pb2.FeatureConfig,
     count: int,
+    reference: tuple[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Features of the newest `count` bars, computed from as much history as they look back on.
+    """Features of the newest `count` bars, computed from as much history as they look back on, with the bars
+    of a `reference` (venue, symbol) beside them.
 
     Raises
     ------
@@ -40,7 +42,13 @@ def newest_features(
     enough = newest - timedelta(seconds=TIMEFRAMES[timeframe]) * bars
     for start in (enough, None):  # absent bars make the first guess too short
         found = features.generate_features(
-            venue=venue, symbol=symbol, timeframe=timeframe, start=start, config=config, newest_count=0
+            venue=venue,
+            symbol=symbol,
+            timeframe=timeframe,
+            start=start,
+            reference=reference,
+            config=config,
+            newest_count=0,
         )
         warm = found.frame.iloc[found.warm_up_bars :]
         if len(warm) >= count:

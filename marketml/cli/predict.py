@@ -78,8 +78,15 @@ def _of_series(
         DataClient(context.endpoint("data"), tls=context.tls) as data,
         FeaturesClient(context.endpoint("features"), tls=context.tls) as features,
     ):
-        frame = newest_features(data, features, venue, symbol, timeframe, config, newest)
+        reference = _reference(manifest)
+        frame = newest_features(data, features, venue, symbol, timeframe, config, newest, reference)
     return in_columns(frame, manifest)
+
+
+def _reference(manifest: dict[str, Any]) -> tuple[str, str] | None:
+    """The instrument whose bars stood beside those that a model was trained on."""
+    beside = manifest.get("data", {}).get("reference")
+    return (beside["venue"], beside["symbol"]) if beside else None
 
 
 def feature_config(manifest: dict[str, Any]) -> features_pb2.FeatureConfig:

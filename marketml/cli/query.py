@@ -11,7 +11,7 @@ import pandas as pd
 from marketml.cli.command import Context, command
 from marketml.cli.documents import parse_given_time
 from marketml.cli.frames import write_frame
-from marketml.cli.series import KINDS, check_timeframe
+from marketml.cli.series import KINDS, check_timeframe, read_reference, reference_option
 from marketml.clients.data import DataClient
 from marketml.imports.series import TIMEFRAMES
 
@@ -42,6 +42,7 @@ _BARS = ("candles", "frame")
     type=click.Choice(list(TIMEFRAMES)),
     help="Make a frame's bars of these shorter ones; default: its own, else the longest stored that fit.",
 )
+@reference_option
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write .csv, .parquet or .feather, not to stdout."
 )
@@ -61,6 +62,7 @@ def query(
     float32: bool,
     resample: str | None,
     base_timeframe: str | None,
+    reference: str | None,
     out: Path | None,
 ) -> None:
     """Read series; --kind frame is candles with the funding rate and open interest known at each close.
@@ -71,6 +73,7 @@ def query(
     for option, value, fitting in (
         ("--resample", resample, "candles"),
         ("--base-timeframe", base_timeframe, "frame"),
+        ("--reference", reference, "frame"),
     ):
         if value is not None and kind != fitting:
             raise click.UsageError(f"{option} is for --kind {fitting}, not {kind}.")
@@ -87,6 +90,8 @@ def query(
         options["resample_timeframe"] = resample
     if base_timeframe is not None:
         options["base_timeframe"] = base_timeframe
+    if reference is not None:
+        options["reference"] = read_reference(reference, venue)
     with DataClient(context.endpoint("data"), tls=context.tls) as client:
         frames = _ask(client, kind, venue, symbols, timeframe, options)
     write_frame(context.output, _joined(symbols, frames), out)

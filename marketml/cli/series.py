@@ -37,6 +37,21 @@ def series_options(*, is_required: bool = True, has_range: bool = True) -> Calla
     return decorate
 
 
+def reference_option(function: F) -> F:
+    """`--reference`, which `read_reference` reads."""
+    said = "Another instrument beside it: BTC/USDT:USDT of the same exchange, bybit:BTC/USDT:USDT of another."
+    return _with_options(function, [click.option("--reference", metavar="[VENUE:]SYMBOL", help=said)])
+
+
+def read_reference(text: str | None, venue: str | None) -> tuple[str, str] | None:
+    """Venue and symbol that `--reference` says, of the series' venue where it says none; a symbol has its
+    colon after a slash."""
+    if text is None:
+        return None
+    named, colon, symbol = text.partition(":")
+    return (named, symbol) if colon and "/" not in named else (venue or "", text)
+
+
 def file_options(function: F) -> F:
     """`--kind`, `--timeframe`, `--market` and `--prices` of files that tell them by themselves, or do not."""
     timeframes, markets, prices = list(TIMEFRAMES), ["spot", "contract"], ["trade", "mark", "index"]
@@ -55,6 +70,16 @@ def file_options(function: F) -> F:
         click.option("--prices", type=click.Choice(prices), help=price),
     ]
     return _with_options(function, options)
+
+
+def check_source(
+    snapshot: str | None, venue: str | None, symbol: str | None, timeframe: str | None, reference: str | None
+) -> None:
+    """Refuse features of neither a snapshot nor a series, or of both."""
+    if (snapshot is None) == (venue is None or symbol is None or timeframe is None):
+        raise click.UsageError("Give --snapshot, or --venue, --symbol and --timeframe.")
+    if snapshot is not None and reference is not None:
+        raise click.UsageError("A snapshot has its --reference already, or none.")
 
 
 def check_timeframe(kind: str, timeframe: str | None, barred: Collection[str] = ("candles",)) -> None:

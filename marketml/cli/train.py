@@ -10,6 +10,7 @@ import click
 from marketml.cli.command import FAILED, Context, command
 from marketml.cli.documents import read_mapping, to_message
 from marketml.cli.output import Output, enum_text
+from marketml.cli.series import read_reference, reference_option
 from marketml.cli.training_view import JobView, show_job, show_result
 from marketml.clients.training import TrainingClient
 from marketml.training.v1 import training_pb2 as pb
@@ -27,11 +28,17 @@ def train() -> None:
 @train.command("start")
 @click.argument("config_path", metavar="CONFIG.yaml", type=click.Path(path_type=Path))
 @click.option("--name", help="Of the model; default: model_name in the file.")
+@reference_option
 @click.option("--watch", "is_watched", is_flag=True, help="Follow the job to its end.")
 @click.option("--request-id", help="Makes a repeat return the same job.")
 @command("training")
 def start(
-    context: Context, config_path: Path, name: str | None, is_watched: bool, request_id: str | None
+    context: Context,
+    config_path: Path,
+    name: str | None,
+    reference: str | None,
+    is_watched: bool,
+    request_id: str | None,
 ) -> None:
     """Queue a job. CONFIG.yaml holds the fields of a TrainingConfig, and model_name."""
     mapping = read_mapping(config_path)
@@ -39,6 +46,7 @@ def start(
     if name is None and not isinstance(model_name, str):
         raise click.UsageError(f"Give --name, or model_name in {config_path}.")
     config = to_message(mapping, pb.TrainingConfig(), str(config_path))
+    _put_reference(config, reference)
     with _client(context) as training:
         handle = training.start_training(name or str(model_name), config, request_id=request_id)
         if is_watched:
@@ -120,6 +128,16 @@ def stop(context: Context, job_id: str, keeps_best: bool) -> None:
         context.output.document(job)
     else:
         context.output.show(f"job {job_id} is {enum_text(pb.JobState.DESCRIPTOR, job.state)}.")
+
+
+def _put_reference(config: pb.TrainingConfig, text: str | None) -> None:
+    """Say what stands beside the series of the dataset, as the file does with `dataset.series.reference`."""
+    source = config.dataset.series
+    if (said := read_reference(text, source.series.venue)) is None:
+        return
+    if config.dataset.WhichOneof("source") != "series":
+        raise click.UsageError("--reference is for a dataset of a series: a snapshot has its own, or none.")
+    source.reference.venue, source.reference.symbol = said
 
 
 def _watch(output: Output, training: TrainingClient, job_id: str, after: int) -> None:

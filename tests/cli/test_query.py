@@ -90,3 +90,25 @@ def test_options_that_do_not_fit_the_kind_are_wrong_usage(room: DataRoom) -> Non
     refused = query(room, *NAMED, "--timeframe", "1h", "--columns", "price")
     assert refused.exit_code == 3
     assert "columns[0]" in refused.stderr
+
+
+def test_a_frame_has_a_reference_beside_it(room: DataRoom, tmp_path: Path) -> None:
+    asked = (*NAMED, "--timeframe", "1h", "--kind", "frame")
+    expected = room.client.query_frame(VENUE, SYMBOL, TIMEFRAME, reference=(VENUE, OTHER))
+    for reference in (OTHER, f"{VENUE}:{OTHER}"):
+        out = tmp_path / "frame.parquet"
+        result = query(room, *asked, "--reference", reference, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        same(pd.read_parquet(out)[["reference_close"]], expected[["reference_close"]])
+    assert query(room, *asked, "--reference", SYMBOL).exit_code == 3
+    assert query(room, *asked[:-2], "--reference", OTHER).exit_code == 2  # candles have none
+
+    made = CliRunner().invoke(
+        data,
+        [
+            *("snapshots", "create", *asked[:-2], "--reference", OTHER, "--json"),
+            *("--data-endpoint", room.served.target),
+        ],
+    )
+    assert made.exit_code == 0, made.stderr
+    assert json.loads(made.stdout)["frame"]["reference"]["symbol"] == OTHER

@@ -234,6 +234,7 @@ def _frame(dataset: Tree) -> dict[str, Any]:
     ages = ("funding_max_age", "open_interest_max_age")  # absent ones are the data room's to decide
     return {
         **source["series"],
+        "reference": (beside["venue"], beside["symbol"]) if (beside := source.get("reference")) else None,
         "start": _moment(span.get("start_time")),
         "end": _moment(span.get("end_time")),
         "as_of": _moment(source.get("as_of_time")),
@@ -246,6 +247,7 @@ def _snapshot(snapshot: Any) -> Snapshot:
     return Snapshot(
         snapshot_id=snapshot.snapshot_id,
         series=known["frame"]["series"],
+        reference=known["frame"].get("reference"),
         row_count=snapshot.row_count,
         first_time=known.get("first_time"),
         last_time=known.get("last_time"),

@@ -15,13 +15,15 @@ from services.training.jobs import Tree
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A frozen frame: what a model is trained on. `series` holds venue, symbol and timeframe."""
+    """A frozen frame: what a model is trained on. `series` holds venue, symbol and timeframe, and so does the
+    `reference` whose bars stand beside its own, if there is one."""
 
     snapshot_id: str
     series: Tree
     row_count: int
     first_time: str | None
     last_time: str | None
+    reference: Tree | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -242,6 +242,7 @@ class Runner:
             "data": {
                 "snapshot_id": snapshot.snapshot_id,
                 **snapshot.series,
+                **({} if snapshot.reference is None else {"reference": snapshot.reference}),
                 "rows": snapshot.row_count,
                 "first_time": snapshot.first_time,
                 "last_time": snapshot.last_time,

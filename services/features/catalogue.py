@@ -30,7 +30,7 @@ COSTS = {
     Family.TSFRESH: 0.06,
     Family.HIGHER_TIMEFRAME: 0.006,
     Family.EXPRESSION: 0.02,
-    Family.CROSS_SYMBOL: 0.1,
+    Family.CROSS_SYMBOL: 0.07,
 }
 # Of the dearer calculators of tsfresh at a window of 72 (benchmarks/rolling.py).
 ROLLING_COSTS = {

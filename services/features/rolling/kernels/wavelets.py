@@ -19,6 +19,9 @@ from services.features.rolling.kernel import Item, Kernel
 
 _POINTS, _EDGE = 4096, 8.0  # how finely PyWavelets samples the hat, and from where to where
 
+_LANES = 128  # windows at a time, next to each other in memory
+_GAP = 1  # widths in a row that a line of maxima may miss
+
 Wholes = npt.NDArray[np.int64]
 
 
@@ -88,114 +91,127 @@ def _run_peaks(block: Block, tables: tuple[Floats, Wholes, Wholes], out: Floats)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _peaks(values: Floats, window: int, wavelets: Floats, sizes: Wholes, most: Wholes, out: Floats) -> None:
-    transform = np.empty((sizes.size, window))
-    noise = np.empty(window)
-    for i in range(out.shape[1]):
-        for row in range(sizes.size):
-            _convolve(values, i, window, wavelets[row], sizes[row], transform[row])
-        _noise(transform[0], noise)
-        for row in range(most.size):
-            out[row, i] = _ridges(transform[: most[row]], noise)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _convolve(values: Floats, start: int, window: int, wavelet: Floats, size: int, out: Floats) -> None:
-    """The middle of the convolution, as long as the window; the wavelet is symmetric. One of its points after
-    the other over all bars, which the compiler does several at a time."""
-    shift = (size - 1) // 2
-    out[:] = 0.0
-    for point in range(size):
-        weight, ahead = wavelet[point], shift - point
-        for t in range(max(0, -ahead), min(window, window - ahead)):
-            out[t] += values[start + t + ahead] * weight
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _noise(transform: Floats, noise: Floats) -> None:
-    """The tenth percentile of the transform around each bar."""
-    window = transform.size
+    widths = sizes.size
+    transform = np.empty((widths, window, _LANES))
+    maxima = np.empty((_LANES, widths, window // 2 + 1), np.int64)
+    counts = np.empty((_LANES, widths), np.int64)
     half, odd = divmod(-(-window // 20), 2)
     near = np.empty(2 * half + odd)
-    for t in range(window):
-        count = 0
-        for k in range(max(t - half, 0), min(t + half + odd, window)):
-            x, at = transform[k], count
-            while at > 0 and near[at - 1] > x:
-                near[at] = near[at - 1]
-                at -= 1
-            near[at] = x
-            count += 1
-        place = 0.1 * (count - 1)
-        below = int(place)
-        share = place - below
-        noise[t] = near[below] if share == 0.0 else near[below] * (1.0 - share) + near[below + 1] * share
+    lines = np.empty((6, widths * (window // 2 + 1)), np.int64)
+    at = np.full(window, -1)
+    for first in range(0, out.shape[1], _LANES):
+        lanes = min(_LANES, out.shape[1] - first)
+        for width in range(widths):
+            _convolve(values, first, lanes, window, wavelets[width], sizes[width], transform[width])
+            _find_maxima(transform[width], lanes, maxima[:, width], counts[:, width])
+        for lane in range(lanes):
+            for row in range(most.size):
+                out[row, first + lane] = _ridges(
+                    transform[:, :, lane], maxima[lane], counts[lane], most[row], lines, at, near
+                )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ridges(transform: Floats, noise: Floats) -> int:
-    """How many lines of maxima over the widths are long enough and stand out of the noise."""
-    widths, window = transform.shape
-    start = widths - 1
-    while start >= 0 and not _has_maximum(transform[start]):
-        start -= 1
-    if start < 0:
-        return 0
-    lines = widths * (window // 2 + 1)  # of two neighbours one at most is a maximum
-    last, first, lowest = np.zeros(lines, np.int64), np.zeros(lines, np.int64), np.zeros(lines, np.int64)
-    length, gap, before = np.zeros(lines, np.int64), np.zeros(lines, np.int64), np.zeros(lines, np.int64)
-    is_open = np.zeros(lines, np.bool_)
-    count = 0
-    for t in range(1, window - 1):
-        if _is_maximum(transform[start], t):
-            last[count], first[count], lowest[count], length[count] = t, t, start, 1
-            is_open[count] = True
-            count += 1
-    for row in range(start - 1, -1, -1):
+def _convolve(
+    values: Floats, first: int, lanes: int, window: int, wavelet: Floats, size: int, out: Floats
+) -> None:
+    """The middle of each window's convolution, as long as the window, into `out` (bars, windows).
+
+    The wavelet is symmetric. Where it lies within the window, the sum is the same in every window that holds
+    these bars: it is taken once. A sum runs over the points in their order, either way."""
+    shift = (size - 1) // 2
+    start, stop = size - 1 - shift, window - shift  # where it lies within
+    shared = np.zeros(stop - start + lanes - 1)
+    for point in range(size):
+        weight, behind = wavelet[point], values[first + start + shift - point :]
+        for at in range(shared.size):
+            shared[at] += behind[at] * weight
+    for t in range(window):
+        row = out[t]
+        if start <= t < stop:
+            row[:lanes] = shared[t - start : t - start + lanes]
+            continue
+        row[:] = 0.0
+        for point in range(max(0, t + shift - window + 1), min(size, t + shift + 1)):
+            weight, behind = wavelet[point], values[first + t + shift - point :]
+            for lane in range(lanes):
+                row[lane] += behind[lane] * weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _find_maxima(transform: Floats, lanes: int, maxima: Wholes, counts: Wholes) -> None:
+    """Bars above both their neighbours, per window, the first of them first."""
+    counts[:] = 0
+    for t in range(1, transform.shape[0] - 1):
+        for lane in range(lanes):
+            x = transform[t, lane]
+            maxima[lane, counts[lane]] = t
+            counts[lane] += (x > transform[t - 1, lane]) & (x > transform[t + 1, lane])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ridges(
+    transform: Floats, maxima: Wholes, counts: Wholes, widths: int, lines: Wholes, at: Wholes, near: Floats
+) -> int:
+    """How many lines of maxima over the widths are long enough and stand out of the noise.
+
+    `at` says which line stands at a bar, -1 for none: so before and after."""
+    last, first, lowest, length, gap = lines[0], lines[1], lines[2], lines[3], lines[4]
+    window, count = at.size, 0
+    for row in range(widths - 1, -1, -1):
         known = count
+        for line in range(known - 1, -1, -1):  # of two lines at a bar the older is taken
+            if gap[line] <= _GAP:
+                at[last[line]] = line
         for line in range(known):
+            lines[5, line] = last[line]
             gap[line] += 1
-            before[line] = last[line]
-        reach = (row + 1) / 4.0
-        for t in range(1, window - 1):
-            if not _is_maximum(transform[row], t):
-                continue
-            nearest, distance = -1, np.inf
-            for line in range(known):
-                if is_open[line] and abs(t - before[line]) < distance:
-                    nearest, distance = line, float(abs(t - before[line]))
-            if nearest >= 0 and distance <= reach:
-                if lowest[nearest] != row:
-                    lowest[nearest], first[nearest] = row, t
-                last[nearest] = t
-                length[nearest] += 1
-                gap[nearest] = 0
-            else:
-                last[count], first[count], lowest[count], length[count] = t, t, row, 1
-                gap[count], is_open[count] = 0, True
-                count += 1
-        for line in range(count):
-            if gap[line] > 1:
-                is_open[line] = False
-    shortest = -(-widths // 4)
-    peaks = 0
+        reach = (row + 1) // 4
+        for place in range(counts[row]):
+            t = maxima[row, place]
+            line = at[t]
+            for away in range(1, reach + 1):
+                if line >= 0:
+                    break
+                line = at[t - away] if t >= away else -1
+                other = at[t + away] if t + away < window else -1
+                if line < 0 or 0 <= other < line:
+                    line = other
+            if line < 0:
+                line, count = count, count + 1
+                first[line], lowest[line], length[line] = t, row, 0
+            elif lowest[line] != row:
+                lowest[line], first[line] = row, t
+            last[line], gap[line] = t, 0
+            length[line] += 1
+        for line in range(known):
+            at[lines[5, line]] = -1
+    shortest, peaks = -(-widths // 4), 0
     for line in range(count):
-        ratio = abs(transform[lowest[line], first[line]] / noise[first[line]])
-        if length[line] >= shortest and not ratio < 1.0:
-            peaks += 1
+        if length[line] >= shortest:
+            noise = _noise(transform[0], first[line], near)
+            peaks += not abs(transform[lowest[line], first[line]] / noise) < 1.0
     return peaks
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_maximum(transform: Floats, t: int) -> bool:
-    return bool(transform[t] > transform[t - 1] and transform[t] > transform[t + 1])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _has_maximum(transform: Floats) -> bool:
-    found = False
-    for t in range(1, transform.size - 1):
-        found = found or _is_maximum(transform, t)
-    return found
+def _noise(transform: Floats, t: int, near: Floats) -> float:
+    """The tenth percentile of the transform around a bar."""
+    half, odd = divmod(near.size, 2)
+    count = 0
+    for k in range(max(t - half, 0), min(t + half + odd, transform.size)):
+        x, at = transform[k], count
+        while at > 0 and near[at - 1] > x:
+            near[at] = near[at - 1]
+            at -= 1
+        near[at] = x
+        count += 1
+    place = 0.1 * (count - 1)
+    below = int(place)
+    share = place - below
+    if share == 0.0:
+        return float(near[below])
+    return float(near[below] * (1.0 - share) + near[below + 1] * share)
 
 
 KERNELS = (

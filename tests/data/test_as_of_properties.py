@@ -113,9 +113,15 @@ class Room:
         )
 
     def frame(
-        self, symbol: str, timeframe: str, base: str | None, as_of: int | None, **given: Any
+        self,
+        symbol: str,
+        timeframe: str,
+        base: str | None,
+        as_of: int | None,
+        reference: str | None = None,
+        **given: Any,
     ) -> list[Row]:
-        """Rows as `Replay.frame` gives them."""
+        """Rows as `Replay.frame` gives them, with the columns of a reference after them."""
         ages = [None if age is None else timedelta(minutes=age) for age in given.pop("ages")]
         spec = pb.FrameSpec(
             series=SeriesKey(venue="venue", symbol=symbol, timeframe=timeframe),
@@ -126,6 +132,7 @@ class Room:
             open_interest_max_age=ages[1],
             as_of_time=moment(as_of),
             base_timeframe=base or "",
+            reference=None if reference is None else SeriesKey(venue="venue", symbol=reference),
         )
         table = read_chunks(invoke(self._servicer, "QueryFrame", pb.QueryFrameRequest(frame=spec, **given)))
         for name in ("funding_rate", "open_interest"):
@@ -176,9 +183,9 @@ def told_room(new_database_url, tmp_path_factory) -> Iterator[Room]:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[str, str, list[Told]]:
+def histories(draw: st.DrawFn, grids: Sequence[tuple[str, str, int]] = GRIDS) -> tuple[str, str, list[Told]]:
     """A base timeframe, a longer one, and what is told of an instrument, candles of the base first."""
-    base, timeframe, length = draw(st.sampled_from(GRIDS))
+    base, timeframe, length = draw(st.sampled_from(grids))
     step, end = MINUTES[base], length * MINUTES[base]
     told: list[Told] = []
     for position in range(draw(st.integers(2, 12))):
@@ -258,6 +265,29 @@ def test_longer_bars_are_what_a_replay_says(told_room, history, data):
     expected = replay.longer(base, timeframe, math.inf if as_of is None else as_of)
     found = told_room.longer(symbol, base, timeframe, as_of)
     assert same_rows(found, [(time, *row) for time, row in expected.items()]), (found, expected)
+
+
+@given(grid=st.sampled_from(GRIDS), ages=AGES, data=st.data())
+@settings(max_examples=60)
+def test_a_reference_beside_is_what_its_own_frame_says_at_the_same_bars(told_room, grid, ages, data):
+    base, timeframe, told = data.draw(histories([grid]))
+    _, _, others = data.draw(histories([grid]))
+    symbol, leader = told_room.instrument(), told_room.instrument()
+    told, others = told_room.tell(symbol, told), told_room.tell(leader, others)
+    as_of = some_moment(data.draw, [*told, *others])
+    named = data.draw(st.sampled_from([None, base]))
+    alone = told_room.frame(symbol, timeframe, named, as_of, ages=ages)
+    beside = told_room.frame(symbol, timeframe, named, as_of, leader, ages=ages)
+    assert same_rows([row[:-4] for row in beside], alone)
+    known = {row[0]: row for row in told_room.frame(leader, timeframe, None, as_of, ages=ages)}
+    event(f"bars of both: {min(sum(row[0] in known for row in beside), 5)}")
+    for row in beside:
+        if row[0] in known:
+            own = known[row[0]]
+            assert same_rows([row[-4:]], [(own[4], own[5], own[9], own[11])])
+        else:
+            assert math.isnan(row[-4])
+            assert math.isnan(row[-3])
 
 
 @given(history=histories(), ages=AGES, data=st.data())

@@ -20,10 +20,10 @@ from tests.support.waiting import eventually
 SOURCE = pb.ExchangeSource(series=[minutes()])
 
 
-def test_a_killed_room_goes_on_after_its_newest_page(tmp_path: Path) -> None:
+def test_a_killed_room_goes_on_after_its_newest_page(database_url: str, tmp_path: Path) -> None:
     with ExchangeServer() as exchange:
         exchange.rows_max = 30
-        settings = {"exchange_urls": f"{VENUE}={exchange.url}"}
+        settings = {"exchange_urls": f"{VENUE}={exchange.url}", "database_url": database_url}
         with RoomProcess("data", tmp_path, **settings) as room, DataClient(room.target) as client:
             told: list[int] = []
             refusals: list[Refusal] = []

@@ -120,13 +120,18 @@ def test_nothing_is_marked_in_a_series_that_is_not_there(database_url):
         assert store.coverage(count=1) == []
 
 
-def test_a_kill_in_the_middle_of_a_repair_leaves_each_action_whole_or_not_and_the_repeat_ends_it(tmp_path):
+def test_a_kill_in_the_middle_of_a_repair_leaves_each_action_whole_or_not_and_the_repeat_ends_it(
+    database_url, tmp_path
+):
     minute = pd.Timedelta("1min")
     frame = candles(10, START - 10 * minute, step=minute)
     size = 20_000
     actions = [mark_missing(START + n * size * minute, START + (n + 1) * size * minute) for n in range(12)]
     series = ("candles", VENUE, SYMBOL, "1m")
-    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+    with (
+        RoomProcess("data", tmp_path, database_url=database_url) as room,
+        DataClient(room.target) as client,
+    ):
         client.ingest_candles(frame, *series[1:])
 
         def send() -> None:
@@ -139,7 +144,10 @@ def test_a_kill_in_the_middle_of_a_repair_leaves_each_action_whole_or_not_and_th
             room.kill()
             assert sending.exception(120) is None or isinstance(sending.exception(), Refusal)
 
-    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+    with (
+        RoomProcess("data", tmp_path, database_url=database_url) as room,
+        DataClient(room.target) as client,
+    ):
         marked = client.list_series()[0].marked_missing_count
         assert 2 * size <= marked <= 12 * size
         assert marked % size == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -27,8 +29,8 @@ SERIES = (VENUE, SYMBOL, TIMEFRAME)
 LONG_AGO = pd.Timestamp("2010-01-01", tz="UTC")
 
 
-def test_the_room_starts_from_nothing_serves_and_stops_cleanly(tmp_path):
-    with RoomProcess("data", tmp_path) as room:
+def test_the_room_starts_from_nothing_serves_and_stops_cleanly(database_url, tmp_path):
+    with RoomProcess("data", tmp_path, database_url=database_url) as room:
         with grpc.insecure_channel(room.health_target) as channel:
             health = health_pb2_grpc.HealthStub(channel)
             answer = health.Check(health_pb2.HealthCheckRequest(service="marketml.data.v1.DataService"))
@@ -37,10 +39,17 @@ def test_the_room_starts_from_nothing_serves_and_stops_cleanly(tmp_path):
             client.ingest_candles(candles(5), *SERIES)
             snapshot = client.create_snapshot(*SERIES)
         assert room.stop() == 0
-    assert (tmp_path / ".run/data/data.sqlite").exists()
-    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+    with (
+        RoomProcess("data", tmp_path, database_url=database_url) as room,
+        DataClient(room.target) as client,
+    ):
         same(client.query_candles(*SERIES), candles(5))
         assert len(client.read_snapshot(snapshot.snapshot_id)) == 5
+
+
+def test_without_a_setting_the_rows_lie_in_a_file_below_the_working_directory(tmp_path):
+    with RoomProcess("data", tmp_path):
+        assert (tmp_path / ".run/data/data.sqlite").exists()
 
 
 def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path):
@@ -59,11 +68,24 @@ def test_every_setting_is_checked_by_name(name, value):
         read_settings(DataSettings, "data", {f"MARKETML_DATA_{name}": value})
 
 
+def written_to(request: pytest.FixtureRequest, url: str) -> Callable[[], bool]:
+    """Whether a transaction has written to the database and not ended."""
+    if url.startswith("sqlite:"):
+        # More rows than SQLite keeps in memory: the log grows before the commit.
+        log = Path(f"{url.removeprefix('sqlite:///')}-wal")
+        size = log.stat().st_size
+        return lambda: log.stat().st_size != size
+    server = request.getfixturevalue("postgresql")
+    name = url.partition("@/")[2].partition("?")[0]
+    sessions = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
+    return lambda: server.answers(f"{sessions} AND backend_xid IS NOT NULL")
+
+
 @pytest.mark.parametrize("moment", ["between calls", "within a transaction"])
-def test_a_kill_while_rows_come_in_leaves_all_of_a_call_or_nothing(tmp_path, moment):
+def test_a_kill_while_rows_come_in_leaves_all_of_a_call_or_nothing(request, database_url, tmp_path, moment):
     calls = [candles(100_000, LONG_AGO + 100_000 * number * MINUTE, step=MINUTE) for number in range(4)]
     acknowledged: list[int] = []
-    with RoomProcess("data", tmp_path) as room:
+    with RoomProcess("data", tmp_path, database_url=database_url) as room:
 
         def send() -> None:
             with DataClient(room.target) as client:
@@ -71,18 +93,19 @@ def test_a_kill_while_rows_come_in_leaves_all_of_a_call_or_nothing(tmp_path, mom
                     client.ingest_candles(frame, VENUE, SYMBOL, "1m")
                     acknowledged.append(number)
 
-        log = tmp_path / ".run/data/data.sqlite-wal"
         with ThreadPoolExecutor(1) as pool:
             sending = pool.submit(send)
             eventually(lambda: acknowledged, 60)
             if moment == "within a transaction":
-                # More rows than SQLite keeps in memory: the log grows before the commit.
-                size = log.stat().st_size
-                eventually(lambda: log.stat().st_size != size or len(acknowledged) == len(calls), 60)
+                is_writing = written_to(request, database_url)
+                eventually(lambda: is_writing() or len(acknowledged) == len(calls), 60)
             room.kill()
             assert sending.exception(60) is None or isinstance(sending.exception(), Refusal)
 
-    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+    with (
+        RoomProcess("data", tmp_path, database_url=database_url) as room,
+        DataClient(room.target) as client,
+    ):
         back = client.query_candles(VENUE, SYMBOL, "1m")
         stored = [frame for frame in calls if frame.index[0] in back.index]
         assert len(stored) >= len(acknowledged)
@@ -92,10 +115,10 @@ def test_a_kill_while_rows_come_in_leaves_all_of_a_call_or_nothing(tmp_path, mom
 
 
 @pytest.mark.parametrize("suffix", [".draft", ".arrow"])
-def test_a_kill_while_a_snapshot_is_made_leaves_no_snapshot_without_its_file(tmp_path, suffix):
+def test_a_kill_while_a_snapshot_is_made_leaves_no_snapshot_without_its_file(database_url, tmp_path, suffix):
     folder = tmp_path / ".run/data/snapshots"
     frame = candles(200_000, LONG_AGO, step=MINUTE)
-    with RoomProcess("data", tmp_path) as room:
+    with RoomProcess("data", tmp_path, database_url=database_url) as room:
 
         def make() -> None:
             with DataClient(room.target) as client:
@@ -108,7 +131,10 @@ def test_a_kill_while_a_snapshot_is_made_leaves_no_snapshot_without_its_file(tmp
             room.kill()
             assert making.exception(60) is None or isinstance(making.exception(), Refusal)
 
-    with RoomProcess("data", tmp_path) as room, DataClient(room.target) as client:
+    with (
+        RoomProcess("data", tmp_path, database_url=database_url) as room,
+        DataClient(room.target) as client,
+    ):
         for snapshot in client.list_snapshots():
             assert len(client.read_snapshot(snapshot.snapshot_id)) == len(frame)
         again = client.create_snapshot(VENUE, SYMBOL, "1m", request_id="job-1")

@@ -22,12 +22,13 @@ from services.features.rolling.kernel import Item, Kernel
 _PARTS = ("real", "imag", "abs", "angle")
 _MOMENTS = ("centroid", "variance", "skew", "kurtosis")
 _SEGMENT = 256
+_LANES = 64  # windows at a time, next to each other in memory
 
 Wholes = npt.NDArray[np.int64]
 
 
 class _Fourier(NamedTuple):
-    """Cosines and sines (bars, coefficients); of each item its coefficient, or -1, and its part or moment."""
+    """Cosines and sines (coefficients, bars); of each item its coefficient, or -1, and its part or moment."""
 
     cosines: Floats
     sines: Floats
@@ -36,8 +37,8 @@ class _Fourier(NamedTuple):
 
 
 def _waves(bars: int) -> tuple[Floats, Floats]:
-    """Cosines and minus sines (bars, bars // 2 + 1), zero where they are zero."""
-    turns = np.outer(np.arange(bars), np.arange(bars // 2 + 1)) % bars
+    """Cosines and minus sines (bars // 2 + 1, bars), zero where they are zero."""
+    turns = np.outer(np.arange(bars // 2 + 1), np.arange(bars)) % bars
     angles = 2.0 * np.pi * np.arange(bars) / bars
     cosines, sines = np.cos(angles), -np.sin(angles)
     sines[0] = 0.0
@@ -45,7 +46,7 @@ def _waves(bars: int) -> tuple[Floats, Floats]:
         sines[bars // 2] = 0.0
     if bars % 4 == 0:
         cosines[bars // 4] = cosines[3 * bars // 4] = 0.0
-    return np.ascontiguousarray(cosines[turns]), np.ascontiguousarray(sines[turns])
+    return cosines[turns], sines[turns]
 
 
 def _prepare_fourier(window: int, items: Sequence[Item]) -> _Fourier:
@@ -77,86 +78,126 @@ def _fourier(
     what: Wholes,
     out: Floats,
 ) -> None:
-    count = cosines.shape[1]
-    real, imaginary, size = np.empty(count), np.empty(count), np.empty(count)
-    moments = np.empty(4)
+    count = cosines.shape[0]
+    moved, moments = np.empty((window, _LANES)), np.empty((4, _LANES))
+    even, odd = np.empty((count, _LANES)), np.empty((count, _LANES))
+    real, imaginary = np.empty((count, _LANES)), np.empty((count, _LANES))
+    size = np.empty((count, _LANES))
     has_moments = (coefficient < 0).any()
-    for i in range(out.shape[1]):
-        _transform(values, i, window, cosines, sines, real, imaginary)
-        for k in range(count):
-            size[k] = np.sqrt(real[k] * real[k] + imaginary[k] * imaginary[k])
+    for first in range(0, out.shape[1], _LANES):
+        lanes = min(_LANES, out.shape[1] - first)
+        _move(values[first:], lanes, moved)
+        _fold(moved, lanes, even, odd)
+        _transform(even, odd, lanes, cosines, sines, real, imaginary)
+        for lane in range(lanes):
+            real[0, lane] += values[first + lane] * window
+        _measure(real, imaginary, lanes, size)
         if has_moments:
-            _spread(size, moments)
-        for row in range(out.shape[0]):
-            k, part = coefficient[row], what[row]
+            _spread(size, lanes, moments)
+        for item in range(out.shape[0]):
+            k, part, row = coefficient[item], what[item], out[item, first : first + lanes]
             if k < 0:
-                out[row, i] = moments[part]
+                row[:] = moments[part, :lanes]
             elif k >= count:
-                out[row, i] = np.nan
+                row[:] = np.nan
             elif part == 0:
-                out[row, i] = real[k]
+                row[:] = real[k, :lanes]
             elif part == 1:
-                out[row, i] = imaginary[k]
+                row[:] = imaginary[k, :lanes]
             elif part == 2:
-                out[row, i] = size[k]
+                row[:] = size[k, :lanes]
             else:
-                out[row, i] = np.arctan2(imaginary[k], real[k]) * (180.0 / np.pi)
+                for lane in range(lanes):
+                    row[lane] = np.arctan2(imaginary[k, lane], real[k, lane]) * (180.0 / np.pi)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fold(moved: Floats, lanes: int, even: Floats, odd: Floats) -> None:
+    """Sums and differences, (bars // 2 + 1, windows), of the bars that lie as far from the first as from the
+    end: a cosine has one value at both, a sine opposite ones."""
+    bars = moved.shape[0]
+    even[0] = moved[0]
+    odd[0] = 0.0
+    for t in range(1, even.shape[0]):
+        near, far, both, between = moved[t], moved[bars - t], even[t], odd[t]
+        if 2 * t == bars:
+            both[:] = near
+            between[:] = 0.0
+        else:
+            for lane in range(lanes):
+                both[lane], between[lane] = near[lane] + far[lane], near[lane] - far[lane]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _move(values: Floats, lanes: int, moved: Floats) -> None:
+    """Deviations of windows from their first values: (bars, windows)."""
+    levels = values[:lanes]
+    for t in range(moved.shape[0]):
+        ahead, row = values[t : t + lanes], moved[t]
+        for lane in range(lanes):
+            row[lane] = ahead[lane] - levels[lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _transform(
-    values: Floats,
-    start: int,
-    bars: int,
-    cosines: Floats,
-    sines: Floats,
-    real: Floats,
-    imaginary: Floats,
+    even: Floats, odd: Floats, lanes: int, cosines: Floats, sines: Floats, real: Floats, imaginary: Floats
 ) -> None:
-    level = values[start]
-    real[:] = 0.0
-    imaginary[:] = 0.0
-    for t in range(bars):
-        x = values[start + t] - level
-        for k in range(real.size):
-            real[k] += x * cosines[t, k]
-            imaginary[k] += x * sines[t, k]
-    real[0] += level * bars
+    """Real and imaginary parts (coefficients, windows) of windows that are folded."""
+    for k in range(real.shape[0]):
+        x, y = real[k], imaginary[k]
+        x[:] = even[0]
+        y[:] = 0.0
+        for t in range(1, even.shape[0]):
+            cosine, sine, both, between = cosines[k, t], sines[k, t], even[t], odd[t]
+            for lane in range(lanes):
+                x[lane] += both[lane] * cosine
+                y[lane] += between[lane] * sine
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _spread(size: Floats, moments: Floats) -> None:
+def _measure(real: Floats, imaginary: Floats, lanes: int, size: Floats) -> None:
+    for k in range(size.shape[0]):
+        x, y, row = real[k], imaginary[k], size[k]
+        for lane in range(lanes):
+            row[lane] = np.sqrt(x[lane] * x[lane] + y[lane] * y[lane])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread(size: Floats, lanes: int, moments: Floats) -> None:
     """tsfresh's centroid, variance, skew and kurtosis of the sizes over the coefficients."""
-    total = first = second = third = fourth = 0.0
-    for k in range(size.size):
-        x, at = size[k], float(k)
-        total += x
-        first += x * at
-        second += x * at * at
-        third += x * at * at * at
-        fourth += x * at * at * at * at
-    centroid = first / total
-    variance = second / total - centroid * centroid
-    moments[0], moments[1] = centroid, variance
-    if variance >= 0.5:
-        moments[2] = (third / total - 3.0 * centroid * variance - centroid**3) / variance**1.5
-        moments[3] = (
-            fourth / total
-            - 4.0 * centroid * (third / total)
-            + 6.0 * (second / total) * centroid**2
-            - 3.0 * centroid
-        ) / variance**2
-    else:
-        moments[2] = moments[3] = np.nan
+    for lane in range(lanes):
+        total = first = second = third = fourth = 0.0
+        for k in range(size.shape[0]):
+            x, at = size[k, lane], float(k)
+            total += x
+            first += x * at
+            second += x * at * at
+            third += x * at * at * at
+            fourth += x * at * at * at * at
+        centroid = first / total
+        variance = second / total - centroid * centroid
+        moments[0, lane], moments[1, lane] = centroid, variance
+        if variance >= 0.5:
+            moments[2, lane] = (third / total - 3.0 * centroid * variance - centroid**3) / variance**1.5
+            moments[3, lane] = (
+                fourth / total
+                - 4.0 * centroid * (third / total)
+                + 6.0 * (second / total) * centroid**2
+                - 3.0 * centroid
+            ) / variance**2
+        else:
+            moments[2, lane] = moments[3, lane] = np.nan
 
 
 class _Welch(NamedTuple):
-    """Waves of a segment, its Hann window, how the density scales; of each item a coefficient or -bins."""
+    """Waves of a segment, its Hann window, how the density scales, p log p of a share of so many coefficients;
+    of each item a coefficient or -bins."""
 
     cosines: Floats
     sines: Floats
     hann: Floats
     scale: Floats
+    terms: Floats
     what: Wholes
 
 
@@ -164,12 +205,14 @@ def _prepare_welch(window: int, items: Sequence[Item]) -> _Welch:
     segment = min(window, _SEGMENT)
     cosines, sines = _waves(segment)
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(segment) / segment)
-    scale = np.full(cosines.shape[1], 2.0 / (hann * hann).sum())
+    scale = np.full(cosines.shape[0], 2.0 / (hann * hann).sum())
     scale[0] /= 2.0
     if segment % 2 == 0:
         scale[-1] /= 2.0
     what = [-item.whole("bins") if "bins" in item.parameters else item.whole("coeff") for item in items]
-    return _Welch(cosines, sines, hann, scale, np.array(what, np.int64))
+    shares = np.arange(1, scale.size + 1) / scale.size
+    terms = np.concatenate([[0.0], shares * np.log(shares)])
+    return _Welch(cosines, sines, hann, scale, terms, np.array(what, np.int64))
 
 
 def _run_welch(block: Block, tables: _Welch, out: Floats) -> None:
@@ -186,52 +229,69 @@ def _welch(
     sines: Floats,
     hann: Floats,
     scale: Floats,
+    terms: Floats,
     what: Wholes,
     out: Floats,
 ) -> None:
-    segment, count = cosines.shape
-    real, imaginary, density = np.empty(count), np.empty(count), np.empty(count)
-    piece = np.empty(segment)
+    count, segment = cosines.shape
+    moved, means = np.empty((segment, _LANES)), np.empty(_LANES)
+    even, odd = np.empty((count, _LANES)), np.empty((count, _LANES))
+    real, imaginary = np.empty((count, _LANES)), np.empty((count, _LANES))
+    density, shares = np.empty((count, _LANES)), np.empty(count)
+    counts = np.empty(max(0, -what.min()), np.int64)
     step = segment - segment // 2
     pieces = (window - segment // 2) // step
-    for i in range(out.shape[1]):
+    for first in range(0, out.shape[1], _LANES):
+        lanes = min(_LANES, out.shape[1] - first)
         density[:] = 0.0
         for number in range(pieces):
-            start, level = i + number * step, 0.0
-            for t in range(segment):
-                level += values[start + t] - values[start]
-            level /= segment
-            for t in range(segment):
-                piece[t] = ((values[start + t] - values[start]) - level) * hann[t]
-            real[:] = 0.0
-            imaginary[:] = 0.0
-            for t in range(segment):
-                for k in range(count):
-                    real[k] += piece[t] * cosines[t, k]
-                    imaginary[k] += piece[t] * sines[t, k]
+            _move(values[first + number * step :], lanes, moved)
+            _taper(moved, lanes, hann, means)
+            _fold(moved, lanes, even, odd)
+            _transform(even, odd, lanes, cosines, sines, real, imaginary)
             for k in range(count):
-                density[k] += (real[k] * real[k] + imaginary[k] * imaginary[k]) * scale[k] / pieces
-        for row in range(out.shape[0]):
-            if what[row] >= count:
-                out[row, i] = np.nan
-            elif what[row] >= 0:
-                out[row, i] = density[what[row]]
-            else:
-                out[row, i] = np.nan if is_still[i] else _entropy(density, -what[row])
+                x, y, row, share = real[k], imaginary[k], density[k], scale[k] / pieces
+                for lane in range(lanes):
+                    row[lane] += (x[lane] * x[lane] + y[lane] * y[lane]) * share
+        for item in range(out.shape[0]):
+            if what[item] >= count:
+                out[item, first : first + lanes] = np.nan
+            elif what[item] >= 0:
+                out[item, first : first + lanes] = density[what[item], :lanes]
+        for lane in range(lanes if what.min() < 0 else 0):
+            shares[:] = density[:, lane] / density[:, lane].max()
+            for item in range(out.shape[0]):
+                if what[item] < 0:
+                    out[item, first + lane] = (
+                        np.nan if is_still[first + lane] else _entropy(shares, counts[: -what[item]], terms)
+                    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _entropy(density: Floats, bins: int) -> float:
-    """Entropy of `numpy.histogram`'s counts of the density over its largest value."""
-    largest = density.max()
-    first, last = density.min() / largest, 1.0
+def _taper(moved: Floats, lanes: int, hann: Floats, means: Floats) -> None:
+    """Takes the mean away and fades the ends."""
+    means[:] = 0.0
+    for t in range(moved.shape[0]):
+        row = moved[t]
+        for lane in range(lanes):
+            means[lane] += row[lane]
+    for t in range(moved.shape[0]):
+        row, weight = moved[t], hann[t]
+        for lane in range(lanes):
+            row[lane] = (row[lane] - means[lane] / hann.size) * weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _entropy(shares: Floats, counts: Wholes, terms: Floats) -> float:
+    """Entropy of `numpy.histogram`'s counts of the densities as shares of the largest."""
+    bins = counts.size
+    first, last = shares.min(), 1.0
     if first == last:
         first, last = first - 0.5, last + 0.5
-    width = (last - first) / bins
-    counts = np.zeros(bins, np.int64)
-    for k in range(density.size):
-        x = density[k] / largest
-        at = min(int((x - first) * (bins / (last - first))), bins - 1)
+    width, per = (last - first) / bins, bins / (last - first)
+    counts[:] = 0
+    for x in shares:
+        at = min(int((x - first) * per), bins - 1)
         if at > 0 and x < first + at * width:
             at -= 1
         elif at < bins - 1 and x >= first + (at + 1) * width:
@@ -239,9 +299,7 @@ def _entropy(density: Floats, bins: int) -> float:
         counts[at] += 1
     entropy = 0.0
     for at in range(bins):
-        if counts[at] > 0:
-            share = counts[at] / density.size
-            entropy -= share * np.log(share)
+        entropy -= terms[counts[at]]
     return entropy
 
 

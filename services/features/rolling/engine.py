@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from services.features.columns import BLOCK_BARS, Floats, Integers
 from services.features.rolling.block import Block
@@ -61,8 +62,7 @@ class Pass:
                 for work in works:
                     values = np.empty((work.rows.size, block.count))
                     work.kernel.run(block, work.tables, values)
-                    values[~np.isfinite(values)] = np.nan
-                    result[work.rows, first:last] = values
+                    _place(values, work.rows, result[:, first:last])
             yield stop
 
 
@@ -73,6 +73,16 @@ class _Work:
     kernel: Kernel
     tables: Any
     rows: npt.NDArray[np.intp]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _place(values: Floats, rows: npt.NDArray[np.intp], result: Floats) -> None:
+    """Put values into their rows of the result; what is not finite is NaN."""
+    for row in range(values.shape[0]):
+        source, target = values[row], result[rows[row]]
+        for i in range(source.size):
+            x = source[i]
+            target[i] = x if abs(x) < np.inf else np.nan
 
 
 @lru_cache(256)

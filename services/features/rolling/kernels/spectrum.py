@@ -190,8 +190,8 @@ def _spread(size: Floats, lanes: int, moments: Floats) -> None:
 
 
 class _Welch(NamedTuple):
-    """Waves of a segment, its Hann window, how the density scales, p log p of a share of so many coefficients;
-    of each item a coefficient or -bins."""
+    """Waves of a segment, its Hann window, how the density scales, p log p of the share p that so many
+    coefficients are; of each item a coefficient or -bins."""
 
     cosines: Floats
     sines: Floats

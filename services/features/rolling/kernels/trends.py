@@ -21,6 +21,9 @@ from services.features.rolling.sums import pairwise_sum
 # What SciPy adds so that a perfect correlation has a finite t.
 _TINY = 1.0e-20
 
+_ATTRIBUTES = ("slope", "intercept", "rvalue", "pvalue", "stderr")
+_SLOPE, _INTERCEPT, _RVALUE, _PVALUE, _STDERR = range(5)
+
 _AGGREGATES = ("max", "min", "mean", "var", "std", "sum")
 
 
@@ -102,58 +105,65 @@ def _chunk_lines(
             spread[row, index] = squares / chunks
 
 
-def _attribute(attr: str, points: int, mean: Floats, covariance: Floats, spread: Floats) -> Floats:
-    """One attribute of linregress's result for `points` points at 0, 1, …, from its sums."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit(points: int, attr: int, mean: Floats, covariance: Floats, spread: Floats, out: Floats) -> None:
+    """One attribute of linregress's result for `points` points at 0, 1, …, from its sums; the correlation in
+    place of its p-value."""
     of_time = (points * points - 1.0) / 12.0
-    slope = covariance / of_time
-    if attr == "slope":
-        return slope
-    if attr == "intercept":
-        intercept: Floats = mean - slope * (0.5 * (points - 1))
-        return intercept
-    correlation = np.clip(covariance / np.sqrt(of_time * spread), -1.0, 1.0)
-    if attr == "rvalue":
-        return correlation
+    middle = 0.5 * (points - 1)
+    for index in range(out.size):
+        if attr == _SLOPE:
+            out[index] = covariance[index] / of_time
+        elif attr == _INTERCEPT:
+            out[index] = mean[index] - covariance[index] / of_time * middle
+        else:
+            correlation = covariance[index] / np.sqrt(of_time * spread[index])
+            correlation = min(max(correlation, -1.0), 1.0) if correlation == correlation else correlation
+            if attr != _STDERR:
+                out[index] = correlation
+            elif points > 2:
+                left = (1.0 - correlation * correlation) * spread[index] / of_time
+                out[index] = np.sqrt(left / (points - 2))
+            else:
+                out[index] = 0.0
+
+
+def _attribute(points: int, attr: int, mean: Floats, covariance: Floats, spread: Floats, out: Floats) -> None:
+    """One attribute of linregress's result, as `_fit`, its p-value, too."""
+    _fit(points, attr, mean, covariance, spread, out)
     freedom = points - 2
-    if attr == "pvalue":
-        if freedom == 0:
-            return np.where(spread > 0.0, 0.0, 1.0)
-        statistic = correlation * np.sqrt(
-            freedom / ((1.0 - correlation + _TINY) * (1.0 + correlation + _TINY))
-        )
-        chance: Floats = 2.0 * stdtr(freedom, -np.abs(statistic))
-        return chance
-    if freedom == 0:
-        return np.zeros_like(spread)
-    error: Floats = np.sqrt((1.0 - correlation * correlation) * spread / of_time / freedom)
-    return error
+    if attr == _PVALUE and freedom == 0:
+        out[:] = np.where(spread > 0.0, 0.0, 1.0)
+    elif attr == _PVALUE:
+        statistic = out * np.sqrt(freedom / ((1.0 - out + _TINY) * (1.0 + out + _TINY)))
+        out[:] = 2.0 * stdtr(freedom, -np.abs(statistic))
 
 
-def _prepare_line(window: int, items: Sequence[Item]) -> tuple[str, ...]:
-    return tuple(str(item.parameters["attr"]) for item in items)
+def _prepare_line(window: int, items: Sequence[Item]) -> tuple[int, ...]:
+    return tuple(_ATTRIBUTES.index(str(item.parameters["attr"])) for item in items)
 
 
-def _run_line(block: Block, attributes: tuple[str, ...], out: Floats) -> None:
+def _run_line(block: Block, attributes: tuple[int, ...], out: Floats) -> None:
     covariance = np.empty(block.count)
     _with_time(block.values, block.window, block.mean, covariance)
     with np.errstate(invalid="ignore", divide="ignore"):
         for row, attr in enumerate(attributes):
-            out[row] = _attribute(attr, block.window, block.mean, covariance, block.variance)
+            _attribute(block.window, attr, block.mean, covariance, block.variance, out[row])
 
 
 # Per chunk length: its aggregates; for each item of that length its row of `out`, that of the aggregates,
 # and the attribute.
-_Chunks = tuple[int, Integers, tuple[tuple[int, int, str], ...]]
+_Chunks = tuple[int, Integers, tuple[tuple[int, int, int], ...]]
 
 
 def _prepare_chunks(window: int, items: Sequence[Item]) -> tuple[_Chunks, ...]:
-    lengths: dict[int, tuple[list[int], list[tuple[int, int, str]]]] = {}
+    lengths: dict[int, tuple[list[int], list[tuple[int, int, int]]]] = {}
     for row, item in enumerate(items):
         codes, wanted = lengths.setdefault(item.whole("chunk_len"), ([], []))
         code = _AGGREGATES.index(str(item.parameters["f_agg"]))
         if code not in codes:
             codes.append(code)
-        wanted.append((row, codes.index(code), str(item.parameters["attr"])))
+        wanted.append((row, codes.index(code), _ATTRIBUTES.index(str(item.parameters["attr"]))))
     return tuple((length, np.array(codes), tuple(wanted)) for length, (codes, wanted) in lengths.items())
 
 
@@ -175,7 +185,7 @@ def _run_chunks(block: Block, tables: tuple[_Chunks, ...], out: Floats) -> None:
         points = full + (1 if left else 0)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for row, of, attr in wanted:
-                out[row] = _attribute(attr, points, mean[of], covariance[of], spread[of])
+                _attribute(points, attr, mean[of], covariance[of], spread[of], out[row])
 
 
 KERNELS = (

@@ -247,12 +247,10 @@ class DataApplication:
         """A snapshot's rows as Arrow IPC streams in parts, its record batches as they lie in the file, each
         one verified. The parts are good until the next stream is asked for."""
         size_bytes = self._snapshots.snapshot(snapshot_id).size_bytes
-        seal = self._snapshots.seal(snapshot_id)
-        if seal is None:
-            seal = self._files.seal(snapshot_id, size_bytes)
-            with contextlib.suppress(Unavailable, ResourceExhausted):  # a database that takes no writes now
-                self._snapshots.add_seal(snapshot_id, seal)
-        pieces = self._files.read(snapshot_id, size_bytes, seal)
+        known_seal, known_state = self._snapshots.seal(snapshot_id)
+        seal = self._files.seal(snapshot_id, size_bytes) if known_seal is None else known_seal
+        seen_state = self._files.verified_state(snapshot_id)
+        pieces = self._files.read(snapshot_id, size_bytes, seal, known_state)
         schema = schema_of(next(pieces))
         schema_bytes = schema.with_metadata((schema.metadata or {}) | {"digest": snapshot_id}).serialize()
         is_empty = True
@@ -261,6 +259,10 @@ class DataApplication:
             yield [schema_bytes, batch, END_OF_STREAM]
         if is_empty:
             yield [schema_bytes, END_OF_STREAM]
+        state = self._files.verified_state(snapshot_id)
+        if known_seal is None or state not in (known_state, seen_state):
+            with contextlib.suppress(Unavailable, ResourceExhausted):  # a database that takes no writes now
+                self._snapshots.add_seal(snapshot_id, seal, state)
 
     def delete_snapshot(self, snapshot_id: str, *, request_id: str, body: bytes) -> int:
         """Delete a snapshot and its file; returns the bytes freed."""

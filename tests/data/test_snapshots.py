@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +27,9 @@ from services.data.blocks import batch_of
 from services.data.query.alignment import FRAME_SCHEMA, aligned, newest_known
 from services.data.revisions import Rows
 from services.data.series import CANDLES
-from services.data.snapshots.draft import BATCH_ROWS, Written
+from services.data.snapshots.draft import BATCH_ROWS, Draft, Written
 from services.data.snapshots.files import SnapshotFiles
-from services.data.snapshots.seals import Piece, read_seal, written_seal
+from services.data.snapshots.seals import Piece, read_seal, state_of, written_seal
 from tests.data.market import HOUR, KEY, START, SYMBOL, TIMEFRAME, VENUE, candles, data_room, funding, same
 from tests.support.waiting import eventually
 
@@ -185,9 +186,16 @@ def sealed(tmp_path_factory) -> tuple[Path, Written]:
     return folder / f"{written.snapshot_id}.arrow", written
 
 
-def read(store: SnapshotFiles, written: Written) -> list[bytes]:
-    pieces = store.read(written.snapshot_id, written.size_bytes, written.seal)
+def read(store: SnapshotFiles, written: Written, state: str | None = None) -> list[bytes]:
+    pieces = store.read(written.snapshot_id, written.size_bytes, written.seal, state)
     return [bytes(piece) for piece in pieces]
+
+
+def forged(written: Written, raw: bytes) -> Written:
+    """A snapshot with the seal of other bytes."""
+    edges = np.cumsum([0, *(piece.size_bytes for piece in read_seal(written.seal))])
+    pieces = [Piece.of(raw[start:end]) for start, end in itertools.pairwise(edges)]
+    return dataclasses.replace(written, seal=written_seal(pieces))
 
 
 @given(data=st.data(), bit=st.integers(0, 7))
@@ -254,13 +262,114 @@ def test_a_seal_that_belongs_to_other_bytes_does_not_make_them_the_snapshot(seal
     raw = bytearray(path.read_bytes())
     raw[5000] ^= 1
     (tmp_path / path.name).write_bytes(raw)
-    edges = np.cumsum([0, *(piece.size_bytes for piece in read_seal(written.seal))])
-    pieces = [Piece.of(bytes(raw[start:end])) for start, end in itertools.pairwise(edges)]
     with pytest.raises(DataLoss):
-        read(SnapshotFiles(tmp_path), dataclasses.replace(written, seal=written_seal(pieces)))
+        read(SnapshotFiles(tmp_path), forged(written, bytes(raw)))
     for seal in (b"", written.seal[:-1], written.seal[24:], b"\xff" * 48):
         with pytest.raises(DataLoss):
             read(SnapshotFiles(path.parent), dataclasses.replace(written, seal=seal))
+
+
+def copied(sealed: tuple[Path, Written], tmp_path: Path) -> Path:
+    """A copy of the file that the test may damage."""
+    copy = tmp_path / sealed[0].name
+    copy.write_bytes(sealed[0].read_bytes())
+    return copy
+
+
+def rewritten(copy: Path, raw: bytes) -> None:
+    """The same file with other bytes."""
+    found = copy.stat()
+    copy.write_bytes(raw)
+    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def replaced(copy: Path, raw: bytes) -> None:
+    """Another file under its name."""
+    found = copy.stat()
+    copy.with_suffix(".new").write_bytes(raw)
+    os.utime(copy.with_suffix(".new"), ns=(found.st_atime_ns, found.st_mtime_ns))
+    copy.with_suffix(".new").rename(copy)
+
+
+@pytest.mark.parametrize("change", [rewritten, replaced])
+def test_a_forged_seal_is_found_when_the_file_was_touched_since_its_digest_was_right(
+    sealed, tmp_path, change
+):
+    _, written = sealed
+    copy = copied(sealed, tmp_path)
+    store = SnapshotFiles(tmp_path)
+    read(store, written)
+    state = store.verified_state(written.snapshot_id)
+    raw = bytearray(copy.read_bytes())
+    raw[5000] ^= 1
+    # With the time of its last writing as it was; the kernel's own time moves in steps.
+    eventually(lambda: change(copy, bytes(raw)) or state_of(copy.stat()) != state)
+    for files_of in (store, SnapshotFiles(tmp_path)):
+        with pytest.raises(DataLoss):
+            read(files_of, forged(written, bytes(raw)), state)
+
+
+def test_the_digest_of_an_untouched_file_is_not_taken_again_by_another_process(sealed, tmp_path):
+    _, written = sealed
+    copy = copied(sealed, tmp_path)
+    store = SnapshotFiles(tmp_path)
+    assert store.verified_state(written.snapshot_id) is None
+    whole = read(store, written)
+    state = store.verified_state(written.snapshot_id)
+    # A name that is not the digest tells whether the digest was looked at.
+    misnamed = dataclasses.replace(written, snapshot_id="0" * 64)
+    os.link(copy, tmp_path / f"{misnamed.snapshot_id}.arrow")
+    eventually(lambda: os.utime(copy) or state_of(copy.stat()) != state)
+    read(store, written)
+    assert store.verified_state(written.snapshot_id) == state_of(copy.stat())
+    state = store.verified_state(written.snapshot_id)
+    assert read(SnapshotFiles(tmp_path), misnamed, state) == whole
+    with pytest.raises(DataLoss):
+        read(SnapshotFiles(tmp_path), misnamed)
+    other = SnapshotFiles(tmp_path)
+    with pytest.raises(DataLoss):
+        read(other, misnamed, f"{state} ")
+    assert other.verified_state(misnamed.snapshot_id) is None
+
+
+def test_a_file_that_is_published_has_the_state_it_is_read_in_unless_somebody_touched_it(tmp_path):
+    def draft_of_nothing() -> tuple[Draft, Written]:
+        draft = SnapshotFiles(tmp_path).draft(FRAME_SCHEMA)
+        return draft, draft.finish()
+
+    draft, written = draft_of_nothing()
+    state = draft.publish()
+    store = SnapshotFiles(tmp_path)
+    read(store, written)
+    assert store.verified_state(written.snapshot_id) == state is not None
+    draft, _ = draft_of_nothing()
+    [path] = tmp_path.glob("*.draft")
+    os.utime(path, (0, 0))
+    assert draft.publish() is None
+
+
+def test_the_next_process_knows_the_state_of_a_file_and_learns_the_one_of_a_copy(
+    database_url, room, tmp_path
+):
+    def states(change: str = "") -> list[str | None]:
+        return column(database_url, "verified_state", change)
+
+    room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
+    snapshot = room.client.create_snapshot(*SERIES)
+    [path] = files(tmp_path)
+    assert states() == [state_of(path.stat())]
+    frame = room.client.read_snapshot(snapshot.snapshot_id)
+    assert states() == [state_of(path.stat())]
+    path.with_suffix(".copy").write_bytes(path.read_bytes())
+    path.with_suffix(".copy").rename(path)
+    same(room.client.read_snapshot(snapshot.snapshot_id), frame)
+    assert states() == [state_of(path.stat())]
+    # What a process has told it does not tell again: two of them with folders of their own would take turns.
+    assert states("UPDATE snapshots SET verified_state = 'of another'") == ["of another"]
+    same(room.client.read_snapshot(snapshot.snapshot_id), frame)
+    assert states() == ["of another"]
+    room.client.create_snapshot(*SERIES)
+    assert states() == [state_of(path.stat())]
 
 
 def test_the_seal_of_a_file_is_the_one_it_was_written_with(sealed):
@@ -279,22 +388,27 @@ def test_a_program_maps_a_snapshot_into_memory_without_a_copy(sealed):
         assert pa.total_allocated_bytes() == before
 
 
+def column(database_url: str, name: str, change: str = "") -> list[Any]:
+    """A column of the snapshots, after a change of the database if one is given."""
+    engine = sqlalchemy.create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        if change:
+            connection.execute(sqlalchemy.text(change))
+        found = connection.execute(sqlalchemy.text(f"SELECT {name} FROM snapshots")).scalars().all()
+    engine.dispose()
+    return list(found)
+
+
 def test_a_snapshot_from_before_seals_is_verified_whole_and_gets_one(room, database_url, tmp_path):
     def seals(change: str = "") -> list[bytes | None]:
-        engine = sqlalchemy.create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
-        with engine.begin() as connection:
-            if change:
-                connection.execute(sqlalchemy.text(change))
-            found = connection.execute(sqlalchemy.text("SELECT seal FROM snapshots")).scalars().all()
-        engine.dispose()
-        return [None if seal is None else bytes(seal) for seal in found]
+        return [None if seal is None else bytes(seal) for seal in column(database_url, "seal", change)]
 
     room.client.ingest_candles(candles(9_000, LONG_AGO), *SERIES)
     snapshot = room.client.create_snapshot(*SERIES)
     [seal] = seals()
     assert seal is not None
     frame = room.client.read_snapshot(snapshot.snapshot_id)
-    assert seals("UPDATE snapshots SET seal = NULL") == [None]
+    assert seals("UPDATE snapshots SET seal = NULL, verified_state = NULL") == [None]
     [path] = files(tmp_path)
     raw = path.read_bytes()
     path.write_bytes(raw[:-1] + b"?")

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from marketml.rpc.refusals import Reason, ResourceExhausted, Unavailable
-from services.data.snapshots.seals import Piece, written_seal
+from services.data.snapshots.seals import Piece, state_of, written_seal
 
 BATCH_ROWS = 8192  # of an aligned frame: 0.85 MB, a chunk
 MAGIC_BYTES = 8  # ARROW1 and padding, before the schema
@@ -46,6 +46,7 @@ class Draft:
             self._pending: list[pa.Table] = []
             self._pending_rows = 0
             self._snapshot_id = ""
+            self._finished: os.stat_result | None = None
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
@@ -61,18 +62,26 @@ class Draft:
             self._flush(self._pending_rows)
             self._writer.close()
             self._file.end_piece()
-            self._snapshot_id = self._file.finish()
+            self._snapshot_id, self._finished = self._file.finish()
         return Written(self._snapshot_id, self._file.size_bytes, written_seal(self._file.pieces))
 
-    def publish(self) -> None:
-        """Give the file its name, durably. Another one of that name has the same bytes and is replaced."""
+    def publish(self) -> str | None:
+        """Give the file its name, durably. Another one of that name has the same bytes and is replaced.
+        Returns the state of the file (`seals.state_of`), None if somebody touched it since it was hashed."""
         with _told():
-            self._path.rename(self._folder / f"{self._snapshot_id}{ARROW_SUFFIX}")
+            path = self._folder / f"{self._snapshot_id}{ARROW_SUFFIX}"
+            self._path.rename(path)
             descriptor = os.open(self._folder, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            found = path.lstat()
+        # Its new name has set the time of the last change to what is known of it, the rest is as it was.
+        hashed = self._finished
+        if hashed and os.path.samestat(found, hashed) and found.st_mtime_ns == hashed.st_mtime_ns:
+            return state_of(found)
+        return None
 
     def discard(self) -> None:
         """Leave nothing under the temporary name."""
@@ -143,10 +152,11 @@ class _Sealed:
         while piece:
             piece = piece[self._file.write(piece) :]
 
-    def finish(self) -> str:
+    def finish(self) -> tuple[str, os.stat_result]:
         os.fsync(self._file.fileno())
+        finished = os.fstat(self._file.fileno())
         self.close()
-        return self._digest.hexdigest()
+        return self._digest.hexdigest(), finished
 
     def close(self) -> None:
         self.closed = True

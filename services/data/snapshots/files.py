@@ -3,7 +3,7 @@
     draft = files.draft(schema)
     draft.write(table)                     # any number of times
     written = draft.finish()               # written, hashed and synced under a temporary name
-    draft.publish()                        # renamed to its digest, folder synced; then the row is committed
+    state = draft.publish()                # renamed to its digest, folder synced; then the row is committed
     draft.discard()                        # what is left of the temporary file, if anything
     head, *batches = files.read(...)       # each piece verified, as it lies in the file
 
@@ -32,13 +32,11 @@ import pyarrow as pa
 
 from marketml.rpc.refusals import DataLoss, Reason, Unavailable
 from services.data.snapshots.draft import ARROW_SUFFIX, DRAFT_SUFFIX, MAGIC_BYTES, Draft
-from services.data.snapshots.seals import Piece, read_seal, written_seal
+from services.data.snapshots.seals import Piece, read_seal, state_of, written_seal
 
 _BLOCK_BYTES = 1024 * 1024
 _PREFIX_BYTES = 8  # of a message: marker and length
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # says nothing about the file
-
-_State = tuple[int, int, int, int, int]
 
 
 class SnapshotFiles:
@@ -47,19 +45,26 @@ class SnapshotFiles:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._verified: dict[str, _State] = {}  # files whose SHA-256 this process has seen, as they were then
+        self._verified: dict[str, str] = {}  # the states in which this process found files right
 
     def draft(self, schema: pa.Schema) -> Draft:
         """Begin a file."""
         return Draft(self._folder, schema)
 
-    def read(self, snapshot_id: str, size_bytes: int, seal: bytes) -> Iterator[memoryview]:
+    def read(
+        self, snapshot_id: str, size_bytes: int, seal: bytes, verified_state: str | None = None
+    ) -> Iterator[memoryview]:
         """The pieces of a snapshot's file, each found to be what its seal says: what stands before the first
         record batch (see `schema_of`), then each record batch's message. A piece's bytes are good until the
         next is asked for.
 
-        The first reading of a file by this process, and each one after the file was touched, ends with the
-        SHA-256 of everything.
+        The reading of a file that was touched since its SHA-256 was last found to be its name ends with the
+        SHA-256 of everything: nobody reads to the end of bytes that are not the snapshot's.
+
+        Parameters
+        ----------
+        verified_state
+            The file's state when another process last found that (see `verified_state`).
 
         Raises
         ------
@@ -75,7 +80,8 @@ class SnapshotFiles:
                 raise _lost(snapshot_id, "has a damaged seal") from None
             if sum(piece.size_bytes for piece in pieces) != size_bytes:
                 raise _lost(snapshot_id, "is not what it was")
-            whole = None if self._verified.get(snapshot_id) == state else hashlib.sha256()
+            is_verified = state in (verified_state, self._verified.get(snapshot_id))
+            whole = None if is_verified else hashlib.sha256()
             buffer = memoryview(bytearray(max(piece.size_bytes for piece in pieces)))
             position = 0
             for number, piece in enumerate(pieces, 1):
@@ -87,10 +93,13 @@ class SnapshotFiles:
                     whole.update(read)
                 if number < len(pieces):
                     yield read
-            if whole is not None:
-                if whole.hexdigest() != snapshot_id:
-                    raise _lost(snapshot_id, "is not what it was")
-                self._verified[snapshot_id] = state
+            if whole is not None and whole.hexdigest() != snapshot_id:
+                raise _lost(snapshot_id, "is not what it was")
+            self._verified[snapshot_id] = state
+
+    def verified_state(self, snapshot_id: str) -> str | None:
+        """The state in which this process last read a file to its end; None when it never has."""
+        return self._verified.get(snapshot_id)
 
     def seal(self, snapshot_id: str, size_bytes: int) -> bytes:
         """The seal of a file that was written before there were seals, after its SHA-256 was found to be its
@@ -134,7 +143,7 @@ class SnapshotFiles:
         return ids
 
     @contextmanager
-    def _opened(self, snapshot_id: str, size_bytes: int) -> Iterator[tuple[int, _State]]:
+    def _opened(self, snapshot_id: str, size_bytes: int) -> Iterator[tuple[int, str]]:
         """The file's descriptor and state: a plain file of that size, not a link to one."""
         try:
             # Not blocking: a pipe that somebody put there would wait for its writer.
@@ -144,8 +153,7 @@ class SnapshotFiles:
                 found = os.fstat(descriptor)
                 if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:
                     raise _lost(snapshot_id, "is not what it was")
-                times = found.st_mtime_ns, found.st_ctime_ns
-                yield descriptor, (found.st_dev, found.st_ino, found.st_size, *times)
+                yield descriptor, state_of(found)
             finally:
                 os.close(descriptor)
         except (OSError, pa.ArrowException) as error:

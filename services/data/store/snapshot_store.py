@@ -19,7 +19,8 @@ from services.host.mutations import once, remembered, sweep_mutations
 
 _PUBLISHING = 0x736E6170  # "snap": the advisory lock of PostgreSQL under which snapshot files come and go
 _OWN = ("snapshot_id", "row_count", "size_bytes", "first_time_us", "last_time_us", "create_time_us")
-_KNOWN = [column for column in SNAPSHOTS.c if column is not SNAPSHOTS.c.seal]
+_OF_THE_FILE = [SNAPSHOTS.c.seal, SNAPSHOTS.c.verified_state]
+_KNOWN = [column for column in SNAPSHOTS.c if column not in set(_OF_THE_FILE)]
 
 
 class SnapshotStore:
@@ -34,23 +35,30 @@ class SnapshotStore:
         return None if answer is None else _read_snapshot(answer)
 
     def add_snapshot(
-        self, snapshot: Snapshot, seal: bytes, publish: Callable[[], None], *, request_id: str, body: bytes
+        self,
+        snapshot: Snapshot,
+        seal: bytes,
+        publish: Callable[[], str | None],
+        *,
+        request_id: str,
+        body: bytes,
     ) -> Snapshot:
         """Publish a snapshot's file and add its row, unless it is there; returns the first one.
 
-        `publish` puts the file in its place durably. It runs inside the transaction: no deletion of the same
-        snapshot can come between file and row.
+        `publish` puts the file in its place durably and returns its state there, see `seal`. It runs inside
+        the transaction: no deletion of the same snapshot can come between file and row.
         """
 
         def effect(connection: Connection) -> bytes:
-            publish()
+            state = {"verified_state": publish()}
             values = {name: getattr(snapshot.frame, name) for name in FRAME}
             series = snapshot.frame.series
             values |= {"venue": series.venue, "symbol": series.symbol, "timeframe": series.timeframe}
             if (reference := snapshot.frame.reference) is not None:
                 values |= dict(zip(REFERENCE, (reference.venue, reference.symbol), strict=True))
-            values |= {name: getattr(snapshot, name) for name in _OWN} | {"seal": seal}
-            connection.execute(insert_on(connection, SNAPSHOTS).on_conflict_do_nothing().values(values))
+            values |= {name: getattr(snapshot, name) for name in _OWN} | {"seal": seal} | state
+            insert = insert_on(connection, SNAPSHOTS).values(values)
+            connection.execute(insert.on_conflict_do_update(index_elements=["snapshot_id"], set_=state))
             stored = _snapshot(connection, snapshot.snapshot_id)
             assert stored is not None
             return _written_snapshot(stored)
@@ -73,18 +81,20 @@ class SnapshotStore:
             raise NotFound("snapshot", snapshot_id)
         return found
 
-    def seal(self, snapshot_id: str) -> bytes | None:
-        """The seal of a snapshot's file; None when it was written before there were seals, or is gone."""
+    def seal(self, snapshot_id: str) -> tuple[bytes | None, str | None]:
+        """The seal of a snapshot's file, None when it was written before there were seals or is gone; and the
+        state of the file when its SHA-256 was last found to be its name, None when that is not known."""
         with self._database.read() as connection:
             mine = SNAPSHOTS.c.snapshot_id == snapshot_id
-            seal: bytes | None = connection.scalar(select(SNAPSHOTS.c.seal).where(mine))
-        return seal
+            row = connection.execute(select(*_OF_THE_FILE).where(mine)).one_or_none()
+        return (None, None) if row is None else (row.seal, row.verified_state)
 
-    def add_seal(self, snapshot_id: str, seal: bytes) -> None:
-        """Remember the seal of a snapshot that had none."""
+    def add_seal(self, snapshot_id: str, seal: bytes, verified_state: str | None) -> None:
+        """Remember both for the next process."""
         with self._database.write() as connection:
             mine = SNAPSHOTS.c.snapshot_id == snapshot_id
-            connection.execute(update(SNAPSHOTS).where(mine).values(seal=seal))
+            found = {"seal": seal, "verified_state": verified_state}
+            connection.execute(update(SNAPSHOTS).where(mine).values(found))
 
     def snapshots(self, after: Sequence[Any] | None, count: int) -> list[Snapshot]:
         """Snapshots, newest first, from the first after the key (create_time_us, snapshot_id) on."""

@@ -48,6 +48,7 @@ SNAPSHOTS = Table(
     Column("base_timeframe", String),
     *(Column(name, String) for name in REFERENCE),
     Column("seal", LargeBinary),
+    Column("verified_state", String),
     *(Column(n, BigInteger) for n in ("row_count", "size_bytes", "first_time_us", "last_time_us")),
     Column("create_time_us", BigInteger),
 )

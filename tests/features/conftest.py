@@ -14,7 +14,7 @@ from tests.features.frames import random_walk
 from tests.support.servers import RoomProcess
 
 VENUE, SYMBOL, TIMEFRAME = "binance", "BTC/USDT:USDT", "1h"
-LEADER = "ETH/USDT:USDT"
+LEADER = "SOL/USDT:USDT"
 CANDLES = ["open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume"]
 BARS = 1200
 

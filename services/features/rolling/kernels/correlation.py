@@ -26,12 +26,14 @@ Wholes = npt.NDArray[np.int64]
 
 
 class _Tables(NamedTuple):
-    """Of each item its calculator (0 plain, 1 aggregated, 2 partial), lag and aggregate; the largest lag."""
+    """Of each item its calculator (0 plain, 1 aggregated, 2 partial), lag and aggregate; the largest lag, and
+    the largest of a partial one, 0 where there is none."""
 
     calculator: Wholes
     lag: Wholes
     aggregate: Wholes
     largest: int
+    largest_partial: int
 
 
 _CALCULATORS = ("autocorrelation", "agg_autocorrelation", "partial_autocorrelation")
@@ -40,11 +42,13 @@ _CALCULATORS = ("autocorrelation", "agg_autocorrelation", "partial_autocorrelati
 def _prepare(window: int, items: Sequence[Item]) -> _Tables:
     lags = [item.whole("maxlag" if item.calculator == "agg_autocorrelation" else "lag") for item in items]
     aggregates = [_AGGREGATES.index(str(item.parameters.get("f_agg", "mean"))) for item in items]
+    partial = [item.whole("lag") for item in items if item.calculator == "partial_autocorrelation"]
     return _Tables(
         calculator=np.array([_CALCULATORS.index(item.calculator) for item in items], np.int64),
         lag=np.array(lags, np.int64),
         aggregate=np.array(aggregates, np.int64),
         largest=min(max(lags), window - 1),
+        largest_partial=min(max(partial, default=0), window // 2 - 1),
     )
 
 
@@ -64,6 +68,7 @@ def _correlate(
     lag: Wholes,
     aggregate: Wholes,
     largest: int,
+    largest_partial: int,
     out: Floats,
 ) -> None:
     groups = largest // _LAGS_AT_ONCE + 1
@@ -72,7 +77,6 @@ def _correlate(
     covariance = np.empty(largest + 1)
     partial = np.empty(largest + 1)
     some = np.empty(window)
-    has_partial = (calculator == 2).any()
     for i in range(out.shape[1]):
         for k in range(window):
             centred[k] = values[i + k] - mean[i]
@@ -80,15 +84,16 @@ def _correlate(
             _sum_products(centred, window, group * _LAGS_AT_ONCE, sums)
         for k in range(largest + 1):
             covariance[k] = sums[k] / (window - k)
-        if has_partial:
-            _partial(covariance, min(largest, window // 2 - 1), partial)
+        if largest_partial > 0:
+            _partial(covariance, largest_partial, partial)
         for row in range(out.shape[0]):
             at = lag[row]
             if calculator[row] == 0:
                 is_known = at < window and variance[i] > _NEGLIGIBLE
                 out[row, i] = covariance[at] / variance[i] if is_known else np.nan
             elif calculator[row] == 2:
-                is_known = at <= window // 2 - 1 and (at == 0 or not is_still[i])
+                # tsfresh has none where lag 0 alone is asked for.
+                is_known = at <= largest_partial > 0 and (at == 0 or not is_still[i])
                 out[row, i] = partial[at] if is_known else np.nan
             elif variance[i] < _NEGLIGIBLE_AGGREGATED:
                 out[row, i] = 0.0

@@ -4,8 +4,16 @@ Both are regressions of a change on the level before it and on earlier changes, 
 the same fit in coordinates that are nearly independent where values are nearly a random walk. Sources:
 tsfresh 0.21.2, statsmodels' `AutoReg` and `adfuller` (lag by AIC), MacKinnon (1994, 2010) for the p-value.
 
-Where the regressors of a window are collinear (nothing moves, a straight line, long steps) the values are
-NaN: statsmodels answers there with one of many solutions that fit alike.
+What follows from what, and which fit is perfect, but for rounding, is `fits.MOST_LEFT`. By it values are NaN
+where statsmodels answers with one of many fits, or with what rounding left:
+
+- coefficients of an autoregression where a regressor follows from those before it (nothing moves, a straight
+  line, long steps);
+- the three of the test together where nothing moves, where the change is fitted perfectly with the most lags
+  or with those chosen, and where the level follows from the changes chosen or never moves.
+
+Of lags that leave the same the smallest is chosen, so that it is 0 where nothing moves on the rows on which
+lags are compared; the test itself is of all rows, and is as statsmodels' there.
 """
 
 from __future__ import annotations
@@ -20,10 +28,19 @@ from numba import njit
 
 from services.features.columns import Floats
 from services.features.rolling.block import Block
+from services.features.rolling.fits import (
+    LANES,
+    Columns,
+    Lanes,
+    columns,
+    factor,
+    fit_orthogonally,
+    lanes,
+    multiply,
+)
 from services.features.rolling.kernel import Item, Kernel
 
 _TESTED = ("teststat", "pvalue", "usedlag")
-_COLLINEAR = 1e-11  # share of a regressor left by those before it
 
 # Of the statistic with a constant: from where on each polynomial holds, and its coefficients.
 _LOWEST, _MIDDLE, _HIGHEST = -18.83, -1.61, 2.74
@@ -31,61 +48,6 @@ _SMALL = (2.1659, 1.4412, 3.8269e-2)
 _LARGE = (1.7339, 9.3202e-1, -1.2745e-1, -1.0368e-2)
 
 Wholes = npt.NDArray[np.int64]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _gram(
-    level: Floats, change: Floats, bars: int, lags: int, gram: Floats, with_change: Floats, means: Floats
-) -> float:
-    """Centred products of the regressors, `lags` earlier changes and last the level, over the changes from
-    the `lags`-th on; returns the change's own."""
-    count = bars - 1 - lags
-    for j in range(lags + 2):  # the changes j bars before, then the level
-        total = 0.0
-        for t in range(lags, bars - 1):
-            total += change[t - j] if j <= lags else level[t]
-        means[j] = total / count
-    size, own = lags + 1, 0.0
-    row = np.empty(size)
-    gram[:size, :size] = 0.0
-    with_change[:size] = 0.0
-    for t in range(lags, bars - 1):  # bar by bar, so that the compiler does several products at a time
-        for j in range(lags):
-            row[j] = change[t - j - 1] - means[j + 1]
-        row[lags] = level[t] - means[lags + 1]
-        moved = change[t] - means[0]
-        own += moved * moved
-        for i in range(size):
-            x = row[i]
-            with_change[i] += x * moved
-            for j in range(size):
-                gram[i, j] += x * row[j]
-    return own
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _factor(
-    gram: Floats, with_change: Floats, order: Wholes, size: int, lower: Floats, solved: Floats
-) -> int:
-    """Cholesky's factor of the first `size` regressors in this order, and what each adds to the fit: nothing
-    where it follows from those before it. Returns how many do not."""
-    rank = 0
-    for i in range(size):
-        at = order[i]
-        for j in range(i + 1):
-            total = gram[at, order[j]]
-            for k in range(j):
-                total -= lower[i, k] * lower[j, k]
-            if i > j:
-                lower[i, j] = total / lower[j, j] if lower[j, j] > 0.0 else 0.0
-            else:
-                lower[i, i] = np.sqrt(total) if total > _COLLINEAR * gram[at, at] else 0.0
-        total = with_change[at]
-        for k in range(i):
-            total -= lower[i, k] * solved[k]
-        solved[i] = total / lower[i, i] if lower[i, i] > 0.0 else 0.0
-        rank += lower[i, i] > 0.0
-    return rank
 
 
 class _Autoregression(NamedTuple):
@@ -106,60 +68,83 @@ def _prepare_autoregression(window: int, items: Sequence[Item]) -> _Autoregressi
 
 
 def _run_autoregression(block: Block, tables: _Autoregression, out: Floats) -> None:
-    _autoregressions(block.values, block.window, block.mean, *tables, out)
+    largest = np.maximum(np.abs(block.minimum), np.abs(block.maximum))
+    lags = max(int(tables.orders.max()) - 1, 0)
+    space, alone = lanes(block.window, lags), columns(block.window, lags)
+    for number, order in enumerate(tables.orders):
+        params = np.full((int(order) + 1, block.count), np.nan)
+        if order == 0:
+            params[0] = block.mean
+        elif block.window - order < order + 1:
+            params[order] = 0.0  # tsfresh fills in one value less than it asks for
+        else:
+            _autoregress(block.values, block.window, block.mean, largest, order - 1, space, alone, params)
+        for row in np.flatnonzero(tables.which == number):
+            at = tables.coefficient[row]
+            out[row] = params[at] if at <= order else np.nan
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _autoregressions(
+def _autoregress(
     values: Floats,
     window: int,
     mean: Floats,
-    orders: Wholes,
-    which: Wholes,
-    coefficient: Wholes,
-    out: Floats,
+    largest: Floats,
+    lags: int,
+    space: Lanes,
+    alone: Columns,
+    params: Floats,
 ) -> None:
-    most = orders.max() + 1
-    found = np.empty((orders.size, most))
-    level, change = np.empty(window), np.empty(window)
-    gram, with_change, means = np.empty((most, most)), np.empty(most), np.empty(most + 1)
-    lower, solved, fitted = np.empty((most, most)), np.empty(most), np.empty(most)
-    as_they_come = np.arange(most)
-    for i in range(out.shape[1]):
-        for t in range(window):
-            level[t] = values[i + t] - values[i]
-        for t in range(window - 1):
-            change[t] = values[i + t + 1] - values[i + t]
-        for number in range(orders.size):
-            order = orders[number]
-            params = found[number]
-            params[:] = np.nan
-            if order == 0:
-                params[0] = mean[i]
-                continue
-            if window - order < order + 1:
-                params[order] = 0.0  # tsfresh fills in one value less than it asks for
-                continue
-            lags = order - 1
-            _gram(level, change, window, lags, gram, with_change, means)
-            if _factor(gram, with_change, as_they_come, order, lower, solved) < order:
-                continue
-            for j in range(order - 1, -1, -1):
-                total = solved[j]
-                for k in range(j + 1, order):
-                    total -= lower[k, j] * fitted[k]
-                fitted[j] = total / lower[j, j]
-            pull = fitted[lags]  # of the level
-            constant = means[0] - pull * means[lags + 1] - pull * values[i]
-            for j in range(lags):
-                constant -= fitted[j] * means[j + 1]
-            params[0] = constant
-            for j in range(1, order + 1):
-                params[j] = (fitted[j - 1] if j <= lags else 0.0) - (fitted[j - 2] if j > 1 else 0.0)
-            params[1] += 1.0 + pull
-        for row in range(out.shape[0]):
-            order, at = orders[which[row]], coefficient[row]
-            out[row, i] = found[which[row], at] if at <= order else np.nan
+    """Coefficients (lags + 2, windows) of one order, the constant first."""
+    count, size = params.shape[1], lags + 1
+    starts, fitted, one = np.empty(LANES, np.int64), np.empty((size, LANES)), np.empty(size)
+    for first in range(0, count, LANES):
+        for b in range(LANES):
+            starts[b] = min(first + b, count - 1)
+        multiply(values, mean, starts, window, lags, space)
+        factor(lags, False, space)
+        for j in range(size - 1, -1, -1):
+            for b in range(LANES):
+                fitted[j, b] = space.solved[j, b]
+            for k in range(j + 1, size):
+                for b in range(LANES):
+                    fitted[j, b] -= space.lower[k, j, b] * fitted[k, b]
+            for b in range(LANES):
+                fitted[j, b] /= space.lower[j, j, b]
+        for b in range(min(LANES, count - first)):
+            i = first + b
+            if space.plain[b]:
+                constant = space.means[0, b] + space.drift[b]
+                for j in range(lags):
+                    constant -= fitted[j, b] * (space.means[j + 1, b] + space.drift[b])
+                one[:] = fitted[:, b]
+                level = space.means[lags + 1, b] + mean[i]
+            else:
+                fit_orthogonally(values, i, window, lags, False, largest[i], alone)
+                if not _back(alone.upper, alone.solved, size, one):
+                    continue
+                constant = alone.means[0]
+                for j in range(lags):
+                    constant -= one[j] * alone.means[j + 1]
+                level = alone.means[size] + values[i]
+            pull = one[lags]
+            params[0, i] = constant - pull * level
+            for j in range(1, lags + 2):
+                params[j, i] = (one[j - 1] if j <= lags else 0.0) - (one[j - 2] if j > 1 else 0.0)
+            params[1, i] += 1.0 + pull
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _back(upper: Floats, solved: Floats, size: int, fitted: Floats) -> bool:
+    """The coefficients of an orthogonal fit; False where there is more than one fit."""
+    for j in range(size - 1, -1, -1):
+        if upper[j, j] == 0.0:
+            return False
+        total = solved[j]
+        for k in range(j + 1, size):
+            total -= upper[j, k] * fitted[k]
+        fitted[j] = total / upper[j, j]
+    return True
 
 
 def _prepare_unit_root(window: int, items: Sequence[Item]) -> tuple[int, Wholes]:
@@ -168,48 +153,103 @@ def _prepare_unit_root(window: int, items: Sequence[Item]) -> tuple[int, Wholes]
 
 
 def _run_unit_root(block: Block, tables: tuple[int, Wholes], out: Floats) -> None:
-    table = np.empty((len(_TESTED), block.count))
-    _unit_roots(block.values, block.window, tables[0], table)
+    largest = np.maximum(np.abs(block.minimum), np.abs(block.maximum))
+    space, alone = lanes(block.window, tables[0]), columns(block.window, tables[0])
+    table, lags = np.full((len(_TESTED), block.count), np.nan), np.empty(block.count, np.int64)
+    _choose_lags(block.values, block.window, block.mean, largest, tables[0], space, alone, lags)
+    _test(block.values, block.window, block.mean, largest, lags, space, alone, table)
     out[:] = table[tables[1]]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _unit_roots(values: Floats, window: int, most_lags: int, table: Floats) -> None:
-    most = most_lags + 1
-    level, change = np.empty(window), np.empty(window)
-    gram, with_change, means = np.empty((most, most)), np.empty(most), np.empty(most + 1)
-    lower, solved = np.empty((most, most)), np.empty(most)
-    level_first, level_last = np.empty(most, np.int64), np.arange(most)
-    level_first[0] = most_lags
-    level_first[1:] = np.arange(most_lags)
-    for i in range(table.shape[1]):
-        table[:, i] = np.nan
-        for t in range(window):
-            level[t] = values[i + t] - values[i]
-        for t in range(window - 1):
-            change[t] = values[i + t + 1] - values[i + t]
-        own = _gram(level, change, window, most_lags, gram, with_change, means)
-        _factor(gram, with_change, level_first, most, lower, solved)
-        count = window - 1 - most_lags
-        lags, best, left, rank = 0, np.inf, own, 0
-        for j in range(most):
-            left -= solved[j] * solved[j]
-            rank += lower[j, j] > 0.0
-            criterion = count * np.log(left / count) + 2.0 * rank
-            if criterion < best:
-                lags, best = j, criterion
-        if not np.isfinite(best):
-            continue
-        own = _gram(level, change, window, lags, gram, with_change, means)
-        rank = _factor(gram, with_change, level_last, lags + 1, lower, solved)
-        if lower[lags, lags] == 0.0:
-            continue
-        left = own
-        for j in range(lags + 1):
-            left -= solved[j] * solved[j]
-        freedom = window - 1 - lags - (rank + 1)
-        statistic = solved[lags] / np.sqrt(left / freedom)
-        table[0, i], table[1, i], table[2, i] = statistic, _p_value(statistic), lags
+def _choose_lags(
+    values: Floats,
+    window: int,
+    mean: Floats,
+    largest: Floats,
+    most: int,
+    space: Lanes,
+    alone: Columns,
+    lags: Wholes,
+) -> None:
+    """The lag of each window by AIC among those up to `most`, on the same rows; -1 where the largest model
+    fits perfectly."""
+    count, rows, size = lags.size, window - 1 - most, most + 1
+    starts, left = np.empty(LANES, np.int64), np.empty(size + 1)
+    each_costs = np.exp(2.0 / rows)  # the criterion's exponential has its minimum at the same lag
+    for first in range(0, count, LANES):
+        for b in range(LANES):
+            starts[b] = min(first + b, count - 1)
+        multiply(values, mean, starts, window, most, space)
+        factor(most, True, space)
+        for b in range(min(LANES, count - first)):
+            i = first + b
+            if space.plain[b]:
+                left[0] = space.products[0, 0, b]
+                for j in range(size):
+                    left[j + 1] = left[j] - space.solved[j, b] * space.solved[j, b]
+            elif _is_still(values, i + most, rows + 1):
+                lags[i] = 0 if largest[i] > 0.0 and not _is_still(values, i, window) else -1
+                continue
+            elif fit_orthogonally(values, i, window, most, True, largest[i], alone) < 0:
+                lags[i] = -1
+                continue
+            else:
+                left[:] = alone.left[: size + 1]
+            best, cost = np.inf, 1.0
+            for j in range(size):
+                if space.plain[b] or alone.upper[j, j] > 0.0:
+                    cost *= each_costs
+                if left[j + 1] * cost < best:
+                    lags[i], best = j, left[j + 1] * cost
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_still(values: Floats, start: int, count: int) -> bool:
+    is_still = True
+    for k in range(start + 1, start + count):
+        is_still = is_still and values[k] == values[start]
+    return is_still
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _test(
+    values: Floats,
+    window: int,
+    mean: Floats,
+    largest: Floats,
+    lags: Wholes,
+    space: Lanes,
+    alone: Columns,
+    table: Floats,
+) -> None:
+    """Statistic, p-value and lag of each window, fitted anew on all the rows that its lag leaves; windows of
+    the same lag side by side."""
+    starts, chosen = np.empty(LANES, np.int64), np.empty(lags.size, np.int64)
+    for lag in range(lags.max() + 1):
+        count = 0
+        for i in range(lags.size):
+            if lags[i] == lag:
+                chosen[count] = i
+                count += 1
+        for first in range(0, count, LANES):
+            for b in range(LANES):
+                starts[b] = chosen[min(first + b, count - 1)]
+            multiply(values, mean, starts, window, lag, space)
+            factor(lag, False, space)
+            for b in range(min(LANES, count - first)):
+                i, rank = starts[b], lag + 1
+                if space.plain[b]:
+                    left, added = space.products[0, 0, b], space.solved[lag, b]
+                    for j in range(lag + 1):
+                        left -= space.solved[j, b] * space.solved[j, b]
+                else:
+                    rank = fit_orthogonally(values, i, window, lag, False, largest[i], alone)
+                    if rank < 0 or alone.upper[lag, lag] == 0.0:
+                        continue
+                    left, added = alone.left[lag + 1], alone.solved[lag]
+                statistic = added / np.sqrt(left / (window - 1 - lag - (rank + 1)))
+                table[0, i], table[1, i], table[2, i] = statistic, _p_value(statistic), lag
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

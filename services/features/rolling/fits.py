@@ -1,0 +1,331 @@
+"""Regressions of a window's changes on the changes and the level before them, for 32 windows at once.
+
+Products of all regressors are summed side by side, which the compiler does several at a time, and factored by
+Cholesky. That loses as many digits as the regressors' dependence squared: a window of which little is left
+when one regressor is explained by those before it, or the change by all, is not `plain` and is fitted anew by
+`fit_orthogonally`, on its rows instead of their products. Both depend on their window alone.
+
+Numerically, something follows from the regressors before it where the root mean square of what they leave of
+it is at most 1e-10 of its own deviation, or at most 16 roundings of the window's largest value: `MOST_LEFT`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from services.features.columns import Floats
+
+LANES = 32
+MOST_LEFT = (1e-10, 16.0 * 2.0**-52)
+_PLAIN = 1e-4  # the share of a sum of squares that has to be left for products to keep eleven digits
+_TERMS = 8
+
+Wholes = npt.NDArray[np.int64]
+
+
+class Lanes(NamedTuple):
+    """Space for `LANES` windows; the last axis is the window.
+
+    Attributes
+    ----------
+    level, change : (window, LANES)
+        From the window's mean, and from its mean change `drift`.
+    means : (lags + 2, LANES)
+        Of the change, those 1, 2, … bars before it, and last the level, over the rows of the regression.
+    products : (lags + 2, lags + 2, LANES)
+        Of their deviations from these, in the same order, above the diagonal.
+    lower, solved : (lags + 1, lags + 1, LANES), (lags + 1, LANES)
+        Cholesky's factor of the regressors, and what each adds to the fit.
+    plain : (LANES,)
+        Whether products are precise enough.
+    """
+
+    level: Floats
+    change: Floats
+    drift: Floats
+    means: Floats
+    products: Floats
+    lower: Floats
+    solved: Floats
+    plain: npt.NDArray[np.bool_]
+
+
+class Columns(NamedTuple):
+    """Space for one window's regression on its rows.
+
+    Attributes
+    ----------
+    bases : (regressors, rows)
+        Orthonormal; a row of zeros for a regressor that follows from those before it.
+    upper, solved : (regressors, regressors), (regressors,)
+        The regressors in these bases, and the change.
+    left : (regressors + 1,)
+        Sum of squares that the first so many regressors leave of the change.
+    means : (regressors + 1,)
+        Of the change and of the regressors, in their order; of the level from the window's first value.
+    """
+
+    bases: Floats
+    upper: Floats
+    solved: Floats
+    left: Floats
+    means: Floats
+    own: Floats
+    column: Floats
+
+
+def lanes(window: int, lags: int) -> Lanes:
+    return Lanes(
+        level=np.zeros((window, LANES)),
+        change=np.zeros((window, LANES)),
+        drift=np.zeros(LANES),
+        means=np.zeros((lags + 2, LANES)),
+        products=np.zeros((lags + 2, lags + 2, LANES)),
+        lower=np.zeros((lags + 1, lags + 1, LANES)),
+        solved=np.zeros((lags + 1, LANES)),
+        plain=np.zeros(LANES, np.bool_),
+    )
+
+
+def columns(window: int, lags: int) -> Columns:
+    size = lags + 1
+    return Columns(
+        bases=np.zeros((size, window)),
+        upper=np.zeros((size, size)),
+        solved=np.zeros(size),
+        left=np.zeros(size + 1),
+        means=np.zeros(size + 1),
+        own=np.zeros(window),
+        column=np.zeros(window),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(values: Floats, mean: Floats, starts: Wholes, window: int, lags: int, space: Lanes) -> None:
+    """Products of the windows that begin at these values."""
+    level, change, drift, means = space.level, space.change, space.drift, space.means
+    products, plain = space.products, space.plain
+    _load(values, mean, starts, window, space)
+    last, count = window - 1, window - 1 - lags
+    # The products of changes `apart` bars apart are the same terms for each pair but at both ends.
+    for apart in range(lags + 1):
+        _add_products(change, 0, change, apart, lags, last - lags + apart, products[0, apart])
+        for i in range(lags - apart):
+            t = lags - i - 1
+            for b in range(LANES):
+                products[i + 1, i + 1 + apart, b] = (
+                    products[i, i + apart, b] + change[t, b] * change[t - apart, b]
+                )
+        for b in range(LANES):
+            means[0, b] = 0.0  # what the end adds, from the pair furthest back on
+        for i in range(lags - apart - 1, -1, -1):
+            t = last - 1 - i
+            for b in range(LANES):
+                means[0, b] += change[t, b] * change[t - apart, b]
+                products[i, i + apart, b] += means[0, b]
+    for j in range(lags + 1):
+        _add_products(level, 0, change, j, lags, last, products[j, lags + 1])
+        for b in range(LANES):
+            means[j, b] = (level[last - j, b] - level[lags - j, b]) / count - drift[b]
+    _add_products(level, 0, level, 0, lags, last, products[lags + 1, lags + 1])
+    means[lags + 1, :] = 0.0
+    for t in range(lags, last):
+        for b in range(LANES):
+            means[lags + 1, b] += level[t, b]
+    for b in range(LANES):
+        means[lags + 1, b] /= count
+        plain[b] = True
+    for i in range(lags + 2):
+        for b in range(LANES):
+            square = products[i, i, b]
+            plain[b] &= square - count * means[i, b] * means[i, b] > _PLAIN * square
+        for j in range(i, lags + 2):
+            for b in range(LANES):
+                products[i, j, b] -= count * means[i, b] * means[j, b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _load(values: Floats, mean: Floats, starts: Wholes, window: int, space: Lanes) -> None:
+    level, change, drift, means = space.level, space.change, space.drift, space.means
+    first, last = starts[0], window - 1
+    for b in range(LANES):
+        means[0, b] = mean[starts[b]]
+        drift[b] = (values[starts[b] + last] - values[starts[b]]) / last
+    if starts[LANES - 1] == first + LANES - 1:
+        for t in range(window):
+            now = values[first + t : first + t + LANES]
+            for b in range(LANES):
+                level[t, b] = now[b] - means[0, b]
+        for t in range(last):
+            now, after = values[first + t : first + t + LANES], values[first + t + 1 : first + t + 1 + LANES]
+            for b in range(LANES):
+                change[t, b] = after[b] - now[b] - drift[b]
+    else:
+        for b in range(LANES):
+            own = values[starts[b] : starts[b] + window]
+            for t in range(last):
+                level[t, b] = own[t] - means[0, b]
+                change[t, b] = own[t + 1] - own[t] - drift[b]
+            level[last, b] = own[last] - means[0, b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_products(
+    one: Floats, lag: int, other: Floats, other_lag: int, start: int, stop: int, sums: Floats
+) -> None:
+    for b in range(LANES):
+        sums[b] = 0.0
+    t = start
+    while t + _TERMS <= stop:
+        i, j = t - lag, t - other_lag
+        for b in range(LANES):
+            sums[b] += (
+                (one[i, b] * other[j, b] + one[i + 1, b] * other[j + 1, b])
+                + (one[i + 2, b] * other[j + 2, b] + one[i + 3, b] * other[j + 3, b])
+                + (
+                    (one[i + 4, b] * other[j + 4, b] + one[i + 5, b] * other[j + 5, b])
+                    + (one[i + 6, b] * other[j + 6, b] + one[i + 7, b] * other[j + 7, b])
+                )
+            )
+        t += _TERMS
+    while t < stop:
+        for b in range(LANES):
+            sums[b] += one[t - lag, b] * other[t - other_lag, b]
+        t += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factor(lags: int, is_level_first: bool, space: Lanes) -> None:
+    """Factor the products, with the level before or after the changes."""
+    products, lower, solved, plain = space.products, space.lower, space.solved, space.plain
+    size = lags + 1
+    for i in range(size):
+        row = _place(i, lags, is_level_first)
+        for b in range(LANES):
+            solved[i, b] = products[0, row, b]
+        for j in range(i + 1):
+            column = _place(j, lags, is_level_first)
+            low, high = min(row, column), max(row, column)
+            for b in range(LANES):
+                lower[i, j, b] = products[low, high, b]
+            for k in range(j):
+                for b in range(LANES):
+                    lower[i, j, b] -= lower[i, k, b] * lower[j, k, b]
+            if j < i:
+                for b in range(LANES):
+                    lower[i, j, b] /= lower[j, j, b]
+        for k in range(i):
+            for b in range(LANES):
+                solved[i, b] -= lower[i, k, b] * solved[k, b]
+        for b in range(LANES):
+            plain[b] &= lower[i, i, b] > _PLAIN * products[row, row, b]
+            lower[i, i, b] = np.sqrt(lower[i, i, b])
+            solved[i, b] /= lower[i, i, b]
+    for b in range(LANES):
+        left = products[0, 0, b]
+        for i in range(size):
+            left -= solved[i, b] * solved[i, b]
+        plain[b] &= left > _PLAIN * products[0, 0, b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _place(i: int, lags: int, is_level_first: bool) -> int:
+    if not is_level_first:
+        return i + 1
+    return lags + 1 if i == 0 else i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fit_orthogonally(
+    values: Floats,
+    start: int,
+    window: int,
+    lags: int,
+    is_level_first: bool,
+    largest: float,
+    space: Columns,
+) -> int:
+    """Fit one window by orthogonal bases (Gram and Schmidt, twice); returns how many regressors do not follow
+    from those before them, -1 where the fit is perfect. `largest` is the largest absolute value."""
+    bases, upper, solved, left, means, own, column = space
+    size, count = lags + 1, window - 1 - lags
+    for t in range(count):
+        at = start + lags + t
+        own[t] = values[at + 1] - values[at]
+    means[0], left[0] = _centre(own, count)
+    whole = left[0]
+    is_perfect = not _is_left(whole, whole, count, largest)
+    rank = 0
+    for i in range(size):
+        place = _place(i, lags, is_level_first)
+        for t in range(count):
+            at = start + lags + t
+            if place == lags + 1:
+                column[t] = values[at] - values[start]
+            else:
+                column[t] = values[at - place + 1] - values[at - place]
+        means[i + 1], square = _centre(column, count)
+        upper[:, i] = 0.0
+        for _ in range(2):
+            for k in range(i):
+                part = _dot(bases[k], column, count)
+                upper[k, i] += part
+                for t in range(count):
+                    column[t] -= part * bases[k, t]
+        rest = _dot(column, column, count)
+        bases[i], solved[i] = 0.0, 0.0
+        if _is_left(rest, square, count, largest):
+            rank += 1
+            upper[i, i] = np.sqrt(rest)
+            for t in range(count):
+                bases[i, t] = column[t] / upper[i, i]
+            solved[i] = _dot(bases[i], own, count)
+            for t in range(count):
+                own[t] -= solved[i] * bases[i, t]
+        left[i + 1] = _dot(own, own, count)
+    is_perfect = is_perfect or not _is_left(left[size], whole, count, largest)
+    return -1 if is_perfect else rank
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _centre(column: Floats, count: int) -> tuple[float, float]:
+    """Take the mean off in two steps; returns it and the sum of squares left."""
+    mean = 0.0
+    for _ in range(2):
+        part = column[:count].sum() / count
+        for t in range(count):
+            column[t] -= part
+        mean += part
+    return mean, _dot(column, column, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _dot(one: Floats, other: Floats, count: int) -> float:
+    """Eight sums side by side, which the compiler does at once."""
+    a = b = c = d = e = f = g = h = 0.0
+    t = 0
+    while t + 8 <= count:
+        a += one[t] * other[t]
+        b += one[t + 1] * other[t + 1]
+        c += one[t + 2] * other[t + 2]
+        d += one[t + 3] * other[t + 3]
+        e += one[t + 4] * other[t + 4]
+        f += one[t + 5] * other[t + 5]
+        g += one[t + 6] * other[t + 6]
+        h += one[t + 7] * other[t + 7]
+        t += 8
+    while t < count:
+        a += one[t] * other[t]
+        t += 1
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_left(rest: float, square: float, count: int, largest: float) -> bool:
+    relative, absolute = MOST_LEFT
+    most = max(relative * np.sqrt(square), absolute * largest * np.sqrt(count))
+    return bool(np.sqrt(rest) > most)

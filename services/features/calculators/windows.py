@@ -16,7 +16,7 @@ import numpy as np
 
 from services.features.columns import Floats
 
-_BLOCK = 2048  # bars a pass works on at a time: they stay in the first-level cache
+_BLOCK = 512  # bars a pass works on at a time: they stay in the first-level cache
 INPUT = numba.types.Array(numba.float64, 1, "C", readonly=True)
 OUTPUT = numba.float64[::1]
 
@@ -26,7 +26,7 @@ FORGOTTEN = 1e-12
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Floats]]:
     """Compile a function of arrays, which lets other threads run, before it is called."""
     compile_one: Callable[[Callable[..., Any]], Callable[..., Floats]] = numba.njit(
-        signature, nogil=True, cache=True
+        signature, nogil=True, cache=True, error_model="numpy"
     )
     return compile_one
 
@@ -83,95 +83,138 @@ def _central_sums(x, means, window):  # type: ignore[no-untyped-def]  # noqa: AN
     return result
 
 
-@compiled(OUTPUT(INPUT, INPUT, INPUT, INPUT, numba.int64))
-def _central_products(x, x_means, y, y_means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    result = np.full(x.size, np.nan)
-    for t in range(window - 1, x.size):
-        total = 0.0
+@compiled(numba.float64[:, ::1](INPUT, INPUT, INPUT, INPUT, numba.int64))
+def _co_moments(x, x_means, y, y_means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Rows: sums of the products of deviations, x with y, x with itself, y with itself."""
+    result = np.full((3, x.size), np.nan)
+    x_moved, y_moved = np.empty(_BLOCK), np.empty(_BLOCK)
+    for start in range(window - 1, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        x_mean, y_mean = x_means[start:stop], y_means[start:stop]
+        both, x_square, y_square = result[0, start:stop], result[1, start:stop], result[2, start:stop]
+        both[:] = 0.0
+        x_square[:] = 0.0
+        y_square[:] = 0.0
         for i in range(window - 1, -1, -1):
-            total += (x[t - i] - x_means[t]) * (y[t - i] - y_means[t])
-        result[t] = total
+            x_then, y_then = x[start - i : stop - i], y[start - i : stop - i]
+            for k in range(stop - start):
+                x_moved[k] = x_then[k] - x_mean[k]
+                x_square[k] += x_moved[k] * x_moved[k]
+            for k in range(stop - start):
+                y_moved[k] = y_then[k] - y_mean[k]
+                y_square[k] += y_moved[k] * y_moved[k]
+            for k in range(stop - start):
+                both[k] += x_moved[k] * y_moved[k]
     return result
 
 
 @compiled(OUTPUT(INPUT, numba.int64))
 def _ranks(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
-    for t in range(window - 1, x.size):
-        now, twice = x[t], 0
-        missing = np.isnan(now)
+    for start in range(window - 1, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        now, twice = x[start:stop], result[start:stop]
+        twice[:] = 0.0
         for i in range(1, window):
-            then = x[t - i]
-            missing = missing or np.isnan(then)
-            twice += 2 * (then < now) + (then == now)
-        if not missing:
-            result[t] = twice / (2.0 * (window - 1))
+            then = x[start - i : stop - i]
+            for k in range(stop - start):
+                lower = 2.0 if then[k] < now[k] else 1.0 if then[k] == now[k] else 0.0
+                twice[k] += lower if then[k] == then[k] else np.nan
+        for k in range(stop - start):
+            twice[k] = twice[k] / (2.0 * (window - 1)) if now[k] == now[k] else np.nan
     return result
 
 
 @compiled(OUTPUT(INPUT, INPUT, numba.int64))
 def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
-    for t in range(window - 1, x.size):
-        total = 0.0
+    for start in range(window - 1, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        mean, out = means[start:stop], result[start:stop]
+        out[:] = 0.0
         for i in range(window - 1, -1, -1):
-            total += abs(x[t - i] - means[t])
-        result[t] = total / window
+            then = x[start - i : stop - i]
+            for k in range(stop - start):
+                out[k] += abs(then[k] - mean[k])
+        for k in range(stop - start):
+            out[k] /= window
     return result
 
 
 @compiled(OUTPUT(INPUT, INPUT, INPUT, numba.int64))
 def _shares_beyond(x, means, limits, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
-    for t in range(window - 1, x.size):
-        if np.isnan(means[t]) or np.isnan(limits[t]):
-            continue
-        count = 0
+    for start in range(window - 1, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        mean, limit, out = means[start:stop], limits[start:stop], result[start:stop]
+        out[:] = 0.0
         for i in range(window):
-            count += abs(x[t - i] - means[t]) > limits[t]
-        result[t] = count / window
+            then = x[start - i : stop - i]
+            for k in range(stop - start):
+                out[k] += 1.0 if abs(then[k] - mean[k]) > limit[k] else 0.0
+        for k in range(stop - start):
+            known = mean[k] == mean[k] and limit[k] == limit[k]
+            out[k] = out[k] / window if known else np.nan
     return result
 
 
 @compiled(OUTPUT(INPUT, INPUT, numba.int64))
 def _weighted_skewness(x, weights, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
-    for t in range(window - 1, x.size):
-        total = moment = 0.0
+    totals, means, seconds, thirds = np.empty((4, _BLOCK))
+    for start in range(window - 1, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        now, out = x[start:stop], result[start:stop]
+        totals[:] = 0.0
+        means[:] = 0.0
+        seconds[:] = 0.0
+        thirds[:] = 0.0
         for i in range(window - 1, -1, -1):
-            total += weights[t - i]
-            moment += weights[t - i] * (x[t - i] - x[t])
-        if not total > 0.0:
-            continue
-        mean = moment / total  # from x[t] on
-        second = third = 0.0
+            then, weight = x[start - i : stop - i], weights[start - i : stop - i]
+            for k in range(stop - start):
+                totals[k] += weight[k]
+                means[k] += weight[k] * (then[k] - now[k])
+        for k in range(stop - start):
+            means[k] /= totals[k]  # from x[t] on
         for i in range(window - 1, -1, -1):
-            deviation = x[t - i] - x[t] - mean
-            second += weights[t - i] / total * deviation * deviation
-            third += weights[t - i] / total * deviation * deviation * deviation
-        if second > 0.0:
-            result[t] = third / (second * np.sqrt(second))
+            then, weight = x[start - i : stop - i], weights[start - i : stop - i]
+            for k in range(stop - start):
+                deviation, share = then[k] - now[k] - means[k], weight[k] / totals[k]
+                seconds[k] += share * deviation * deviation
+                thirds[k] += share * deviation * deviation * deviation
+        for k in range(stop - start):
+            if totals[k] > 0.0 and seconds[k] > 0.0:
+                out[k] = thirds[k] / (seconds[k] * np.sqrt(seconds[k]))
     return result
 
 
 @compiled(numba.float64[:, ::1](INPUT, numba.int64))
 def _extremes(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Rows: lowest, highest, bars since the newest lowest, bars since the newest highest."""
+    """Rows: lowest, highest, bars since the newest lowest, bars since the newest highest.
+
+    Held are the bars that nothing after them undercuts (or exceeds), the oldest of which is the extreme."""
     result = np.full((4, x.size), np.nan)
-    for t in range(window - 1, x.size):
-        lowest = highest = x[t]
-        since_lowest = since_highest = 0
-        missing = np.isnan(x[t])
-        for i in range(1, window):
-            value = x[t - i]
-            missing = missing or np.isnan(value)
-            if value < lowest:
-                lowest, since_lowest = value, i
-            if value > highest:
-                highest, since_highest = value, i
-        if not missing:
-            result[0, t], result[1, t] = lowest, highest
-            result[2, t], result[3, t] = since_lowest, since_highest
+    lows, highs = np.empty(x.size, np.int64), np.empty(x.size, np.int64)
+    low_from = low_to = high_from = high_to = 0
+    missing = -1
+    for t in range(x.size):
+        value = x[t]
+        if np.isnan(value):
+            missing = t
+            continue
+        while low_to > low_from and x[lows[low_to - 1]] >= value:
+            low_to -= 1
+        while high_to > high_from and x[highs[high_to - 1]] <= value:
+            high_to -= 1
+        lows[low_to], highs[high_to] = t, t
+        low_to, high_to = low_to + 1, high_to + 1
+        while lows[low_from] <= t - window:
+            low_from += 1
+        while highs[high_from] <= t - window:
+            high_from += 1
+        if t >= window - 1 and missing <= t - window:
+            result[0, t], result[1, t] = x[lows[low_from]], x[highs[high_from]]
+            result[2, t], result[3, t] = t - lows[low_from], t - highs[high_from]
     return result
 
 
@@ -183,15 +226,19 @@ def _quantiles(x, window, probabilities):  # type: ignore[no-untyped-def]  # noq
     held = 0
     for t in range(x.size):
         if t >= window and not np.isnan(x[t - window]):
-            at = np.searchsorted(ordered[:held], x[t - window])
+            oldest, at = x[t - window], 0
+            for i in range(held):
+                at += ordered[i] < oldest
             held -= 1
             for i in range(at, held):
                 ordered[i] = ordered[i + 1]
-        if not np.isnan(x[t]):
-            at = np.searchsorted(ordered[:held], x[t])
-            for i in range(held, at, -1):
-                ordered[i] = ordered[i - 1]
-            ordered[at] = x[t]
+        newest = x[t]
+        if not np.isnan(newest):
+            at = held
+            while at > 0 and ordered[at - 1] > newest:
+                ordered[at] = ordered[at - 1]
+                at -= 1
+            ordered[at] = newest
             held += 1
         if held == window:
             for row in range(probabilities.size):
@@ -278,26 +325,20 @@ def correlation_of(products: Floats, x_squares: Floats, y_squares: Floats) -> Fl
 
 def co_moments(x: Floats, y: Floats, window: int) -> tuple[Floats, Floats, Floats]:
     """Sums of the products of the deviations from the window's means: of x with y, of each with itself."""
-    x_means, y_means = means(x, window), means(y, window)
-    return (
-        _central_products(x, x_means, y, y_means, window),
-        _central_products(x, x_means, x, x_means, window),
-        _central_products(y, y_means, y, y_means, window),
-    )
+    both, x_squares, y_squares = _co_moments(x, means(x, window), y, means(y, window), window)
+    return both, x_squares, y_squares
 
 
 def covariances(x: Floats, y: Floats, window: int) -> Floats:
     """Sample covariance (divisor window - 1)."""
-    products = _central_products(x, means(x, window), y, means(y, window), window)
-    covariances: Floats = products / (window - 1)
+    covariances: Floats = co_moments(x, y, window)[0] / (window - 1)
     return covariances
 
 
 def betas(x: Floats, y: Floats, window: int) -> Floats:
     """Least-squares slope of x against y; NaN where y is constant over the window."""
-    y_means = means(y, window)
-    products = _central_products(x, means(x, window), y, y_means, window)
-    return ratio(products, _central_products(y, y_means, y, y_means, window))
+    products, _, y_squares = co_moments(x, y, window)
+    return ratio(products, y_squares)
 
 
 def shares_beyond(x: Floats, window: int, count: float) -> Floats:

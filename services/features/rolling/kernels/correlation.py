@@ -20,7 +20,7 @@ from services.features.rolling.kernel import Item, Kernel
 _AGGREGATES = ("mean", "median", "var", "std")
 _NEGLIGIBLE = 1e-8  # tsfresh asks np.isclose(variance, 0) before one, and for less before an aggregate
 _NEGLIGIBLE_AGGREGATED = 1e-10
-_LAGS_AT_ONCE = 8
+_LANES = 64  # windows at a time, next to each other in memory
 
 Wholes = npt.NDArray[np.int64]
 
@@ -71,64 +71,61 @@ def _correlate(
     largest_partial: int,
     out: Floats,
 ) -> None:
-    groups = largest // _LAGS_AT_ONCE + 1
-    centred = np.zeros(window + (groups + 1) * _LAGS_AT_ONCE)  # zeros behind the window end every sum
-    sums = np.empty(groups * _LAGS_AT_ONCE)
-    covariance = np.empty(largest + 1)
-    partial = np.empty(largest + 1)
-    some = np.empty(window)
-    for i in range(out.shape[1]):
-        for k in range(window):
-            centred[k] = values[i + k] - mean[i]
-        for group in range(groups):
-            _sum_products(centred, window, group * _LAGS_AT_ONCE, sums)
-        for k in range(largest + 1):
-            covariance[k] = sums[k] / (window - k)
-        if largest_partial > 0:
-            _partial(covariance, largest_partial, partial)
-        for row in range(out.shape[0]):
-            at = lag[row]
-            if calculator[row] == 0:
-                is_known = at < window and variance[i] > _NEGLIGIBLE
-                out[row, i] = covariance[at] / variance[i] if is_known else np.nan
-            elif calculator[row] == 2:
-                # tsfresh has none where lag 0 alone is asked for.
-                is_known = at <= largest_partial > 0 and (at == 0 or not is_still[i])
-                out[row, i] = partial[at] if is_known else np.nan
-            elif variance[i] < _NEGLIGIBLE_AGGREGATED:
-                out[row, i] = 0.0
-            else:
-                count = min(at, window - 1)
-                for k in range(count):
-                    some[k] = covariance[k + 1] / covariance[0]
-                out[row, i] = _aggregated(some[:count], aggregate[row])
+    centred, sums = np.empty((window, _LANES)), np.empty((largest + 1, _LANES))
+    covariance, some = np.empty(largest + 1), np.empty(window)
+    partial, before, now = np.empty(largest + 1), np.empty(largest + 1), np.empty(largest + 1)
+    for first in range(0, out.shape[1], _LANES):
+        lanes = min(_LANES, out.shape[1] - first)
+        _centre(values[first:], mean[first:], lanes, centred)
+        _sum_products(centred, lanes, sums)
+        for lane in range(lanes):
+            i = first + lane
+            for k in range(largest + 1):
+                covariance[k] = sums[k, lane] / (window - k)
+            if largest_partial > 0:
+                _partial(covariance, largest_partial, partial, before, now)
+            for row in range(out.shape[0]):
+                at = lag[row]
+                if calculator[row] == 0:
+                    is_known = at < window and variance[i] > _NEGLIGIBLE
+                    out[row, i] = covariance[at] / variance[i] if is_known else np.nan
+                elif calculator[row] == 2:
+                    # tsfresh has none where lag 0 alone is asked for.
+                    is_known = at <= largest_partial > 0 and (at == 0 or not is_still[i])
+                    out[row, i] = partial[at] if is_known else np.nan
+                elif variance[i] < _NEGLIGIBLE_AGGREGATED:
+                    out[row, i] = 0.0
+                else:
+                    count = min(at, window - 1)
+                    for k in range(count):
+                        some[k] = covariance[k + 1] / covariance[0]
+                    out[row, i] = _aggregated(some[:count], aggregate[row])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sum_products(centred: Floats, window: int, first: int, sums: Floats) -> None:
-    """Eight lags side by side, each added up in the order of the bars."""
-    a = b = c = d = e = f = g = h = 0.0
-    for k in range(window):
-        x, at = centred[k], k + first
-        a += x * centred[at]
-        b += x * centred[at + 1]
-        c += x * centred[at + 2]
-        d += x * centred[at + 3]
-        e += x * centred[at + 4]
-        f += x * centred[at + 5]
-        g += x * centred[at + 6]
-        h += x * centred[at + 7]
-    sums[first], sums[first + 1], sums[first + 2], sums[first + 3] = a, b, c, d
-    sums[first + 4], sums[first + 5], sums[first + 6], sums[first + 7] = e, f, g, h
+def _centre(values: Floats, mean: Floats, lanes: int, centred: Floats) -> None:
+    for k in range(centred.shape[0]):
+        bar, row = values[k : k + lanes], centred[k]
+        for lane in range(lanes):
+            row[lane] = bar[lane] - mean[lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _partial(covariance: Floats, order: int, partial: Floats) -> None:
-    """By Levinson's and Durbin's recursion."""
+def _sum_products(centred: Floats, lanes: int, sums: Floats) -> None:
+    """Per lag (row) the products with the bars so many later, each sum in the order of the bars."""
+    for lag in range(sums.shape[0]):
+        row = sums[lag]
+        row[:] = 0.0
+        for k in range(centred.shape[0] - lag):
+            bar, later = centred[k], centred[k + lag]
+            for lane in range(lanes):
+                row[lane] += bar[lane] * later[lane]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _partial(covariance: Floats, order: int, partial: Floats, before: Floats, now: Floats) -> None:
+    """By Levinson's and Durbin's recursion; `before` and `now` are work space."""
     partial[0] = 1.0
-    if order < 1:
-        return
-    now, before = np.empty(order + 1), np.empty(order + 1)
     before[1] = partial[1] = covariance[1] / covariance[0]
     error = covariance[0] - before[1] * covariance[1]
     for k in range(2, order + 1):

@@ -115,10 +115,8 @@ def stream(process: RoomProcess, room: FeaturesClient) -> None:
             values += table.num_rows * (table.num_columns - 1)
         header = answer.header
     seconds = time.monotonic() - started
-    print(
-        f"{header.row_count:,} bars × {len(header.feature_names):,} features: {8 * values / 2**30:.1f} GiB in "
-        f"{seconds:,.0f} s; largest memory of the room {most_memory(process) / 2**20:,.0f} MiB"
-    )
+    size = f"{header.row_count:,} bars × {len(header.feature_names):,} features, {8 * values / 2**30:.1f} GiB"
+    print(f"{size}: {seconds:,.0f} s, largest memory of the room {most_memory(process) / 2**20:,.0f} MiB")
 
 
 def most_memory(process: RoomProcess) -> int:

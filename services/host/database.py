@@ -304,6 +304,13 @@ def _postgresql_engine(url: URL, connections: int) -> Engine:
         if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_TRANSACTION:
             context.is_disconnect = True
 
+    @event.listens_for(engine, "checkin")
+    def begin_as_the_server_says(driver_connection: Any, _record: object) -> None:
+        # After a read SQLAlchemy leaves False behind, and psycopg begins the next transaction READ WRITE,
+        # over the default_transaction_read_only with which an operator stops all writing.
+        if driver_connection is not None and driver_connection.read_only is False:
+            driver_connection.read_only = None
+
     @event.listens_for(engine, "before_cursor_execute")
     def read_in_binary(
         _connection: Connection, cursor: Any, _sql: str, _given: Any, context: Any, _many: bool

@@ -3,6 +3,7 @@ acknowledged is lost, and the room goes on without a restart."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -230,6 +231,9 @@ def test_a_server_that_only_reads_serves_queries_and_refuses_the_rest(
 ):
     with served(url, tmp_path) as (room, caller):
         caller.ingest(part(0))
+        snapshot = room.client.create_snapshot(*SERIES)
+        [file] = tmp_path.glob("**/*.arrow")
+        os.utime(file, (0, 0))  # what is found of it cannot be told to the database
         try:
             server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             server.execute("SELECT pg_reload_conf()")
@@ -237,6 +241,7 @@ def test_a_server_that_only_reads_serves_queries_and_refuses_the_rest(
             eventually(lambda: server.answers(reads_only), 30, "a server that only reads")
             refused(lambda: caller.ingest(part(1)))
             same(room.client.query_candles(*SERIES), part(0))
+            assert len(room.client.read_snapshot(snapshot.snapshot_id)) == len(part(0))
         finally:
             server.execute("ALTER SYSTEM RESET default_transaction_read_only")
             server.execute("SELECT pg_reload_conf()")

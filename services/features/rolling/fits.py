@@ -42,6 +42,8 @@ class Lanes(NamedTuple):
         Cholesky's factor of the regressors, and what each adds to the fit.
     plain : (LANES,)
         Whether products are precise enough.
+    least : (LANES,)
+        Sum of squares of which the plain share is more than rounding.
     """
 
     level: Floats
@@ -52,6 +54,7 @@ class Lanes(NamedTuple):
     lower: Floats
     solved: Floats
     plain: npt.NDArray[np.bool_]
+    least: Floats
 
 
 class Columns(NamedTuple):
@@ -88,6 +91,7 @@ def lanes(window: int, lags: int) -> Lanes:
         lower=np.zeros((lags + 1, lags + 1, LANES)),
         solved=np.zeros((lags + 1, LANES)),
         plain=np.zeros(LANES, np.bool_),
+        least=np.zeros(LANES),
     )
 
 
@@ -105,10 +109,12 @@ def columns(window: int, lags: int) -> Columns:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def multiply(values: Floats, mean: Floats, starts: Wholes, window: int, lags: int, space: Lanes) -> None:
-    """Products of the windows that begin at these values."""
+def multiply(
+    values: Floats, mean: Floats, largest: Floats, starts: Wholes, window: int, lags: int, space: Lanes
+) -> None:
+    """Products of the windows that begin at these values; `largest` is a window's largest absolute value."""
     level, change, drift, means = space.level, space.change, space.drift, space.means
-    products, plain = space.products, space.plain
+    products, plain, least = space.products, space.plain, space.least
     _load(values, mean, starts, window, space)
     last, count = window - 1, window - 1 - lags
     # The products of changes `apart` bars apart are the same terms for each pair but at both ends.
@@ -139,10 +145,12 @@ def multiply(values: Floats, mean: Floats, starts: Wholes, window: int, lags: in
     for b in range(LANES):
         means[lags + 1, b] /= count
         plain[b] = True
+        least[b] = count * (MOST_LEFT[1] * largest[starts[b]]) ** 2 / _PLAIN
     for i in range(lags + 2):
         for b in range(LANES):
             square = products[i, i, b]
-            plain[b] &= square - count * means[i, b] * means[i, b] > _PLAIN * square
+            deviations = square - count * means[i, b] * means[i, b]
+            plain[b] &= deviations > max(_PLAIN * square, least[b])
         for j in range(i, lags + 2):
             for b in range(LANES):
                 products[i, j, b] -= count * means[i, b] * means[j, b]
@@ -152,10 +160,12 @@ def multiply(values: Floats, mean: Floats, starts: Wholes, window: int, lags: in
 def _load(values: Floats, mean: Floats, starts: Wholes, window: int, space: Lanes) -> None:
     level, change, drift, means = space.level, space.change, space.drift, space.means
     first, last = starts[0], window - 1
+    are_neighbours = True
     for b in range(LANES):
+        are_neighbours &= starts[b] == first + b
         means[0, b] = mean[starts[b]]
         drift[b] = (values[starts[b] + last] - values[starts[b]]) / last
-    if starts[LANES - 1] == first + LANES - 1:
+    if are_neighbours:
         for t in range(window):
             now = values[first + t : first + t + LANES]
             for b in range(LANES):

@@ -101,7 +101,7 @@ def _autoregress(
     for first in range(0, count, LANES):
         for b in range(LANES):
             starts[b] = min(first + b, count - 1)
-        multiply(values, mean, starts, window, lags, space)
+        multiply(values, mean, largest, starts, window, lags, space)
         factor(lags, False, space)
         for j in range(size - 1, -1, -1):
             for b in range(LANES):
@@ -180,7 +180,7 @@ def _choose_lags(
     for first in range(0, count, LANES):
         for b in range(LANES):
             starts[b] = min(first + b, count - 1)
-        multiply(values, mean, starts, window, most, space)
+        multiply(values, mean, largest, starts, window, most, space)
         factor(most, True, space)
         for b in range(min(LANES, count - first)):
             i = first + b
@@ -235,7 +235,7 @@ def _test(
         for first in range(0, count, LANES):
             for b in range(LANES):
                 starts[b] = chosen[min(first + b, count - 1)]
-            multiply(values, mean, starts, window, lag, space)
+            multiply(values, mean, largest, starts, window, lag, space)
             factor(lag, False, space)
             for b in range(min(LANES, count - first)):
                 i, rank = starts[b], lag + 1

@@ -95,10 +95,11 @@ class Feature:
 
     def history_bars(self, bars_per_day: float) -> int:
         """How many bars before the current one its value can depend on, on bars of this length."""
-        settlements = math.ceil(self.lookback_settlements * max(1.0, bars_per_day))
-        return (
-            self.lookback_bars + settlements + math.ceil(self.lookback_seconds * bars_per_day / DAY_SECONDS)
-        )
+        return self.plain_bars(bars_per_day) + math.ceil(self.lookback_settlements * max(1.0, bars_per_day))
+
+    def plain_bars(self, bars_per_day: float) -> int:
+        """The same without what its settlements take."""
+        return self.lookback_bars + math.ceil(self.lookback_seconds * bars_per_day / DAY_SECONDS)
 
     def missing_bars(self, timeframe: timedelta) -> str | None:
         """What bars it asks for where these cannot make up its longer ones."""

@@ -8,7 +8,8 @@ of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 import pandas as pd
@@ -53,7 +54,7 @@ def latest(
     ResourceExhausted
         The history needed breaks a limit of the config.
     """
-    rows = history_bars(config, key) + 1
+    rows = history_bars(config, key.bar) + 1
     if rows > config.limits.max_rows:
         raise ResourceExhausted(
             "config.limits.max_rows",
@@ -80,12 +81,13 @@ def latest(
     )
 
 
-def history_bars(config: FeatureConfig, key: SeriesKey) -> int:
-    """How many bars before the newest one its features may follow from."""
+@lru_cache(64)  # of configs of callers, who ask for a bar after the other with the same one
+def history_bars(config: FeatureConfig, bar: timedelta) -> int:
+    """How many bars of this length before the newest one its features may follow from."""
     wanted = frozenset(config.only)
     groups = grouped(
         (feature for feature in selected(config) if not wanted or feature.name in wanted),
-        Columns(pd.DataFrame(index=pd.DatetimeIndex([])), key.bar).bars_per_day,
+        Columns(pd.DataFrame(index=pd.DatetimeIndex([])), bar).bars_per_day,
     )
     bars = [group.history_bars for group in groups]
     bars += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -272,7 +272,7 @@ def _check(limits: Limits, name: str, asked: int) -> None:
 
 def _warm_up_bars(features: Sequence[Feature], passes: Sequence[Pass], columns: Columns) -> int:
     per_day = columns.bars_per_day
-    bars = [replace(feature, lookback_settlements=0).history_bars(per_day) for feature in features]
+    bars = [feature.plain_bars(per_day) for feature in features]
     bars += [rolling.window - 1 for rolling in passes]
     whole = columns.fresh()
     for count in {feature.lookback_settlements for feature in features} - {0}:

@@ -134,7 +134,7 @@ def test_chunks_of_any_size_give_the_same_bits():
 
 @pytest.mark.parametrize("cut", [1, 100, 256, 257])
 def test_the_newest_bar_has_the_bits_of_the_batch(cut: int):
-    frame = with_reference(random_walk(5, history_bars(BESIDE, KEY) + 700), is_holed=True)
+    frame = with_reference(random_walk(5, history_bars(BESIDE, KEY.bar) + 700), is_holed=True)
     batch = generated(frame, BESIDE)
     found = newest(frame.iloc[: len(frame) - cut], BESIDE)
     assert set(NAMES) | {"apart", "beside", "w24__reference_close__mean"} <= set(found.names)

@@ -37,7 +37,7 @@ def newest(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING) -> Latest:
 
 @pytest.mark.parametrize("cut", [1, 2, 100, 255, 256, 257, 300])
 def test_every_feature_of_the_newest_bar_has_the_bits_of_the_batch(cut):
-    frame = random_walk(5, history_bars(EVERYTHING, KEY) + 900)
+    frame = random_walk(5, history_bars(EVERYTHING, KEY.bar) + 900)
     batch = generated(frame, EVERYTHING)
     found = newest(frame.iloc[: len(frame) - cut])
     assert found.open_time == frame.index[len(frame) - cut - 1]
@@ -48,7 +48,7 @@ def test_every_feature_of_the_newest_bar_has_the_bits_of_the_batch(cut):
 
 
 def test_bars_that_are_absent_change_no_bit():
-    frame = random_walk(6, history_bars(EVERYTHING, KEY) + 700)
+    frame = random_walk(6, history_bars(EVERYTHING, KEY.bar) + 700)
     keeps = np.random.default_rng(1).random(len(frame)) > 0.05
     keeps[-1] = True
     holed = frame[keeps]
@@ -62,7 +62,7 @@ def test_no_more_bars_are_read_than_the_slowest_feature_needs():
     frame = random_walk(7, 5_000)
     found = newest(frame, only)
     assert found.names == ("rsi_14", "month")
-    assert found.history_bars == history_bars(only, KEY) + 1 < history_bars(EVERYTHING, KEY)
+    assert found.history_bars == history_bars(only, KEY.bar) + 1 < history_bars(EVERYTHING, KEY.bar)
     clock = FeatureConfig(only=("month",))
     assert newest(frame, clock).history_bars == BLOCK_BARS
 

@@ -46,12 +46,12 @@ def _weights(window: int, width: int, position: int) -> Floats:
 
 
 def _prepare_coefficients(window: int, items: Sequence[Item]) -> Floats:
-    """(bars, items); NaN for a position that the window has not."""
-    table = np.full((window, len(items)), np.nan)
+    """(items, bars); NaN for a position that the window has not."""
+    table = np.full((len(items), window), np.nan)
     for row, item in enumerate(items):
         widths, position, width = item.parameters["widths"], item.whole("coeff"), item.whole("w")
         if position < window and isinstance(widths, tuple) and width in widths:
-            table[:, row] = _weights(window, width, position)
+            table[row] = _weights(window, width, position)
     return table
 
 
@@ -61,15 +61,16 @@ def _run_coefficients(block: Block, table: Floats, out: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _weigh(values: Floats, table: Floats, out: Floats) -> None:
-    window, count = table.shape
-    sums = np.empty(count)
-    for i in range(out.shape[1]):
-        sums[:] = 0.0
+    """Bars outside a wavelet weigh nothing and are passed over."""
+    items, window = table.shape
+    for item in range(items):
+        row = out[item]
+        row[:] = 0.0
         for t in range(window):
-            x = values[i + t]
-            for row in range(count):
-                sums[row] += x * table[t, row]
-        out[:, i] = sums
+            weight, ahead = table[item, t], values[t:]
+            if weight != 0.0:
+                for i in range(row.size):
+                    row[i] += ahead[i] * weight
 
 
 def _prepare_peaks(window: int, items: Sequence[Item]) -> tuple[Floats, Wholes, Wholes]:

@@ -138,7 +138,8 @@ def multiply(
         for b in range(LANES):
             means[j, b] = (level[last - j, b] - level[lags - j, b]) / count - drift[b]
     _add_products(level, 0, level, 0, lags, last, products[lags + 1, lags + 1])
-    means[lags + 1, :] = 0.0
+    for b in range(LANES):
+        means[lags + 1, b] = 0.0
     for t in range(lags, last):
         for b in range(LANES):
             means[lags + 1, b] += level[t, b]

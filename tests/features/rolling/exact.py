@@ -111,8 +111,7 @@ def is_on_an_edge(bars: np.ndarray, bins: int) -> bool:
 
 
 def has_equal_neighbours(bars: np.ndarray, widths: int) -> bool:
-    """Whether rounding decides between neighbours of the window's wavelet transform at a width, or between a
-    value and the noise that it has to exceed."""
+    """Whether rounding decides which of two neighbours in the window's wavelet transform is the larger."""
     rows = []
     for width in range(1, widths + 1):
         wavelet = _ricker(min(10 * width, bars.size), width)

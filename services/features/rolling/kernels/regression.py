@@ -117,7 +117,8 @@ def _autoregress(
                 constant = space.means[0, b] + space.drift[b]
                 for j in range(lags):
                     constant -= fitted[j, b] * (space.means[j + 1, b] + space.drift[b])
-                one[:] = fitted[:, b]
+                for j in range(size):
+                    one[j] = fitted[j, b]
                 level = space.means[lags + 1, b] + mean[i]
             else:
                 fit_orthogonally(values, i, window, lags, False, largest[i], alone)
@@ -157,7 +158,7 @@ def _run_unit_root(block: Block, tables: tuple[int, Wholes], out: Floats) -> Non
     space, alone = lanes(block.window, tables[0]), columns(block.window, tables[0])
     table, lags = np.full((len(_TESTED), block.count), np.nan), np.empty(block.count, np.int64)
     _choose_lags(block.values, block.window, block.mean, largest, tables[0], space, alone, lags)
-    _test(block.values, block.window, block.mean, largest, lags, space, alone, table)
+    _test(block.values, block.window, block.mean, largest, tables[0], lags, space, alone, table)
     out[:] = table[tables[1]]
 
 
@@ -195,7 +196,8 @@ def _choose_lags(
                 lags[i] = -1
                 continue
             else:
-                left[:] = alone.left[: size + 1]
+                for j in range(size + 1):
+                    left[j] = alone.left[j]
             best, cost = np.inf, 1.0
             for j in range(size):
                 if space.plain[b] or alone.upper[j, j] > 0.0:
@@ -218,6 +220,7 @@ def _test(
     window: int,
     mean: Floats,
     largest: Floats,
+    most: int,
     lags: Wholes,
     space: Lanes,
     alone: Columns,
@@ -226,7 +229,7 @@ def _test(
     """Statistic, p-value and lag of each window, fitted anew on all the rows that its lag leaves; windows of
     the same lag side by side."""
     starts, chosen = np.empty(LANES, np.int64), np.empty(lags.size, np.int64)
-    for lag in range(lags.max() + 1):
+    for lag in range(most + 1):
         count = 0
         for i in range(lags.size):
             if lags[i] == lag:

@@ -3,10 +3,7 @@
 Products of all regressors are summed side by side, which the compiler does several at a time, and factored by
 Cholesky. That loses as many digits as the regressors' dependence squared: a window of which little is left
 when one regressor is explained by those before it, or the change by all, is not `plain` and is fitted anew by
-`fit_orthogonally`, on its rows instead of their products. Both depend on their window alone.
-
-Numerically, something follows from the regressors before it where the root mean square of what they leave of
-it is at most 1e-10 of its own deviation, or at most 16 roundings of the window's largest value: `MOST_LEFT`.
+`orthogonal.fit_orthogonally`, on its rows instead of their products. Both depend on their window alone.
 """
 
 from __future__ import annotations
@@ -18,9 +15,9 @@ import numpy.typing as npt
 from numba import njit
 
 from services.features.columns import Floats
+from services.features.rolling.orthogonal import MOST_LEFT, place_of
 
 LANES = 32
-MOST_LEFT = (1e-10, 16.0 * 2.0**-52)
 _PLAIN = 1e-4  # the share of a sum of squares that has to be left for products to keep eleven digits
 _TERMS = 8
 
@@ -57,30 +54,6 @@ class Lanes(NamedTuple):
     least: Floats
 
 
-class Columns(NamedTuple):
-    """Space for one window's regression on its rows.
-
-    Attributes
-    ----------
-    bases : (regressors, rows)
-        Orthonormal; a row of zeros for a regressor that follows from those before it.
-    upper, solved : (regressors, regressors), (regressors,)
-        The regressors in these bases, and the change.
-    left : (regressors + 1,)
-        Sum of squares that the first so many regressors leave of the change.
-    means : (regressors + 1,)
-        Of the change and of the regressors, in their order; of the level from the window's first value.
-    """
-
-    bases: Floats
-    upper: Floats
-    solved: Floats
-    left: Floats
-    means: Floats
-    own: Floats
-    column: Floats
-
-
 def lanes(window: int, lags: int) -> Lanes:
     return Lanes(
         level=np.zeros((window, LANES)),
@@ -92,19 +65,6 @@ def lanes(window: int, lags: int) -> Lanes:
         solved=np.zeros((lags + 1, LANES)),
         plain=np.zeros(LANES, np.bool_),
         least=np.zeros(LANES),
-    )
-
-
-def columns(window: int, lags: int) -> Columns:
-    size = lags + 1
-    return Columns(
-        bases=np.zeros((size, window)),
-        upper=np.zeros((size, size)),
-        solved=np.zeros(size),
-        left=np.zeros(size + 1),
-        means=np.zeros(size + 1),
-        own=np.zeros(window),
-        column=np.zeros(window),
     )
 
 
@@ -215,11 +175,11 @@ def factor(lags: int, is_level_first: bool, space: Lanes) -> None:
     products, lower, solved, plain = space.products, space.lower, space.solved, space.plain
     size = lags + 1
     for i in range(size):
-        row = _place(i, lags, is_level_first)
+        row = place_of(i, lags, is_level_first)
         for b in range(LANES):
             solved[i, b] = products[0, row, b]
         for j in range(i + 1):
-            column = _place(j, lags, is_level_first)
+            column = place_of(j, lags, is_level_first)
             low, high = min(row, column), max(row, column)
             for b in range(LANES):
                 lower[i, j, b] = products[low, high, b]
@@ -241,102 +201,3 @@ def factor(lags: int, is_level_first: bool, space: Lanes) -> None:
         for i in range(size):
             left -= solved[i, b] * solved[i, b]
         plain[b] &= left > _PLAIN * products[0, 0, b]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _place(i: int, lags: int, is_level_first: bool) -> int:
-    if not is_level_first:
-        return i + 1
-    return lags + 1 if i == 0 else i
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fit_orthogonally(
-    values: Floats,
-    start: int,
-    window: int,
-    lags: int,
-    is_level_first: bool,
-    largest: float,
-    space: Columns,
-) -> int:
-    """Fit one window by orthogonal bases (Gram and Schmidt, twice); returns how many regressors do not follow
-    from those before them, -1 where the fit is perfect. `largest` is the largest absolute value."""
-    bases, upper, solved, left, means, own, column = space
-    size, count = lags + 1, window - 1 - lags
-    for t in range(count):
-        at = start + lags + t
-        own[t] = values[at + 1] - values[at]
-    means[0], left[0] = _centre(own, count)
-    whole = left[0]
-    is_perfect = not _is_left(whole, whole, count, largest)
-    rank = 0
-    for i in range(size):
-        place = _place(i, lags, is_level_first)
-        for t in range(count):
-            at = start + lags + t
-            if place == lags + 1:
-                column[t] = values[at] - values[start]
-            else:
-                column[t] = values[at - place + 1] - values[at - place]
-        means[i + 1], square = _centre(column, count)
-        upper[:, i] = 0.0
-        for _ in range(2):
-            for k in range(i):
-                part = _dot(bases[k], column, count)
-                upper[k, i] += part
-                for t in range(count):
-                    column[t] -= part * bases[k, t]
-        rest = _dot(column, column, count)
-        bases[i], solved[i] = 0.0, 0.0
-        if _is_left(rest, square, count, largest):
-            rank += 1
-            upper[i, i] = np.sqrt(rest)
-            for t in range(count):
-                bases[i, t] = column[t] / upper[i, i]
-            solved[i] = _dot(bases[i], own, count)
-            for t in range(count):
-                own[t] -= solved[i] * bases[i, t]
-        left[i + 1] = _dot(own, own, count)
-    is_perfect = is_perfect or not _is_left(left[size], whole, count, largest)
-    return -1 if is_perfect else rank
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _centre(column: Floats, count: int) -> tuple[float, float]:
-    """Take the mean off in two steps; returns it and the sum of squares left."""
-    mean = 0.0
-    for _ in range(2):
-        part = column[:count].sum() / count
-        for t in range(count):
-            column[t] -= part
-        mean += part
-    return mean, _dot(column, column, count)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _dot(one: Floats, other: Floats, count: int) -> float:
-    """Eight sums side by side, which the compiler does at once."""
-    a = b = c = d = e = f = g = h = 0.0
-    t = 0
-    while t + 8 <= count:
-        a += one[t] * other[t]
-        b += one[t + 1] * other[t + 1]
-        c += one[t + 2] * other[t + 2]
-        d += one[t + 3] * other[t + 3]
-        e += one[t + 4] * other[t + 4]
-        f += one[t + 5] * other[t + 5]
-        g += one[t + 6] * other[t + 6]
-        h += one[t + 7] * other[t + 7]
-        t += 8
-    while t < count:
-        a += one[t] * other[t]
-        t += 1
-    return ((a + b) + (c + d)) + ((e + f) + (g + h))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _is_left(rest: float, square: float, count: int, largest: float) -> bool:
-    relative, absolute = MOST_LEFT
-    most = max(relative * np.sqrt(square), absolute * largest * np.sqrt(count))
-    return bool(np.sqrt(rest) > most)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import welch
 from tsfresh.feature_extraction.feature_calculators import _ricker
 
-from services.features.rolling.fits import MOST_LEFT
+from services.features.rolling.orthogonal import MOST_LEFT
 
 EPSILON = 2.0**-52
 LEFT, LAST_DIGITS = MOST_LEFT

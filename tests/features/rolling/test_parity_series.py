@@ -7,8 +7,8 @@ What is not within 1e-8 of tsfresh here, and why, each a condition on the window
   angle of such a wave is no angle.
 - A window without movement has no partial autocorrelation and no spectrum to take the entropy of: NaN here.
 - A regression is NaN where a regressor follows from others, a test of a unit root where its fit is perfect or
-  the level follows from the rest, by `fits.MOST_LEFT`. Elsewhere both are held to extended precision; tsfresh
-  regresses on values as they are, and loses the digits by which the largest is larger than what is left.
+  the level follows from the rest, by `orthogonal.MOST_LEFT`. Elsewhere both are held to extended precision;
+  tsfresh regresses on values as they are, and loses the digits by which these are larger than what is left.
 - Which of two lags that leave the same is chosen, into which of two bins goes what lies on their edge, and
   which of two equal neighbours of a transform is the larger, rounding decides.
 """

@@ -4,8 +4,8 @@ Both are regressions of a change on the level before it and on earlier changes, 
 the same fit in coordinates that are nearly independent where values are nearly a random walk. Sources:
 tsfresh 0.21.2, statsmodels' `AutoReg` and `adfuller` (lag by AIC), MacKinnon (1994, 2010) for the p-value.
 
-What follows from what, and which fit is perfect, but for rounding, is `fits.MOST_LEFT`. By it values are NaN
-where statsmodels answers with one of many fits, or with what rounding left:
+What follows from what, and which fit is perfect but for rounding, is `orthogonal.MOST_LEFT`. By it values are
+NaN where statsmodels answers with one of many fits, or with what rounding left:
 
 - coefficients of an autoregression where a regressor follows from those before it (nothing moves, a straight
   line, long steps);
@@ -28,17 +28,9 @@ from numba import njit
 
 from services.features.columns import Floats
 from services.features.rolling.block import Block
-from services.features.rolling.fits import (
-    LANES,
-    Columns,
-    Lanes,
-    columns,
-    factor,
-    fit_orthogonally,
-    lanes,
-    multiply,
-)
+from services.features.rolling.fits import LANES, Lanes, factor, lanes, multiply
 from services.features.rolling.kernel import Item, Kernel
+from services.features.rolling.orthogonal import Columns, columns, fit_orthogonally
 
 _TESTED = ("teststat", "pvalue", "usedlag")
 

@@ -35,8 +35,8 @@ class Lanes(NamedTuple):
         Of the change, those 1, 2, … bars before it, and last the level, over the rows of the regression.
     products : (lags + 2, lags + 2, LANES)
         Of their deviations from these, in the same order, above the diagonal.
-    lower, solved : (lags + 1, lags + 1, LANES), (lags + 1, LANES)
-        Cholesky's factor of the regressors, and what each adds to the fit.
+    lower, inverse, solved : (lags + 1, lags + 1, LANES), (lags + 1, LANES), (lags + 1, LANES)
+        Cholesky's factor of the regressors, one over its diagonal, and what each adds to the fit.
     plain : (LANES,)
         Whether products are precise enough.
     least : (LANES,)
@@ -49,6 +49,7 @@ class Lanes(NamedTuple):
     means: Floats
     products: Floats
     lower: Floats
+    inverse: Floats
     solved: Floats
     plain: npt.NDArray[np.bool_]
     least: Floats
@@ -62,6 +63,7 @@ def lanes(window: int, lags: int) -> Lanes:
         means=np.zeros((lags + 2, LANES)),
         products=np.zeros((lags + 2, lags + 2, LANES)),
         lower=np.zeros((lags + 1, lags + 1, LANES)),
+        inverse=np.zeros((lags + 1, LANES)),
         solved=np.zeros((lags + 1, LANES)),
         plain=np.zeros(LANES, np.bool_),
         least=np.zeros(LANES),
@@ -173,6 +175,7 @@ def _add_products(
 def factor(lags: int, is_level_first: bool, space: Lanes) -> None:
     """Factor the products, with the level before or after the changes."""
     products, lower, solved, plain = space.products, space.lower, space.solved, space.plain
+    inverse = space.inverse
     size = lags + 1
     for i in range(size):
         row = place_of(i, lags, is_level_first)
@@ -183,19 +186,25 @@ def factor(lags: int, is_level_first: bool, space: Lanes) -> None:
             low, high = min(row, column), max(row, column)
             for b in range(LANES):
                 lower[i, j, b] = products[low, high, b]
-            for k in range(j):
+            for k in range(0, j - 1, 2):
                 for b in range(LANES):
-                    lower[i, j, b] -= lower[i, k, b] * lower[j, k, b]
+                    lower[i, j, b] -= (
+                        lower[i, k, b] * lower[j, k, b] + lower[i, k + 1, b] * lower[j, k + 1, b]
+                    )
+            if j % 2 == 1:
+                for b in range(LANES):
+                    lower[i, j, b] -= lower[i, j - 1, b] * lower[j, j - 1, b]
             if j < i:
                 for b in range(LANES):
-                    lower[i, j, b] /= lower[j, j, b]
+                    lower[i, j, b] *= inverse[j, b]
         for k in range(i):
             for b in range(LANES):
                 solved[i, b] -= lower[i, k, b] * solved[k, b]
         for b in range(LANES):
             plain[b] &= lower[i, i, b] > _PLAIN * products[row, row, b]
             lower[i, i, b] = np.sqrt(lower[i, i, b])
-            solved[i, b] /= lower[i, i, b]
+            inverse[i, b] = 1.0 / lower[i, i, b]
+            solved[i, b] *= inverse[i, b]
     for b in range(LANES):
         left = products[0, 0, b]
         for i in range(size):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.features.rolling.calculators import CALCULATORS, broken_rule, items_of
+from services.features.rolling.engine import Pass
 from services.features.rolling.names import label, read
 from services.features.rolling.presets import PRESETS
+from tests.features.rolling.parity import series
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tsfresh warns of what its own dependencies will change
@@ -105,3 +108,20 @@ def test_an_entry_that_is_no_feature_is_told_why(entry, said):
 def test_any_entry_is_judged_and_one_without_a_fault_is_a_feature(entry):
     if broken_rule(entry) is None:
         assert len(items_of((entry,))) >= 1
+
+
+@pytest.mark.parametrize("kind", ["price", "ties"])
+def test_a_value_does_not_depend_on_what_else_is_asked_for(kind):
+    x = series(kind)[:40]
+    everything = Pass("close", 24, tuple(CALCULATORS))
+    for name, row in zip(everything.names, rolled(everything, x), strict=True):
+        (alone,) = rolled(everything.of([name]), x)
+        # Sums over other corridors are added in another order.
+        np.testing.assert_allclose(alone, row, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def rolled(rolling: Pass, x: np.ndarray) -> np.ndarray:
+    values = np.empty((len(rolling.names), x.size))
+    for _ in rolling.run(x, np.arange(x.size), values):
+        pass
+    return values

@@ -183,23 +183,18 @@ def coefficients_of(fitted: exact.Fit) -> np.ndarray:
     return np.concatenate([fitted.coefficients[:1], coefficients])
 
 
-def test_a_partial_autocorrelation_of_lag_0_alone_is_none_as_in_tsfresh():
-    (alone,) = items = [Item("partial_autocorrelation", {"lag": 0})]
-    x = series("returns")
-    assert np.isnan(theirs(items, x[:24])).all()
-    assert np.isnan(ours(items, x, 24)).all()
-    both = [alone, Item("partial_autocorrelation", {"lag": 1})]
-    np.testing.assert_allclose(ours(both, x, 24)[:, 0], theirs(both, x[:24]), rtol=RELATIVE)
+def rolled(rolling: Pass, x: np.ndarray) -> np.ndarray:
+    values = np.empty((len(rolling.names), x.size))
+    for _ in rolling.run(x, np.arange(x.size), values):
+        pass
+    return values
 
 
 def test_a_window_with_a_hole_has_no_values_and_the_others_have_their_own():
     x, window = series("price").copy(), 24
     for hole in (3, 100, 101, 257, 300):
         x[hole] = np.nan
-    rolling = Pass("close", window, tuple(CALCULATORS))
-    values = np.empty((len(rolling.names), x.size))
-    for _ in rolling.run(x, np.arange(x.size), values):
-        pass
+    values = rolled(Pass("close", window, tuple(CALCULATORS)), x)
     whole = np.array([np.isfinite(x[max(0, at - window + 1) : at + 1]).all() for at in range(x.size)])
     whole[: window - 1] = False
     assert np.isnan(values[:, ~whole]).all()

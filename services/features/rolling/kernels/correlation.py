@@ -1,7 +1,8 @@
 """How the values of a window go with those some bars before: autocorrelations, plain and partial.
 
 Sources: tsfresh 0.21.2, statsmodels' `acf` and `pacf`. In a window without movement there is nothing to
-correlate: partial autocorrelations are NaN there, where statsmodels gives what rounding left of 0 / 0.
+correlate: partial autocorrelations are NaN there, where statsmodels gives what rounding left of 0 / 0. That
+of lag 0 is 1 whatever else is asked for, where tsfresh has none when asked for nothing else.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def _correlate(
             i = first + lane
             for k in range(largest + 1):
                 covariance[k] = sums[k, lane] / (window - k)
+            partial[0] = 1.0
             if largest_partial > 0:
                 _partial(covariance, largest_partial, partial, before, now)
             for row in range(out.shape[0]):
@@ -90,8 +92,7 @@ def _correlate(
                     is_known = at < window and variance[i] > _NEGLIGIBLE
                     out[row, i] = covariance[at] / variance[i] if is_known else np.nan
                 elif calculator[row] == 2:
-                    # tsfresh has none where lag 0 alone is asked for.
-                    is_known = at <= largest_partial > 0 and (at == 0 or not is_still[i])
+                    is_known = at == 0 or (at <= largest_partial and not is_still[i])
                     out[row, i] = partial[at] if is_known else np.nan
                 elif variance[i] < _NEGLIGIBLE_AGGREGATED:
                     out[row, i] = 0.0
@@ -125,7 +126,6 @@ def _sum_products(centred: Floats, lanes: int, sums: Floats) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _partial(covariance: Floats, order: int, partial: Floats, before: Floats, now: Floats) -> None:
     """By Levinson's and Durbin's recursion; `before` and `now` are work space."""
-    partial[0] = 1.0
     before[1] = partial[1] = covariance[1] / covariance[0]
     error = covariance[0] - before[1] * covariance[1]
     for k in range(2, order + 1):

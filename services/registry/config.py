@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from math import comb
 from typing import Any, TypeAlias
 
 from marketml.rpc.refusals import InvalidArgument, Violation
@@ -22,6 +23,7 @@ Tree: TypeAlias = Mapping[str, Any]
 PATH = "config"
 MASK = "update_mask.paths"
 PATHS_MAX = 1_000
+COMBINATORIAL_FOLDS_MAX, COMBINATORIAL_GROUPS_MAX = 100, 14
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,10 @@ def violations(overrides: Tree) -> Iterator[Violation]:
         rule = RULES[path]
         if fault := rule.fault(value):
             yield Violation(f"{PATH}.{path}", rule.rule, fault)
+    yield from _of_split(tree["training"]["split"], _below(overrides, "training.split.folds"))
     horizon = tree["labels"].get("fixed_horizon")
     if horizon is not None:
-        thresholds = [name for name in ONE_OFS["labels.fixed_horizon"].members if name in horizon]
+        thresholds = [name for name in ONE_OFS["labels.fixed_horizon"][0].members if name in horizon]
         if tree["labels"]["binary"] and thresholds:
             field = f"{PATH}.labels.fixed_horizon.{thresholds[0]}"
             yield Violation(field, "unused", "must be absent when labels.binary is true: it is never used.")
@@ -90,6 +93,24 @@ def violations(overrides: Tree) -> Iterator[Violation]:
     if "random_forest" in tree["training"]["model"] and stops:
         field = f"{PATH}.training.early_stopping.enabled"
         yield Violation(field, "unused", "must be false: a random forest does not stop early.")
+
+
+def _of_split(split: Tree, folds: int | None) -> Iterator[Violation]:
+    path = f"{PATH}.training.split"
+    if folds is not None and "folds" not in split:
+        yield Violation(f"{path}.folds", "unused", "must be absent: the method given makes its own folds.")
+    if "combinatorial_purged" not in split:
+        return
+    groups, tested = (split["combinatorial_purged"][name] for name in ("groups", "test_groups"))
+    field = f"{path}.combinatorial_purged.test_groups"
+    if not all(0 < each <= COMBINATORIAL_GROUPS_MAX for each in (groups, tested)):
+        return  # their own rules say so
+    if tested >= groups:
+        yield Violation(field, "range", f"must be less than the {groups} groups, is {tested}.")
+    elif comb(groups, tested) > COMBINATORIAL_FOLDS_MAX:
+        choices = f"{tested} of {groups} are {comb(groups, tested):,} choices"
+        words = f"must leave at most {COMBINATORIAL_FOLDS_MAX} folds: {choices}."
+        yield Violation(field, "fold_count", words)
 
 
 @cache
@@ -105,11 +126,10 @@ def _messages() -> Mapping[str, frozenset[str]]:
 
 def _filled(messages: Mapping[str, frozenset[str]], path: str, given: Tree) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    one_of = ONE_OFS.get(path)
     left_out = set()
-    if one_of is not None:
+    for one_of in ONE_OFS.get(path, ()):
         chosen = next((name for name in one_of.members if name in given), one_of.default)
-        left_out = set(one_of.members) - {chosen}
+        left_out |= set(one_of.members) - {chosen}
     for name in sorted(messages[path] - left_out):
         below = f"{path}.{name}" if path else name
         if below in messages:
@@ -158,11 +178,11 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
 
 def _choose(tree: dict[str, Any], path: str, name: str) -> None:
     """Setting one field of a oneof clears the others."""
-    one_of = ONE_OFS.get(path)
-    if one_of is not None and name in one_of.members:
-        for other in one_of.members:
-            if other != name:
-                tree.pop(other, None)
+    for one_of in ONE_OFS.get(path, ()):
+        if name in one_of.members:
+            for other in one_of.members:
+                if other != name:
+                    tree.pop(other, None)
 
 
 def _unset(tree: dict[str, Any], path: str) -> None:

@@ -218,6 +218,11 @@ _MODEL: dict[str, Rule] = {
 _TRAINING: dict[str, Rule] = {
     "split.test_fraction": Number(0, 0.5, 0.2, above_low=True),
     "split.folds": Number(2, 100, 5),
+    "split.walk_forward.folds": Number(1, 100, 5),
+    "split.walk_forward.test_row_count": Number(1, _INT32_MAX, None),
+    "split.walk_forward.train_row_count": Number(1, _INT32_MAX, None),
+    "split.combinatorial_purged.groups": Number(3, 14, 6),
+    "split.combinatorial_purged.test_groups": Number(1, 5, 2),
     "split.embargo_bars": Number(0, _INT32_MAX, 24),
     "split.embargo_duration": Number(0, 36_500 * _DAY, None, is_whole=True, unit=" s"),
     **{f"model.{path}": rule for path, rule in _MODEL.items()},
@@ -255,14 +260,17 @@ RULES: Mapping[str, Rule] = {
     "prediction.max_rows": Number(1, 1_000_000, 100_000),
 }
 
-ONE_OFS: Mapping[str, OneOf] = {
-    "training.split": OneOf(("embargo_bars", "embargo_duration"), "embargo_bars"),
-    "training.model": OneOf(("lightgbm", "xgboost", "random_forest"), "lightgbm"),
-    "training.model.random_forest": OneOf(
-        ("max_features_rule", "max_features_fraction"), "max_features_rule"
+ONE_OFS: Mapping[str, tuple[OneOf, ...]] = {
+    "training.split": (
+        OneOf(("embargo_bars", "embargo_duration"), "embargo_bars"),
+        OneOf(("walk_forward", "combinatorial_purged", "folds"), "folds"),  # `folds` is older than the others
     ),
-    "labels": OneOf(("fixed_horizon", "triple_barrier"), "triple_barrier"),
-    "labels.fixed_horizon": OneOf(("fraction", "trailing_volatility"), "trailing_volatility"),
-    "labels.triple_barrier": OneOf(("fraction", "volatility"), "volatility"),
+    "training.model": (OneOf(("lightgbm", "xgboost", "random_forest"), "lightgbm"),),
+    "training.model.random_forest": (
+        OneOf(("max_features_rule", "max_features_fraction"), "max_features_rule"),
+    ),
+    "labels": (OneOf(("fixed_horizon", "triple_barrier"), "triple_barrier"),),
+    "labels.fixed_horizon": (OneOf(("fraction", "trailing_volatility"), "trailing_volatility"),),
+    "labels.triple_barrier": (OneOf(("fraction", "volatility"), "volatility"),),
 }
-"""By the path of the message that has them; no message of the config has two."""
+"""By the path of the message that has them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,11 +16,10 @@ def score_baselines(
     classes: Classes,
     t0: Microseconds,
     t1: Microseconds,
-    train: Rows,
-    test: Rows,
+    parts: Sequence[tuple[Rows, Rows]],
     class_names: tuple[str, ...],
 ) -> dict[str, Scores]:
-    """Scores of the baselines on the test rows, named as in the reports.
+    """Scores of the baselines on the test rows of all parts together, named as in the reports.
 
     `majority`: the most frequent class of the training rows, with their class frequencies as probabilities
     (so its log loss is that of the class prior). `persistence`: the newest label whose outcome is known at
@@ -28,14 +29,20 @@ def score_baselines(
     ----------
     classes : int (rows,)
     t0, t1 : int64 (rows,)
-    train, test : intp
-        Row numbers.
+    parts : sequence of (train, test), intp
+        Row numbers: what may be learnt from for which rows.
     class_names : tuple of str
     """
+    test = np.concatenate([rows for _, rows in parts])
     truth = classes[test]
-    prior = np.bincount(classes[train], minlength=len(class_names)) / train.size
-    majority = np.full(test.size, prior.argmax(), dtype=np.int8)
-    found = {"majority": score(truth, majority, np.tile(prior, (test.size, 1)), class_names)}
+    priors = np.concatenate(
+        [
+            np.tile(np.bincount(classes[train], minlength=len(class_names)) / train.size, (rows.size, 1))
+            for train, rows in parts
+        ]
+    )
+    majority = priors.argmax(axis=1).astype(np.int8)
+    found = {"majority": score(truth, majority, priors, class_names)}
     persisted, known = persist(classes, t0, t1, test)
     if known.any():
         found["persistence"] = score(truth[known], persisted[known], None, class_names)

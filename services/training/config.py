@@ -103,10 +103,26 @@ _SPLIT = Group(
     {
         "test_fraction": _positive(0.2, 0.5),
         "folds": Number(2, splits.MAX_FOLDS, 5),
+        "walk_forward": Group(
+            {
+                "folds": Number(1, splits.MAX_FOLDS, 5),
+                "test_row_count": Number(1, 2**31 - 1, is_required=False, unit=" rows"),
+                "train_row_count": Number(1, 2**31 - 1, is_required=False, unit=" rows"),
+            }
+        ),
+        "combinatorial_purged": Group(
+            {
+                "groups": Number(3, splits.MAX_GROUPS, 6),
+                "test_groups": Number(1, splits.MAX_TEST_GROUPS, 2),
+            }
+        ),
         "embargo_bars": _bars(24, 0, 2**31 - 1),
         "embargo_duration": Number(0, 100 * 365 * 86_400, unit=" s"),
     },
-    (Choice(("embargo_bars", "embargo_duration"), "embargo_bars"),),
+    (
+        Choice(("walk_forward", "combinatorial_purged", "folds"), "folds"),
+        Choice(("embargo_bars", "embargo_duration"), "embargo_bars"),
+    ),
 )
 _MODEL = Group(
     {
@@ -178,6 +194,7 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
         filled |= fill(_OUTER, given, platform, path, found)
     filled["label"] = _fill_label(given, platform, f"{path}.label", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
+    _refuse_split(given.get("split", {}), filled["split"], f"{path}.split", found)
     duration = filled["split"].get("embargo_duration")
     if duration is not None and duration != int(duration):
         description = f"must be whole seconds, is {duration!r} s."
@@ -224,6 +241,17 @@ def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: lis
         refuse_given(mine, details, path, "early stopping is not enabled", found)
         return {"enabled": False}
     return fill(_STOPS, mine, theirs, path, found)
+
+
+def _refuse_split(given: Tree, filled: Tree, path: str, found: list[Violation]) -> None:
+    """What the rules of single fields do not say."""
+    for method in ("walk_forward", "combinatorial_purged"):
+        if method in filled:
+            refuse_given(given, ("folds",), path, f"{method} makes its own folds", found)
+    at = f"{path}.combinatorial_purged"
+    if "combinatorial_purged" in filled and not any(each.field.startswith(at) for each in found):
+        choices = splits.CombinatorialPurged(**filled["combinatorial_purged"])
+        found += splits.violations(splits.NO_EMBARGO, choices, path)
 
 
 def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:

@@ -29,6 +29,17 @@ class FoldResult:
 
 
 @dataclass(frozen=True)
+class PathResult:
+    """One backtest path of a combinatorial split: scores over its rows, each predicted by the fold of `folds`
+    that held it out for this path."""
+
+    number: int
+    folds: tuple[int, ...]
+    scores: Scores
+    baselines: Mapping[str, Scores]
+
+
+@dataclass(frozen=True)
 class StageStarted:
     """A stage begins; the one before it has ended."""
 

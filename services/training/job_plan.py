@@ -13,7 +13,7 @@ from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
-from services.training.splits import Embargo
+from services.training.splits import CombinatorialPurged, Embargo, KFold, Method, WalkForward
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
             model=_model(filled["model"]),
             split=SplitPlan(
                 test_fraction=split["test_fraction"],
-                folds=split["folds"],
+                method=_method(split),
                 embargo=Embargo(split.get("embargo_bars", 0), int(split.get("embargo_duration", 0))),
             ),
             early_stopping=(
@@ -67,6 +67,14 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
         max_duration_seconds=budget["max_duration"],
         max_memory_bytes=budget.get("max_memory_bytes"),
     )
+
+
+def _method(split: Tree) -> Method:
+    if "walk_forward" in split:
+        return WalkForward(**split["walk_forward"])
+    if "combinatorial_purged" in split:
+        return CombinatorialPurged(**split["combinatorial_purged"])
+    return KFold(split["folds"])
 
 
 def _label_rule(label: Tree) -> labels.LabelRule:

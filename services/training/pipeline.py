@@ -1,17 +1,21 @@
 """The pipeline: cross-validate, fit the final model, and score it once on rows nothing else has seen.
 
     all rows ──► final test span, set aside ─────────────────────────────► scored once, with intervals
-        └──────► training rows (purged) ─► purged folds ─► fold table         ▲
+        └──────► training rows (purged) ─► purged folds ─► tables             ▲
                         └─► early stopping slice (purged) ─► final model ─────┘
 
 Where features are chosen by the data, every fit chooses its own, on the rows it is fitted on.
+
+Folds are scored on the rows they hold out, whether or not those are all rows together. Where a row is held
+out several times (combinatorial folds), the folds' predictions are joined to paths of each row once, which
+are scored too.
 
 Every set of rows comes from `splits`, and every split leaves its proof in the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +29,7 @@ from services.training.events import (
     Event,
     FoldFinished,
     FoldResult,
+    PathResult,
     Progress,
     RoundFinished,
     Stage,
@@ -46,7 +51,7 @@ from services.training.scores import (
     summarise,
 )
 from services.training.seeds import stream
-from services.training.splits import Rows, SplitProof
+from services.training.splits import Fold, Rows, SplitProof
 
 FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
 
@@ -56,8 +61,9 @@ class TrainedResult:
     """What a run leaves.
 
     `chosen` are the features of the final model. `fold_table` and `baseline_tables` summarise the finished
-    folds; `test_*` is of the final span. `importances` is each feature's share of the final model's gain.
-    `stopped` says that `Stop.KEEP_BEST` cut the run short.
+    folds, `path_*` the paths all of whose folds are finished: none but of combinatorial folds. `test_*` is of
+    the final span. `importances` is each feature's share of the final model's gain. `stopped` says that
+    `Stop.KEEP_BEST` cut the run short.
     """
 
     fitted: Fitted
@@ -66,6 +72,9 @@ class TrainedResult:
     folds: tuple[FoldResult, ...]
     fold_table: Mapping[str, MetricSummary]
     baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
+    paths: tuple[PathResult, ...]
+    path_table: Mapping[str, MetricSummary]
+    path_baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
     test_scores: Scores
     test_baselines: Mapping[str, Scores]
     test_intervals: Mapping[str, Interval]
@@ -130,6 +139,7 @@ class _Run:
     control: Control
     choose: Choose | None
     proofs: list[SplitProof] = field(default_factory=list)
+    paths: list[PathResult] = field(default_factory=list)
     longest_fit_rounds: int = 0  # what the next fit is expected to take
     fraction: float = 0.0
 
@@ -163,24 +173,50 @@ class _Run:
         samples, split = self.samples, self.plan.split
         self.events(StageStarted(Stage.CROSS_VALIDATION))
         finished: list[FoldResult] = []
-        folds = splits.purged_k_fold(samples.t0, samples.t1, split.folds, split.embargo, train)
+        folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
+        held_out: list[Probabilities] = []
         for number, fold in enumerate(folds, start=1):
             dropped = splits.Dropped(fold.purged_count, fold.embargoed_count)
             self._prove(f"fold_{number}", fold.train, fold.test, dropped)
             fitted, chosen = self._fit(self.plan.model, fold.train, fold.test, number)
             if self.control.keeps_best:
                 self.events(Warned(f"Stopped in fold {number} of {len(folds)}: {len(finished)} are scored."))
+                self._score_paths(train, folds, held_out)
                 return finished, fitted.rounds
             probabilities = learners.predict_probabilities(fitted, chosen.features[fold.test])
             result = FoldResult(
                 number=number,
                 scores=self._score(fold.test, probabilities),
-                baselines=self._score_baselines(fold.train, fold.test),
+                baselines=self._score_baselines([(fold.train, fold.test)]),
                 rounds=fitted.rounds,
             )
             finished.append(result)
+            held_out.append(probabilities)
             self.events(FoldFinished(len(folds), result))
+        self._score_paths(train, folds, held_out)
         return finished, 0
+
+    def _score_paths(self, train: Rows, folds: list[Fold], held_out: list[Probabilities]) -> None:
+        """Score the paths of combinatorial folds; of the first of `folds`, `held_out` has the predictions."""
+        method = self.plan.split.method
+        if not isinstance(method, splits.CombinatorialPurged):
+            return
+        for number, path in enumerate(splits.backtest_paths(train, method), start=1):
+            if max(fold for fold, _ in path.parts) > len(held_out):
+                continue
+            predicted = [
+                held_out[fold - 1][np.searchsorted(folds[fold - 1].test, rows)] for fold, rows in path.parts
+            ]
+            self.paths.append(
+                PathResult(
+                    number=number,
+                    folds=tuple(fold for fold, _ in path.parts),
+                    scores=self._score(path.rows, np.concatenate(predicted)),
+                    baselines=self._score_baselines(
+                        [(folds[fold - 1].train, rows) for fold, rows in path.parts]
+                    ),
+                )
+            )
 
     def _fit(
         self, model: ModelParameters, rows: Rows, scored: Rows, fold: int | None
@@ -189,7 +225,7 @@ class _Run:
         When the best is to be kept, `model` is capped."""
         samples, stopping = self.samples, self.plan.early_stopping
         consumer = "final_model" if fold is None else f"fold_{fold}"
-        fits_before = self.plan.split.folds if fold is None else fold - 1
+        fits_before = self.plan.split.method.fold_count if fold is None else fold - 1
         held_out = None
         if stopping is not None:
             rows, held_out, dropped = splits.early_stopping_slice(
@@ -258,19 +294,18 @@ class _Run:
         probabilities: Probabilities,
     ) -> TrainedResult:
         samples, plan = self.samples, self.plan
-        names = sorted({name for fold in folds for name in fold.baselines})
         return TrainedResult(
             fitted=fitted,
             chosen=chosen,
             class_names=samples.class_names,
             folds=tuple(folds),
             fold_table=summarise([fold.scores for fold in folds]),
-            baseline_tables={
-                name: summarise([fold.baselines[name] for fold in folds if name in fold.baselines])
-                for name in names
-            },
+            baseline_tables=_summarise_each([fold.baselines for fold in folds]),
+            paths=tuple(self.paths),
+            path_table=summarise([path.scores for path in self.paths]) if self.paths else {},
+            path_baseline_tables=_summarise_each([path.baselines for path in self.paths]),
             test_scores=self._score(test, probabilities),
-            test_baselines=self._score_baselines(train, test),
+            test_baselines=self._score_baselines([(train, test)]),
             test_intervals=block_bootstrap(
                 samples.classes[test],
                 probabilities,
@@ -288,9 +323,9 @@ class _Run:
         predicted = probabilities.argmax(axis=1).astype(np.int8)
         return score(self.samples.classes[rows], predicted, probabilities, self.samples.class_names)
 
-    def _score_baselines(self, train: Rows, test: Rows) -> dict[str, Scores]:
+    def _score_baselines(self, parts: Sequence[tuple[Rows, Rows]]) -> dict[str, Scores]:
         samples = self.samples
-        return score_baselines(samples.classes, samples.t0, samples.t1, train, test, samples.class_names)
+        return score_baselines(samples.classes, samples.t0, samples.t1, parts, samples.class_names)
 
     def _prove(self, consumer: str, train: Rows, held_out: Rows, dropped: splits.Dropped) -> None:
         self.proofs.append(splits.prove(consumer, self.samples.t0, self.samples.t1, train, held_out, dropped))
@@ -306,9 +341,15 @@ class _Run:
                 )
 
     def _report_fits(self, fits: float) -> None:
-        self._report((1.0 - FINAL_TEST_SHARE) * fits / (self.plan.split.folds + 1))
+        self._report((1.0 - FINAL_TEST_SHARE) * fits / (self.plan.split.method.fold_count + 1))
 
     def _report(self, fraction: float) -> None:
         if fraction > self.fraction:
             self.fraction = fraction
             self.events(Progress(fraction))
+
+
+def _summarise_each(scores: Sequence[Mapping[str, Scores]]) -> dict[str, Mapping[str, MetricSummary]]:
+    """The table of each baseline, over those that have it."""
+    names = sorted({name for each in scores for name in each})
+    return {name: summarise([each[name] for each in scores if name in each]) for name in names}

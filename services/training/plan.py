@@ -8,7 +8,7 @@ from enum import StrEnum
 from marketml.rpc.refusals import Violation
 from services.training import learners, splits
 from services.training.learners import ModelParameters
-from services.training.splits import Embargo
+from services.training.splits import Embargo, Method
 
 MAX_THREADS = 256
 
@@ -22,10 +22,10 @@ class ClassWeight(StrEnum):
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """The untouched final span (a fraction of the rows), and the purged folds of the rows before it."""
+    """The untouched final span (a fraction of the rows), and the folds of the rows before it."""
 
     test_fraction: float = 0.2
-    folds: int = 5
+    method: Method = splits.FIVE_FOLDS
     embargo: Embargo = splits.NO_EMBARGO
 
 
@@ -52,7 +52,7 @@ class TrainingPlan:
 
 def violations(plan: TrainingPlan) -> list[Violation]:
     """Every rule that `plan` breaks, with the full field path."""
-    found = learners.validate(plan.model) + splits.violations(plan.split.embargo)
+    found = learners.validate(plan.model) + splits.violations(plan.split.embargo, plan.split.method)
 
     def require(field: str, holds: bool, rule: str, description: str) -> None:
         if not holds:
@@ -65,7 +65,6 @@ def violations(plan: TrainingPlan) -> list[Violation]:
         require(field, low <= value <= high, "range", f"must be from {low} to {high}, is {value}.")
 
     share("split.test_fraction", plan.split.test_fraction)
-    count("split.folds", plan.split.folds, 2, splits.MAX_FOLDS)
     count("threads", plan.threads, 1, MAX_THREADS)
     count("interval_draws", plan.interval_draws, 100, 100_000)
     level = plan.interval_level

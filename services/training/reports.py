@@ -19,15 +19,12 @@ MAX_IMPORTANCES = 50
 def fold_finished(event: FoldFinished) -> Tree:
     """The detail of a fold that is scored."""
     fold = event.result
-    metrics = _test_metrics("", fold.scores)
-    for name in sorted(fold.baselines):
-        metrics += _test_metrics(name, fold.baselines[name])
     return {
         "fold_finished": {
             "fold": fold.number,
             "fold_count": event.fold_count,
             "rounds": fold.rounds,
-            "metrics": metrics,
+            "metrics": _all_metrics(fold.scores, fold.baselines),
         }
     }
 
@@ -52,6 +49,9 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
         fold_table += _metric_rows(name, result.baseline_tables[name])
     for name in sorted(result.test_baselines):
         test += _test_metrics(name, result.test_baselines[name])
+    path_table = _metric_rows("", result.path_table)
+    for name in sorted(result.path_baseline_tables):
+        path_table += _metric_rows(name, result.path_baseline_tables[name])
     largest = np.argsort(-result.importances, kind="stable")[:MAX_IMPORTANCES]
     return {
         "model_name": model_name,
@@ -81,7 +81,24 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
             for proof in result.proofs
         ],
         "stopped_early": result.stopped,
+        "path_table": path_table,
+        "paths": [
+            {
+                "path": path.number,
+                "folds": list(path.folds),
+                "row_count": path.scores.row_count,
+                "metrics": _all_metrics(path.scores, path.baselines),
+            }
+            for path in result.paths
+        ],
     }
+
+
+def _all_metrics(scores: Scores, baselines: Mapping[str, Scores]) -> list[Tree]:
+    metrics = _test_metrics("", scores)
+    for name in sorted(baselines):
+        metrics += _test_metrics(name, baselines[name])
+    return metrics
 
 
 def _metric_rows(baseline: str, table: Mapping[str, MetricSummary]) -> list[Tree]:

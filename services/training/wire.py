@@ -114,7 +114,7 @@ def read_list(request: pb.ListTrainingsRequest) -> PageRequest:
 
 
 def write_job(job: Job, *, is_brief: bool = False) -> pb.Job:
-    """The job; a brief one is without proofs and importances."""
+    """The job; a brief one is without proofs, importances and backtest paths."""
     message = pb.Job(
         job_id=job.job_id,
         model_name=job.model_name,
@@ -133,7 +133,7 @@ def write_job(job: Job, *, is_brief: bool = False) -> pb.Job:
         message.remaining.FromNanoseconds(round(job.remaining_seconds * 1e9))
     write_tree(job.config, message.config)
     if job.result is not None:
-        left_out = {"proofs", "importances"} if is_brief else set()
+        left_out = {"proofs", "importances", "paths"} if is_brief else set()
         write_tree(
             {name: value for name, value in job.result.items() if name not in left_out}, message.result
         )

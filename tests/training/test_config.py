@@ -18,6 +18,7 @@ from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 from services.training.plan import ClassWeight, violations
+from services.training.splits import CombinatorialPurged, KFold, WalkForward
 from services.training.wire_trees import read_tree, write_tree
 
 SNAPSHOT = "5" * 64
@@ -148,6 +149,11 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "label.triple_barrier.fraction.loss_fraction": (0.0, 1.0, 2.0),
     "split.test_fraction": (0.0, 0.51, -0.1),
     "split.folds": (1, 101, -3),
+    "split.walk_forward.folds": (0, 101),
+    "split.walk_forward.test_row_count": (0, -1),
+    "split.walk_forward.train_row_count": (0, -1),
+    "split.combinatorial_purged.groups": (2, 15),
+    "split.combinatorial_purged.test_groups": (0, 6),
     "split.embargo_bars": (-1,),
     "split.embargo_duration": (-1.0, 1.5),
     "early_stopping.patience_rounds": (0, 10_001),
@@ -175,6 +181,53 @@ for _kind, _parameters in (
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path in _RANGES for value in _RANGES[path]])
 def test_a_value_out_of_range_is_refused_with_its_full_path(path: str, value: Any) -> None:
     assert f"config.{path}" in broken(_set(path, value))
+
+
+def test_a_method_of_splitting_takes_the_place_of_the_number_of_folds() -> None:
+    assert filled(config())["split"] == {"test_fraction": 0.2, "folds": 5, "embargo_bars": 24}
+    message = config()
+    message.split.walk_forward.train_row_count = 900
+    found = filled(message)
+    assert found["split"] == {
+        "test_fraction": 0.2,
+        "walk_forward": {"folds": 5, "train_row_count": 900},
+        "embargo_bars": 24,
+    }
+    assert filled(write_tree(found, pb.TrainingConfig())) == found
+    assert read_plan(found).training.split.method == WalkForward(5, None, 900)
+    message.split.combinatorial_purged.groups = 8
+    found = filled(message)
+    assert found["split"]["combinatorial_purged"] == {"groups": 8, "test_groups": 2}
+    assert set(found["split"]) == {"test_fraction", "combinatorial_purged", "embargo_bars"}
+    assert filled(write_tree(found, pb.TrainingConfig())) == found
+    assert read_plan(found).training.split.method == CombinatorialPurged(8, 2)
+    message.split.folds = 4
+    assert broken(message) == {"config.split.folds": "unused"}
+
+
+def test_the_platforms_method_of_splitting_gives_way_to_the_requests() -> None:
+    platform = {"split": {"walk_forward": {"folds": 7, "test_row_count": 50}}}
+    message = config()
+    assert filled(message, platform)["split"]["walk_forward"] == {"folds": 7, "test_row_count": 50}
+    message.split.walk_forward.folds = 3
+    assert filled(message, platform)["split"]["walk_forward"] == {"folds": 3, "test_row_count": 50}
+    message.split.combinatorial_purged.SetInParent()
+    assert "walk_forward" not in filled(message, platform)["split"]
+    message = config()
+    message.split.folds = 4
+    assert read_plan(filled(message, platform)).training.split.method == KFold(4)
+
+
+@pytest.mark.parametrize(
+    ("groups", "test_groups", "rule"), [(4, 4, "range"), (4, 5, "range"), (9, 4, "fold_count")]
+)
+def test_choices_of_groups_that_cannot_be_or_are_too_many_are_refused(
+    groups: int, test_groups: int, rule: str
+) -> None:
+    message = config()
+    message.split.combinatorial_purged.groups = groups
+    message.split.combinatorial_purged.test_groups = test_groups
+    assert broken(message) == {"config.split.combinatorial_purged.test_groups": rule}
 
 
 def test_every_broken_rule_is_named_at_once() -> None:

@@ -25,6 +25,7 @@ from services.training.export.numbering import number_tree
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
+from services.training.splits import CombinatorialPurged, KFold
 from tests.training.cases import BINARY, THREE_WAY, made_samples
 
 EVERY = [LightgbmParameters(rounds=10), XgboostParameters(rounds=10), ForestParameters(trees=8)]
@@ -34,7 +35,7 @@ NATIVE = {"lightgbm": LIGHTGBM_TEXT, "xgboost": XGBOOST_UBJ}
 def trained(samples, parameters, *, threads=1, early_stopping=None):
     plan = TrainingPlan(
         parameters,
-        split=SplitPlan(folds=2),
+        split=SplitPlan(method=KFold(2)),
         early_stopping=early_stopping,
         interval_draws=100,
         threads=threads,
@@ -101,6 +102,22 @@ def test_another_seed_or_another_sample_is_another_digest():
         export_bundle(trained(samples, parameters), seed=8, sections={}).digest,
     }
     assert len(digests) == 3
+
+
+def test_the_manifest_has_the_paths_of_combinatorial_folds_and_no_word_of_them_otherwise():
+    found = {}
+    for method in (KFold(2), CombinatorialPurged(4, 2)):
+        plan = TrainingPlan(EVERY[0], split=SplitPlan(method=method), interval_draws=100)
+        result = evaluate_and_fit(made_samples(), plan, 7, events=lambda event: None)
+        bundle = export_bundle(result, seed=7, sections={})
+        found[method] = json.loads(bundle.contents[MANIFEST])
+    whole = found[CombinatorialPurged(4, 2)]["scores"]
+    assert set(whole) - set(found[KFold(2)]["scores"]) == {"paths", "path_table", "path_baseline_tables"}
+    assert [path["folds"] for path in whole["paths"]] == [[1, 1, 2, 3], [2, 4, 4, 5], [3, 5, 6, 6]]
+    assert {path["rows"] for path in whole["paths"]} == {found[KFold(2)]["proof"]["splits"][0]["train_rows"]}
+    assert whole["path_table"]["accuracy"]["fold_count"] == 3
+    assert set(whole["path_baseline_tables"]) == {"majority", "persistence"}
+    assert len(found[CombinatorialPurged(4, 2)]["proof"]["splits"]) == 1 + 6
 
 
 def test_the_manifest_carries_scores_proofs_importances_seed_and_what_the_caller_adds():

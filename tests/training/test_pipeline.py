@@ -24,11 +24,11 @@ from services.training.learners import ForestParameters, LightgbmParameters, Xgb
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
 from services.training.samples import Chosen
-from services.training.splits import Embargo
+from services.training.splits import CombinatorialPurged, Embargo, KFold, WalkForward
 from tests.training.cases import BINARY, made_samples
 
 FAST = LightgbmParameters(rounds=12, num_leaves=7)
-THREE_FOLDS = SplitPlan(folds=3, embargo=Embargo(bars=2))
+THREE_FOLDS = SplitPlan(method=KFold(3), embargo=Embargo(bars=2))
 PLAN = TrainingPlan(FAST, split=THREE_FOLDS, interval_draws=100)
 STOPPING = replace(PLAN, model=replace(FAST, rounds=60), early_stopping=EarlyStopping(3, 0.2))
 
@@ -141,10 +141,10 @@ def test_nothing_of_the_test_span_reaches_the_model_or_the_folds(plan):
 
 def test_nothing_of_a_folds_block_or_its_purge_reaches_the_folds_model():
     samples = made_samples(label_bars=10)
-    plan = replace(STOPPING, split=SplitPlan(folds=4))
+    plan = replace(STOPPING, split=SplitPlan(method=KFold(4)))
     before = Run(samples, plan).go()
     proof = next(proof for proof in before.result.proofs if proof.consumer == "fold_2")
-    fold_2 = splits.purged_k_fold(samples.t0[:470], samples.t1[:470], 4)[1]
+    fold_2 = splits.split_folds(samples.t0[:470], samples.t1[:470], KFold(4))[1]
     assert (fold_2.train.size, fold_2.purged_count) == (proof.train_rows, proof.purged_count)
     changed = np.setdiff1d(np.arange(470), fold_2.train)
     classes = samples.classes.copy()
@@ -165,7 +165,7 @@ def leaky(name):
 
     def leak(*arguments):
         found = sound(*arguments)
-        if name == "purged_k_fold":
+        if name == "split_folds":
             return [replace(fold, train=np.union1d(fold.train, fold.test[:1])) for fold in found]
         train, held_out, dropped = found
         return np.union1d(train, [held_out[0] - 1]), held_out, dropped
@@ -173,7 +173,97 @@ def leaky(name):
     return leak
 
 
-@pytest.mark.parametrize("name", ["final_test_split", "early_stopping_slice", "purged_k_fold"])
+WALK = SplitPlan(method=WalkForward(3, test_row_count=40), embargo=Embargo(bars=2))
+COMBINED = SplitPlan(method=CombinatorialPurged(4, 2), embargo=Embargo(bars=2))
+
+
+def test_walking_forward_scores_the_rows_of_its_blocks_and_no_others():
+    samples = made_samples()
+    result = Run(samples, replace(STOPPING, split=WALK)).go().result
+    assert [fold.scores.row_count for fold in result.folds] == [40, 40, 40]
+    assert [fold.baselines["majority"].row_count for fold in result.folds] == [40, 40, 40]
+    assert result.fold_table["accuracy"].fold_count == 3
+    proofs = {proof.consumer: proof for proof in result.proofs}
+    for number in (1, 2, 3):
+        proof = proofs[f"fold_{number}"]
+        assert proof.train_last_time < proof.held_out_first_time
+        assert (proof.purged_count, proof.embargoed_count, proof.held_out_rows) == (3, 2, 40)
+        assert f"fold_{number}.early_stopping" in proofs
+    assert (result.paths, result.path_table, result.path_baseline_tables) == ((), {}, {})
+
+
+def test_combinatorial_folds_are_scored_one_by_one_and_along_paths_of_every_row_once():
+    run = Run(plan=replace(PLAN, split=COMBINED)).go()
+    result, samples = run.result, run.samples
+    assert [event.result.number for event in run.of(FoldFinished)] == [1, 2, 3, 4, 5, 6]
+    assert all(event.fold_count == 6 for event in run.of(FoldFinished))
+    assert result.fold_table["accuracy"].fold_count == 6
+    trained = result.proofs[0].train_rows
+    assert [path.number for path in result.paths] == [1, 2, 3]
+    assert [path.folds for path in result.paths] == [(1, 1, 2, 3), (2, 4, 4, 5), (3, 5, 6, 6)]
+    for path in result.paths:
+        assert path.scores.row_count == path.baselines["majority"].row_count == trained
+        assert path.scores.class_counts == tuple(np.bincount(samples.classes[:trained]))
+    confusions = sum(path.scores.confusion for path in result.paths)
+    assert confusions.tolist() == sum(fold.scores.confusion for fold in result.folds).tolist()
+    assert result.path_table["accuracy"].fold_count == 3
+    assert set(result.path_baseline_tables) == {"majority", "persistence"}
+    accuracies = [path.scores.metrics["accuracy"].value for path in result.paths]
+    assert result.path_table["accuracy"].mean == pytest.approx(np.mean(accuracies))
+    fractions = [event.fraction for event in run.of(Progress)]
+    assert all(before < after for before, after in pairwise(fractions))
+    consumers = [proof.consumer for proof in result.proofs]
+    assert consumers == ["final_test", *(f"fold_{number}" for number in range(1, 7))]
+
+
+def test_a_stop_that_keeps_the_best_scores_the_paths_whose_folds_are_finished():
+    plan = replace(PLAN, split=COMBINED)
+    result = Run(plan=plan, stop_when=stop_in_fold(4, 2, Stop.KEEP_BEST)).go().result
+    assert len(result.folds) == 3
+    assert [path.folds for path in result.paths] == [(1, 1, 2, 3)]
+
+
+@pytest.mark.parametrize("split", [THREE_FOLDS, WALK, COMBINED], ids=["k_fold", "walk", "combined"])
+@pytest.mark.parametrize("consumer", ["final_test", "fold_1", "fold_1.early_stopping", "fold_1.selection"])
+def test_a_consumer_whose_rows_are_not_purged_has_no_proof_and_makes_no_model(split, consumer, monkeypatch):
+    """Without the purge of one consumer, and with nobody else's proof to catch it."""
+    prove = splits.prove
+    unpurged = splits.Dropped(0, 0)
+
+    def only_of_the_consumer(name, t0, t1, train, held_out, dropped):
+        if name == consumer:
+            return prove(name, t0, t1, train, held_out, dropped)
+        return splits.SplitProof(name, train.size, held_out.size, 0, 0, 0, 0, 0, 0, 1)
+
+    def tail(rows, fraction):
+        count = round(rows.size * fraction)
+        return rows[:-count], rows[-count:], unpurged
+
+    def folds(t0, t1, method, embargo, rows):
+        sound = sound_folds(t0, t1, method, embargo, rows)
+        return [replace(fold, train=np.setdiff1d(rows, fold.test)) for fold in sound]
+
+    sound_folds = splits.split_folds
+    monkeypatch.setattr(splits, "prove", only_of_the_consumer)
+    if consumer == "final_test":
+        monkeypatch.setattr(
+            splits, "final_test_split", lambda t0, t1, fraction, embargo: tail(np.arange(t0.size), fraction)
+        )
+    elif consumer == "fold_1":
+        monkeypatch.setattr(splits, "split_folds", folds)
+    else:  # a choice of features takes the rows of the fit: with those next to the slice, it sees its labels
+        monkeypatch.setattr(
+            splits, "early_stopping_slice", lambda rows, t0, t1, fraction, embargo: tail(rows, fraction)
+        )
+    samples = made_samples()
+    run = Run(samples, replace(STOPPING, split=split), choose=Choosing(samples))
+    with pytest.raises(FailedPrecondition, match="training rows overlap") as refused:
+        run.go()
+    assert refused.value.reason is Reason.LEAK_DETECTED
+    assert not run.of(FoldFinished)
+
+
+@pytest.mark.parametrize("name", ["final_test_split", "early_stopping_slice", "split_folds"])
 def test_a_splitter_that_leaks_is_caught_by_the_proof_and_no_model_is_made(name, monkeypatch):
     monkeypatch.setattr(splits, name, leaky(name))
     run = Run(plan=STOPPING)
@@ -309,7 +399,7 @@ def test_balanced_classes_weigh_the_same_whatever_their_frequency():
 def test_a_plan_says_every_rule_it_breaks_at_once():
     plan = TrainingPlan(
         replace(FAST, learning_rate=9.0),
-        split=SplitPlan(test_fraction=0.9, folds=1, embargo=Embargo(bars=-1)),
+        split=SplitPlan(test_fraction=0.9, method=KFold(1), embargo=Embargo(bars=-1)),
         early_stopping=EarlyStopping(0, 0.0),
         interval_level=1.0,
         interval_draws=1,

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
 from services.training.splits import (
     NO_EMBARGO,
+    CombinatorialPurged,
     Dropped,
     Embargo,
-    PurgedKFold,
+    KFold,
+    PurgedSplitter,
+    WalkForward,
+    backtest_paths,
     early_stopping_slice,
     final_test_split,
     prove,
-    purged_k_fold,
+    split_folds,
     verify_no_overlap,
     violations,
 )
@@ -68,7 +73,7 @@ def unless_too_little(split):
 @given(times=intervals(), folds=st.integers(2, 6))
 def test_the_purge_drops_exactly_the_rows_whose_label_touches_the_span_of_the_block(times, folds):
     t0, t1 = times
-    for fold in unless_too_little(lambda: purged_k_fold(t0, t1, folds)) or []:
+    for fold in unless_too_little(lambda: split_folds(t0, t1, KFold(folds))) or []:
         begin, end = min(t0[row] for row in fold.test), max(t1[row] for row in fold.test)
         clear = [
             row
@@ -82,7 +87,7 @@ def test_the_purge_drops_exactly_the_rows_whose_label_touches_the_span_of_the_bl
 @given(times=intervals(), folds=st.integers(2, 6), embargo=embargoes)
 def test_no_training_label_of_any_fold_overlaps_its_test_block(times, folds, embargo):
     t0, t1 = times
-    found = unless_too_little(lambda: purged_k_fold(t0, t1, folds, embargo)) or []
+    found = unless_too_little(lambda: split_folds(t0, t1, KFold(folds), embargo)) or []
     if found:
         assert np.concatenate([fold.test for fold in found]).tolist() == list(range(t0.size))
     for fold in found:
@@ -118,7 +123,7 @@ def test_an_early_stopping_slice_takes_only_training_rows_and_touches_none_it_le
     times, folds, fraction, embargo
 ):
     t0, t1 = times
-    for fold in unless_too_little(lambda: purged_k_fold(t0, t1, folds, embargo)) or []:
+    for fold in unless_too_little(lambda: split_folds(t0, t1, KFold(folds), embargo)) or []:
         found = unless_too_little(lambda: early_stopping_slice(fold.train, t0, t1, fraction, embargo))  # noqa: B023
         if found is None:
             continue
@@ -157,7 +162,7 @@ def test_the_proof_sees_a_long_held_out_label_behind_a_short_one_that_began_late
 
 def test_the_purge_is_the_label_length_on_both_sides_and_the_embargo_follows():
     t0, t1 = regular(100, length=4)
-    fold = purged_k_fold(t0, t1, 5, Embargo(bars=3))[2]
+    fold = split_folds(t0, t1, KFold(5), Embargo(bars=3))[2]
     assert fold.test.tolist() == list(range(40, 60))
     # 36 ends as 40 decides; 60 to 63 decide while 59 is open; then three bars of embargo.
     assert fold.train.tolist() == [*range(36), *range(67, 100)]
@@ -166,7 +171,7 @@ def test_the_purge_is_the_label_length_on_both_sides_and_the_embargo_follows():
 
 def test_a_seconds_embargo_is_time_not_rows():
     t0, t1 = regular(100, length=4)
-    fold = purged_k_fold(t0 * 10, t1 * 10, 5, Embargo(seconds=25))[2]
+    fold = split_folds(t0 * 10, t1 * 10, KFold(5), Embargo(seconds=25))[2]
     assert fold.train[fold.train > 60].min() == 66  # the block's outcomes end at 630 s; 650 s is within 25 s
     assert fold.embargoed_count == 2
 
@@ -174,7 +179,7 @@ def test_a_seconds_embargo_is_time_not_rows():
 def test_folds_may_be_taken_of_the_training_side_of_an_outer_split_alone():
     t0, t1 = regular(100, length=4)
     train, test, _ = final_test_split(t0, t1, 0.2)
-    for fold in purged_k_fold(t0, t1, 4, rows=train):
+    for fold in split_folds(t0, t1, KFold(4), rows=train):
         assert set(fold.train) | set(fold.test) <= set(train)
         assert not touches(t0, t1, fold.train, test)
 
@@ -182,7 +187,7 @@ def test_folds_may_be_taken_of_the_training_side_of_an_outer_split_alone():
 def test_one_long_label_purges_by_its_real_end_not_by_its_neighbours():
     t0, t1 = regular(50, length=1)
     t1[5] = t0[45]
-    folds = purged_k_fold(t0, t1, 5)
+    folds = split_folds(t0, t1, KFold(5))
     assert all(5 not in fold.train for fold in folds)
     # The block that holds it is open until row 45 decides; a decision at that very moment touches it.
     assert folds[0].train.tolist() == [46, 47, 48, 49]
@@ -213,24 +218,239 @@ def test_a_shuffled_split_of_overlapping_labels_has_no_proof():
     assert refused.value.reason is Reason.LEAK_DETECTED
 
 
-def test_scikit_learn_takes_the_splitter_as_its_cv():
+METHODS = [
+    KFold(5),
+    WalkForward(3),
+    WalkForward(4, test_row_count=10, train_row_count=15),
+    CombinatorialPurged(6, 2),
+    CombinatorialPurged(5, 3),
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_scikit_learn_takes_the_splitter_as_its_cv(method):
     t0, t1 = regular(100, length=4)
     features, classes = np.zeros((100, 1)), np.arange(100) % 2
-    splitter = PurgedKFold(t0, t1, 5, Embargo(bars=3))
-    assert cross_val_score(DummyClassifier(), features, classes, cv=splitter).shape == (5,)
-    for (train, test), fold in zip(
-        splitter.split(features), purged_k_fold(t0, t1, 5, Embargo(bars=3)), strict=True
-    ):
+    splitter = PurgedSplitter(t0, t1, method, Embargo(bars=3))
+    count = splitter.get_n_splits(features, classes)
+    assert cross_val_score(DummyClassifier(), features, classes, cv=splitter).shape == (count,)
+    search = GridSearchCV(DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=splitter)
+    assert search.fit(features, classes).n_splits_ == count
+    folds = split_folds(t0, t1, method, Embargo(bars=3))
+    for (train, test), fold in zip(splitter.split(features, classes, None), folds, strict=True):
         assert train.tolist() == fold.train.tolist()
         assert test.tolist() == fold.test.tolist()
     with pytest.raises(ValueError, match="99 rows"):
         next(splitter.split(features[:99]))
 
 
+methods = st.one_of(
+    st.builds(KFold, st.integers(2, 6)),
+    st.builds(
+        WalkForward,
+        st.integers(1, 5),
+        st.none() | st.integers(1, 8),
+        st.none() | st.integers(1, 20),
+    ),
+    st.integers(3, 7).flatmap(
+        lambda groups: st.builds(CombinatorialPurged, st.just(groups), st.integers(1, min(5, groups - 1)))
+    ),
+)
+
+
+@st.composite
+def two_symbols(draw):
+    """Rows of two symbols in order of decision, most of which decide at the moments of the other's."""
+    bars = draw(st.integers(12, 40))
+    names, t0, t1 = [], [], []
+    for symbol in range(2):
+        for bar in range(bars):
+            if draw(st.integers(0, 9)):  # now and then one lacks a bar
+                names.append(symbol)
+                t0.append(bar * SECOND)
+                t1.append((bar + draw(st.integers(0, 8))) * SECOND)
+    order = np.argsort(np.array(t0), kind="stable")
+    return tuple(np.array(values, dtype=np.int64)[order] for values in (names, t0, t1))
+
+
+def require_apart(t0, t1, method, embargo, fold):
+    """No training interval overlaps a held-out one; none follows a run of blocks, or precedes the block of a
+    walk, by less than the embargo."""
+    assert not touches(t0, t1, fold.train, fold.test)
+    assert not set(fold.train) & set(fold.test)
+    wait = embargo.seconds * SECOND
+    if isinstance(method, WalkForward):
+        begin = t0[fold.test].min()
+        assert t1[fold.train].max() < begin - wait
+        between = np.unique(t0[(t1 < begin) & (t0 > t0[fold.train].max())])
+        assert between.size >= embargo.bars
+        return
+    for run in np.split(fold.test, np.flatnonzero(np.diff(fold.test) > 1) + 1):
+        begin, end = t0[run].min(), t1[run].max()
+        assert not np.any((t0[fold.train] <= end) & (t1[fold.train] >= begin))
+        later = fold.train[t0[fold.train] > end]
+        assert np.all(t0[later] > end + wait)
+        if later.size:
+            between = np.unique(t0[(t0 > end) & (t0 < t0[later].min())])
+            assert between.size >= embargo.bars
+
+
+@settings(deadline=None, max_examples=200)
+@given(times=intervals(), method=methods, embargo=embargoes)
+def test_no_training_label_of_any_method_overlaps_what_is_held_out_or_its_embargo(times, method, embargo):
+    t0, t1 = times
+    for fold in unless_too_little(lambda: split_folds(t0, t1, method, embargo)) or []:
+        require_apart(t0, t1, method, embargo, fold)
+        assert verify_no_overlap(t0, t1, fold.train, fold.test) > 0
+        assert np.all(np.diff(fold.train) > 0)
+        assert np.all(np.diff(fold.test) > 0)
+
+
+@settings(deadline=None, max_examples=150)
+@given(case=two_symbols(), method=methods, embargo=embargoes)
+def test_rows_of_two_symbols_are_kept_apart_by_their_times_and_an_embargo_counts_bars_not_rows(
+    case, method, embargo
+):
+    _, t0, t1 = case
+    for fold in unless_too_little(lambda: split_folds(t0, t1, method, embargo)) or []:
+        require_apart(t0, t1, method, embargo, fold)
+
+
+def test_a_bar_of_an_embargo_is_a_bar_of_every_symbol():
+    t0, t1 = (np.repeat(times, 2) for times in regular(50, length=4))
+    fold = split_folds(t0, t1, KFold(5), Embargo(bars=3))[2]
+    assert fold.test.tolist() == list(range(40, 60))
+    assert t0[fold.train[fold.train > 59][0]] == (29 + 4 + 1 + 3) * SECOND
+    assert fold.embargoed_count == 6
+
+
+@settings(deadline=None, max_examples=150)
+@given(times=intervals(), method=methods.filter(lambda each: not isinstance(each, WalkForward)))
+def test_of_folds_that_train_on_both_sides_the_purge_drops_no_row_that_touches_no_run(times, method):
+    t0, t1 = times
+    for fold in unless_too_little(lambda: split_folds(t0, t1, method)) or []:
+        runs = np.split(fold.test, np.flatnonzero(np.diff(fold.test) > 1) + 1)
+        clear = [
+            row
+            for row in np.setdiff1d(np.arange(t0.size), fold.test)
+            if all(t0[row] > t1[run].max() or t1[row] < t0[run].min() for run in runs)
+        ]
+        assert fold.train.tolist() == clear
+        assert fold.train.size + fold.test.size + fold.purged_count == t0.size
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    times=intervals(),
+    folds=st.integers(1, 5),
+    test_rows=st.none() | st.integers(1, 8),
+    train_rows=st.integers(1, 20),
+    embargo=embargoes,
+)
+def test_walking_forward_trains_on_the_past_alone_and_a_rolling_window_is_bounded(
+    times, folds, test_rows, train_rows, embargo
+):
+    t0, t1 = times
+    found = unless_too_little(lambda: split_folds(t0, t1, WalkForward(folds, test_rows), embargo))
+    if found is None:
+        return
+    rolled = split_folds(t0, t1, WalkForward(folds, test_rows, train_rows), embargo)
+    size = t0.size // (folds + 1) if test_rows is None else test_rows
+    held_out = np.concatenate([fold.test for fold in found])
+    assert held_out.tolist() == list(range(t0.size - size * folds, t0.size))
+    for expanding, rolling in zip(found, rolled, strict=True):
+        assert t1[expanding.train].max() < t0[expanding.test].min()
+        assert expanding.test.size == size
+        assert rolling.test.tolist() == expanding.test.tolist()
+        assert rolling.train.tolist() == expanding.train[-train_rows:].tolist()
+        before = expanding.train.size + expanding.purged_count + expanding.embargoed_count
+        assert before == expanding.test[0], "nothing of the past is left out without being counted"
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=st.integers(20, 60), groups=st.integers(3, 9), test_groups=st.integers(1, 5))
+def test_combinatorial_folds_hold_each_group_out_equally_often_and_each_path_has_each_row_once(
+    rows, groups, test_groups
+):
+    method = CombinatorialPurged(groups, test_groups)
+    if violations(NO_EMBARGO, method):
+        assert test_groups >= groups or comb(groups, test_groups) > 100
+        return
+    t0, t1 = regular(rows, length=0)
+    folds = split_folds(t0, t1, method)
+    assert len(folds) == method.fold_count == comb(groups, test_groups)
+    held_out = np.bincount(np.concatenate([fold.test for fold in folds]), minlength=rows)
+    assert set(held_out) == {comb(groups - 1, test_groups - 1)}
+    paths = backtest_paths(np.arange(rows), method)
+    assert len(paths) == method.path_count == test_groups * comb(groups, test_groups) // groups
+    used = set()
+    for path in paths:
+        assert path.rows.tolist() == list(range(rows))
+        assert len(path.parts) == groups
+        for number, part in path.parts:
+            assert set(part) <= set(folds[number - 1].test)
+            assert (number, part[0]) not in used, "a prediction is of one path"
+            used.add((number, part[0]))
+    assert len(used) == test_groups * len(folds)
+
+
+@pytest.mark.parametrize("method", [KFold(4), WalkForward(3), WalkForward(2, 5)], ids=str)
+def test_other_methods_make_one_path_of_all_rows_they_hold_out(method):
+    t0, t1 = regular(40, length=2)
+    folds = split_folds(t0, t1, method)
+    (path,) = backtest_paths(np.arange(40), method)
+    assert [number for number, _ in path.parts] == list(range(1, method.fold_count + 1))
+    assert path.rows.tolist() == np.concatenate([fold.test for fold in folds]).tolist()
+
+
+def test_between_disjoint_blocks_rows_are_purged_by_both_and_neighbours_are_one_span():
+    t0, t1 = regular(60, length=2)
+    folds = split_folds(t0, t1, CombinatorialPurged(6, 2), Embargo(bars=3))
+    apart = folds[1]  # groups 1 and 3: rows 0 to 9 and 20 to 29
+    assert apart.test.tolist() == [*range(10), *range(20, 30)]
+    assert apart.train.tolist() == [*range(15, 18), *range(35, 60)]
+    assert (apart.purged_count, apart.embargoed_count) == (2 + 2 + 2, 3 + 3)
+    together = folds[0]  # groups 1 and 2
+    assert together.train.tolist() == list(range(25, 60))
+    assert (together.purged_count, together.embargoed_count) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        (KFold(1), ["split.folds"]),
+        (WalkForward(0, 0, 0), ["folds", "test_row_count", "train_row_count"]),
+        (WalkForward(101), ["folds"]),
+        (CombinatorialPurged(2, 0), ["groups", "test_groups"]),
+        (CombinatorialPurged(15, 6), ["groups", "test_groups"]),
+        (CombinatorialPurged(4, 4), ["test_groups"]),
+        (CombinatorialPurged(9, 4), ["test_groups"]),
+    ],
+    ids=str,
+)
+def test_a_method_that_cannot_be_is_refused_field_by_field(method, fields):
+    found = violations(NO_EMBARGO, method)
+    assert [each.field.rpartition(".")[2] for each in found] == [each.rpartition(".")[2] for each in fields]
+    assert all(each.field.startswith("split.") for each in found)
+    t0, t1 = regular(200, length=1)
+    with pytest.raises(InvalidArgument):
+        split_folds(t0, t1, method)
+
+
+@pytest.mark.parametrize(
+    "method", [WalkForward(5, 8), WalkForward(50), CombinatorialPurged(14, 2), KFold(41)], ids=str
+)
+def test_fewer_rows_than_blocks_are_too_little_data(method):
+    t0, t1 = regular(13 if isinstance(method, CombinatorialPurged) else 40, length=1)
+    with pytest.raises(FailedPrecondition) as refused:
+        split_folds(t0, t1, method)
+    assert refused.value.reason is Reason.TOO_LITTLE_DATA
+
+
 def test_unordered_times_and_outcomes_before_decisions_are_refused():
     t0, t1 = regular(20, length=2)
     with pytest.raises(InvalidArgument, match="t0"):
-        purged_k_fold(t0[::-1], t1[::-1], 2)
+        split_folds(t0[::-1], t1[::-1], KFold(2))
     with pytest.raises(InvalidArgument, match="t1"):
         final_test_split(t0, t0 - 1, 0.2)
 
@@ -246,12 +466,12 @@ def test_a_fraction_outside_its_range_is_refused(fraction):
 def test_a_number_of_folds_outside_its_range_is_refused(folds):
     t0, t1 = regular(20, length=2)
     with pytest.raises(InvalidArgument, match=r"split\.folds"):
-        purged_k_fold(t0, t1, folds)
+        split_folds(t0, t1, KFold(folds))
 
 
 def test_labels_longer_than_the_data_leave_no_training_row_and_say_so():
     t0, t1 = regular(20, length=50)
-    for split in (lambda: purged_k_fold(t0, t1, 2), lambda: final_test_split(t0, t1, 0.2)):
+    for split in (lambda: split_folds(t0, t1, KFold(2)), lambda: final_test_split(t0, t1, 0.2)):
         with pytest.raises(FailedPrecondition) as refused:
             split()
         assert refused.value.reason is Reason.TOO_LITTLE_DATA

@@ -24,6 +24,8 @@ RESULT = {
     "fold_table": [{"metric": "log_loss", "mean": 0.5, "fold_count": 2}],
     "importances": [{"feature": "rsi_14", "share": 1.0}],
     "proofs": [{"consumer": "final_test", "train_row_count": 5, "gap": 3600.0}],
+    "path_table": [{"metric": "log_loss", "mean": 0.5, "fold_count": 5}],
+    "paths": [{"path": 1, "folds": [1, 1, 2], "metrics": [{"metric": "mcc", "value": 0.5}]}],
 }
 
 
@@ -71,6 +73,8 @@ def test_a_brief_job_is_without_proofs_and_importances() -> None:
     assert read_tree(whole.result, "result") == (RESULT, [])
     assert not brief.result.proofs
     assert not brief.result.importances
+    assert not brief.result.paths
+    assert brief.result.path_table == whole.result.path_table
     assert brief.result.fold_table == whole.result.fold_table
 
 

@@ -162,16 +162,38 @@ class VolatilityBarriers(_message.Message):
     def __init__(self, profit_multiple: _Optional[float] = ..., loss_multiple: _Optional[float] = ..., window_bars: _Optional[int] = ...) -> None: ...
 
 class SplitConfig(_message.Message):
-    __slots__ = ("test_fraction", "folds", "embargo_bars", "embargo_duration")
+    __slots__ = ("test_fraction", "folds", "embargo_bars", "embargo_duration", "walk_forward", "combinatorial_purged")
     TEST_FRACTION_FIELD_NUMBER: _ClassVar[int]
     FOLDS_FIELD_NUMBER: _ClassVar[int]
     EMBARGO_BARS_FIELD_NUMBER: _ClassVar[int]
     EMBARGO_DURATION_FIELD_NUMBER: _ClassVar[int]
+    WALK_FORWARD_FIELD_NUMBER: _ClassVar[int]
+    COMBINATORIAL_PURGED_FIELD_NUMBER: _ClassVar[int]
     test_fraction: float
     folds: int
     embargo_bars: int
     embargo_duration: _duration_pb2.Duration
-    def __init__(self, test_fraction: _Optional[float] = ..., folds: _Optional[int] = ..., embargo_bars: _Optional[int] = ..., embargo_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    walk_forward: WalkForward
+    combinatorial_purged: CombinatorialPurged
+    def __init__(self, test_fraction: _Optional[float] = ..., folds: _Optional[int] = ..., embargo_bars: _Optional[int] = ..., embargo_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., walk_forward: _Optional[_Union[WalkForward, _Mapping]] = ..., combinatorial_purged: _Optional[_Union[CombinatorialPurged, _Mapping]] = ...) -> None: ...
+
+class WalkForward(_message.Message):
+    __slots__ = ("folds", "test_row_count", "train_row_count")
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    TEST_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    folds: int
+    test_row_count: int
+    train_row_count: int
+    def __init__(self, folds: _Optional[int] = ..., test_row_count: _Optional[int] = ..., train_row_count: _Optional[int] = ...) -> None: ...
+
+class CombinatorialPurged(_message.Message):
+    __slots__ = ("groups", "test_groups")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    TEST_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: int
+    test_groups: int
+    def __init__(self, groups: _Optional[int] = ..., test_groups: _Optional[int] = ...) -> None: ...
 
 class ModelConfig(_message.Message):
     __slots__ = ("lightgbm", "xgboost", "random_forest")
@@ -324,7 +346,7 @@ class JobFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early")
+    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths")
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -338,6 +360,8 @@ class TrainingResult(_message.Message):
     IMPORTANCES_FIELD_NUMBER: _ClassVar[int]
     PROOFS_FIELD_NUMBER: _ClassVar[int]
     STOPPED_EARLY_FIELD_NUMBER: _ClassVar[int]
+    PATH_TABLE_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
     model_name: str
     model_version: int
     model_digest: str
@@ -351,7 +375,21 @@ class TrainingResult(_message.Message):
     importances: _containers.RepeatedCompositeFieldContainer[Importance]
     proofs: _containers.RepeatedCompositeFieldContainer[SplitProof]
     stopped_early: bool
-    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ...) -> None: ...
+    path_table: _containers.RepeatedCompositeFieldContainer[MetricRow]
+    paths: _containers.RepeatedCompositeFieldContainer[BacktestPath]
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ...) -> None: ...
+
+class BacktestPath(_message.Message):
+    __slots__ = ("path", "folds", "row_count", "metrics")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    path: int
+    folds: _containers.RepeatedScalarFieldContainer[int]
+    row_count: int
+    metrics: _containers.RepeatedCompositeFieldContainer[TestMetric]
+    def __init__(self, path: _Optional[int] = ..., folds: _Optional[_Iterable[int]] = ..., row_count: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ...) -> None: ...
 
 class MetricRow(_message.Message):
     __slots__ = ("baseline", "metric", "mean", "std", "min", "max", "fold_count", "absent_reason")

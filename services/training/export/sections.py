@@ -57,6 +57,7 @@ def _scores_section(result: TrainedResult) -> dict[str, Any]:
         ],
         "fold_table": _table(result.fold_table),
         "baseline_tables": {name: _table(table) for name, table in result.baseline_tables.items()},
+        **_paths(result),
         "test": {
             **_scores(result.test_scores),
             "intervals": {name: asdict(interval) for name, interval in result.test_intervals.items()},
@@ -69,6 +70,25 @@ def _scores_section(result: TrainedResult) -> dict[str, Any]:
             "validation_losses": list(fitted.validation_losses),
             "stopped": result.stopped,
         },
+    }
+
+
+def _paths(result: TrainedResult) -> dict[str, Any]:
+    """The backtest paths of combinatorial folds; other folds make none, and no word of them."""
+    if not result.paths:
+        return {}
+    return {
+        "paths": [
+            {
+                "number": path.number,
+                "folds": list(path.folds),
+                **_scores(path.scores),
+                "baselines": {name: _scores(scores) for name, scores in path.baselines.items()},
+            }
+            for path in result.paths
+        ],
+        "path_table": _table(result.path_table),
+        "path_baseline_tables": {name: _table(table) for name, table in result.path_baseline_tables.items()},
     }
 
 

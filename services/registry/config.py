@@ -49,6 +49,8 @@ def filled(overrides: Tree) -> dict[str, Any]:
         asked = _below(overrides, "labels.fixed_horizon") or {}
         if "trailing_volatility" not in asked:  # a sign needs no threshold
             labels["fixed_horizon"].pop("trailing_volatility", None)
+    if labels["binary"] and _below(overrides, "labels.trend_scanning.minimum_t") is None:
+        labels.get("trend_scanning", {}).pop("minimum_t", None)
     if "random_forest" in training["model"] and _below(overrides, "training.early_stopping.enabled") is None:
         training["early_stopping"]["enabled"] = False
     return tree
@@ -83,16 +85,37 @@ def violations(overrides: Tree) -> Iterator[Violation]:
         if fault := rule.fault(value):
             yield Violation(f"{PATH}.{path}", rule.rule, fault)
     yield from _of_split(tree["training"]["split"], _below(overrides, "training.split.folds"))
-    horizon = tree["labels"].get("fixed_horizon")
-    if horizon is not None:
-        thresholds = [name for name in ONE_OFS["labels.fixed_horizon"][0].members if name in horizon]
-        if tree["labels"]["binary"] and thresholds:
-            field = f"{PATH}.labels.fixed_horizon.{thresholds[0]}"
-            yield Violation(field, "unused", "must be absent when labels.binary is true: it is never used.")
+    yield from _of_labels(tree["labels"])
     stops = tree["training"]["early_stopping"]["enabled"]
     if "random_forest" in tree["training"]["model"] and stops:
         field = f"{PATH}.training.early_stopping.enabled"
         yield Violation(field, "unused", "must be false: a random forest does not stop early.")
+
+
+def _of_labels(labels: Tree) -> Iterator[Violation]:
+    path = f"{PATH}.labels"
+    horizon, trend = labels.get("fixed_horizon", {}), labels.get("trend_scanning", {})
+    if labels["binary"]:
+        unused = [name for name in ONE_OFS["labels.fixed_horizon"][0].members if name in horizon]
+        fields = [f"fixed_horizon.{name}" for name in unused[:1]]
+        fields += ["trend_scanning.minimum_t"] if "minimum_t" in trend else []
+        for field in fields:
+            words = "must be absent when labels.binary is true: it is never used."
+            yield Violation(f"{path}.{field}", "unused", words)
+        if "meta_label" in labels:
+            yield Violation(f"{path}.binary", "unused", "must be false: a meta-label has two classes.")
+    fractions = {"profit_fraction", "loss_fraction"}
+    for above, owner in (("", labels), ("meta_label.", labels.get("meta_label", {}))):
+        given = owner.get("triple_barrier", {}).get("fraction", dict.fromkeys(fractions))
+        for name in sorted(fractions - given.keys()):
+            yield Violation(f"{path}.{above}triple_barrier.fraction.{name}", "required", "must be set.")
+    if trend and trend["max_horizon_bars"] < (least := trend["min_horizon_bars"]):
+        words = f"must be at least min_horizon_bars {least}, is {trend['max_horizon_bars']}."
+        yield Violation(f"{path}.trend_scanning.max_horizon_bars", "order", words)
+    averages = labels.get("meta_label", {}).get("moving_averages")
+    if averages and averages["slow_bars"] <= averages["fast_bars"]:
+        words = f"must be more than fast_bars {averages['fast_bars']}, is {averages['slow_bars']}."
+        yield Violation(f"{path}.meta_label.moving_averages.slow_bars", "order", words)
 
 
 def _of_split(split: Tree, folds: int | None) -> Iterator[Violation]:

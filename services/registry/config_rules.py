@@ -230,8 +230,21 @@ _TRAINING: dict[str, Rule] = {
     "early_stopping.patience_rounds": Number(1, 10_000, 50),
     "early_stopping.fraction": Number(0, 0.5, 0.15, above_low=True),
     "class_weight": Choice(("CLASS_WEIGHT_NONE", "CLASS_WEIGHT_BALANCED"), "CLASS_WEIGHT_NONE"),
+    "sample_weights.uniqueness": Flag(False),
+    "sample_weights.return_attribution": Flag(False),
+    "sample_weights.oldest_weight": Number(0, 1, 1.0),
     "budget.max_duration": _seconds(7 * _DAY, 3600.0),
     "budget.max_memory_bytes": Number(64 * 2**20, _INT64_MAX, None),
+}
+
+_TRIPLE_BARRIER: dict[str, Rule] = {
+    "fraction.profit_fraction": _above_zero(),
+    "fraction.loss_fraction": Number(0, 1, None, above_low=True, below_high=True),
+    "volatility.profit_multiple": _above_zero(4.0),
+    "volatility.loss_multiple": _above_zero(4.0),
+    "volatility.window_bars": _WINDOW_BARS,
+    "horizon_bars": Number(1, 100_000, 24),
+    "minimum_return": Number(0, 1, 0.0, below_high=True),
 }
 
 _LABELS: dict[str, Rule] = {
@@ -239,13 +252,17 @@ _LABELS: dict[str, Rule] = {
     "fixed_horizon.fraction": _above_zero(),
     "fixed_horizon.trailing_volatility.multiple": _above_zero(1.0),
     "fixed_horizon.trailing_volatility.window_bars": _WINDOW_BARS,
-    "triple_barrier.fraction.profit_fraction": _above_zero(),
-    "triple_barrier.fraction.loss_fraction": Number(0, 1, None, above_low=True, below_high=True),
-    "triple_barrier.volatility.profit_multiple": _above_zero(4.0),
-    "triple_barrier.volatility.loss_multiple": _above_zero(4.0),
-    "triple_barrier.volatility.window_bars": _WINDOW_BARS,
-    "triple_barrier.horizon_bars": Number(1, 100_000, 24),
-    "triple_barrier.minimum_return": Number(0, 1, 0.0, below_high=True),
+    **{f"triple_barrier.{path}": rule for path, rule in _TRIPLE_BARRIER.items()},
+    "trend_scanning.min_horizon_bars": Number(2, 1_000, 8),
+    "trend_scanning.max_horizon_bars": Number(2, 1_000, 24),
+    "trend_scanning.minimum_t": _above_zero(5.0),
+    "meta_label.moving_averages.fast_bars": Number(1, 99_999, 12),
+    "meta_label.moving_averages.slow_bars": Number(2, 100_000, 48),
+    **{f"meta_label.triple_barrier.{path}": rule for path, rule in _TRIPLE_BARRIER.items()},
+    "cusum_events.enabled": Flag(False),
+    "cusum_events.fraction": _above_zero(),
+    "cusum_events.trailing_volatility.multiple": _above_zero(1.0),
+    "cusum_events.trailing_volatility.window_bars": _WINDOW_BARS,
     "binary": Flag(False),
 }
 
@@ -269,8 +286,10 @@ ONE_OFS: Mapping[str, tuple[OneOf, ...]] = {
     "training.model.random_forest": (
         OneOf(("max_features_rule", "max_features_fraction"), "max_features_rule"),
     ),
-    "labels": (OneOf(("fixed_horizon", "triple_barrier"), "triple_barrier"),),
+    "labels": (OneOf(("fixed_horizon", "triple_barrier", "trend_scanning", "meta_label"), "triple_barrier"),),
     "labels.fixed_horizon": (OneOf(("fraction", "trailing_volatility"), "trailing_volatility"),),
     "labels.triple_barrier": (OneOf(("fraction", "volatility"), "volatility"),),
+    "labels.meta_label.triple_barrier": (OneOf(("fraction", "volatility"), "volatility"),),
+    "labels.cusum_events": (OneOf(("fraction", "trailing_volatility"), "trailing_volatility"),),
 }
 """By the path of the message that has them."""

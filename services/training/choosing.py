@@ -11,6 +11,7 @@ import pandas as pd
 
 from services.training.jobs import Tree
 from services.training.labels import close_times
+from services.training.learners.fitting import Weights
 from services.training.rooms import Features, Fit
 from services.training.samples import Chosen, Samples
 from services.training.splits import Rows
@@ -63,7 +64,7 @@ class Chooser:
     timeframe : timedelta
     """
 
-    select: Callable[[Tree, pd.Series, int], Fit]
+    select: Callable[[Tree, pd.Series, pd.Series | None, int], Fit]
     generate: Callable[[Tree], Features]
     told: Callable[[str, int, int], None]
     offered: Features
@@ -72,9 +73,11 @@ class Chooser:
     last: tuple[Fit, Features] | None = field(default=None, init=False)
     """What the last fit took: when the run is over, the final model's."""
 
-    def __call__(self, consumer: str, rows: Rows, seed: int) -> Chosen:
+    def __call__(self, consumer: str, rows: Rows, weights: Weights, seed: int) -> Chosen:
         """The features of one fit, over all rows of the samples."""
-        fit = self.select(self.offered.config, self._target(rows), seed)
+        target = self._target(rows)
+        weight = None if np.all(weights == weights[0]) else pd.Series(weights, target.index, name="weight")
+        fit = self.select(self.offered.config, target, weight, seed)
         self.told(consumer, fit.considered_count, len(fit.features))
         features = self.generate(fit.config)
         self.last = (fit, features)

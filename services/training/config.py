@@ -12,6 +12,7 @@ from marketml.timeframes import TIMEFRAMES
 from services.training import labels, splits
 from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
 from services.training.jobs import Tree
+from services.training.label_config import fill_label, read_label
 from services.training.learners import ModelParameters
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
@@ -39,41 +40,6 @@ def _learner(kind: type[ModelParameters], *left_out: str) -> dict[str, Number]:
         for each in fields(kind)
         if each.name not in left_out
     }
-
-
-_WINDOW = _bars(72, 2, labels.MAX_WINDOW_BARS)
-_HORIZON = _bars(24, 1, labels.MAX_HORIZON_BARS)
-_THRESHOLDS = ("fraction", "trailing_volatility")
-_TRAILING = Group({"multiple": _positive(1.0), "window_bars": _WINDOW})
-_FIXED_HORIZON = Group(
-    {"horizon_bars": _HORIZON, "fraction": _positive(), "trailing_volatility": _TRAILING},
-    (Choice(_THRESHOLDS, "trailing_volatility"),),
-)
-_TRIPLE_BARRIER = Group(
-    {
-        "fraction": Group(
-            {"profit_fraction": _positive(), "loss_fraction": _positive(high=1.0, is_below=True)}
-        ),
-        "volatility": Group(
-            {"profit_multiple": _positive(4.0), "loss_multiple": _positive(4.0), "window_bars": _WINDOW}
-        ),
-        "horizon_bars": _HORIZON,
-        "minimum_return": Number(0.0, 1.0, 0.0, is_below=True),
-    },
-    (Choice(("fraction", "volatility"), "volatility"),),
-)
-
-
-def _label_rules(is_binary: bool) -> Group:
-    without_threshold = Group({"horizon_bars": _HORIZON})
-    return Group(
-        {
-            "fixed_horizon": without_threshold if is_binary else _FIXED_HORIZON,
-            "triple_barrier": _TRIPLE_BARRIER,
-            "binary": Flag(False),
-        },
-        (Choice(("fixed_horizon", "triple_barrier"), "triple_barrier"),),
-    )
 
 
 _FAMILY = Group({"enabled": Flag(True), "features": Given()}, is_whole=True)
@@ -148,6 +114,13 @@ _EVALUATION = Group(
         "interval_draws": Number(100, 100_000, 1_000),
     }
 )
+_SAMPLE_WEIGHTS = Group(
+    {
+        "uniqueness": Flag(False),
+        "return_attribution": Flag(False),
+        "oldest_weight": Number(0.0, 1.0, 1.0),
+    }
+)
 _BUDGET = Group(
     {
         "max_duration": _positive(3600.0, 7 * 86_400.0, unit=" s"),
@@ -167,6 +140,7 @@ _OUTER = Group(
         "split": _SPLIT,
         "model": _MODEL,
         "class_weight": Word(("CLASS_WEIGHT_NONE", "CLASS_WEIGHT_BALANCED"), "CLASS_WEIGHT_NONE"),
+        "sample_weights": _SAMPLE_WEIGHTS,
         "evaluation": _EVALUATION,
         "budget": _BUDGET,
         "seed": Number(0, MAX_SEED, 0),
@@ -192,7 +166,7 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
         filled |= fill(_OUTER_OF_PRESET, given, {**platform, "features": {}}, path, found)
     else:
         filled |= fill(_OUTER, given, platform, path, found)
-    filled["label"] = _fill_label(given, platform, f"{path}.label", found)
+    filled["label"] = fill_label(given.get("label", {}), platform.get("label", {}), f"{path}.label", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
     _refuse_split(given.get("split", {}), filled["split"], f"{path}.split", found)
     duration = filled["split"].get("embargo_duration")
@@ -217,15 +191,6 @@ def _fill_dataset(given: Tree, platform: Tree, path: str, found: list[Violation]
         return {"snapshot_id": dataset["snapshot_id"]}
     ages = fill(_AGES, dataset, platform.get("dataset", {}), path, found)
     return {"series": dataset.get("series", {}), **ages}
-
-
-def _fill_label(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
-    mine, theirs = given.get("label", {}), platform.get("label", {})
-    is_binary = mine.get("binary", theirs.get("binary", False))
-    if is_binary:
-        why = "a binary label is the sign of the return"
-        refuse_given(mine.get("fixed_horizon", {}), _THRESHOLDS, f"{path}.fixed_horizon", why, found)
-    return fill(_label_rules(is_binary), mine, theirs, path, found)
 
 
 def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: list[Violation]) -> Tree:
@@ -306,7 +271,7 @@ def warnings(filled: Tree) -> list[str]:
     """What is allowed and perhaps not meant; one sentence each."""
     found = []
     label, split = filled["label"], filled["split"]
-    horizon = (label.get("triple_barrier") or label["fixed_horizon"])["horizon_bars"]
+    horizon = labels.horizon_of(read_label(label))
     if split.get("embargo_bars", split.get("embargo_duration")) == 0:
         found.append("config.split: without an embargo, rows next to a held-out span resemble it.")
     elif split.get("embargo_bars", horizon) < horizon:

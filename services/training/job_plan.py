@@ -8,12 +8,14 @@ from marketml.rpc.refusals import InvalidArgument
 from services.training import labels
 from services.training.config import fill_config
 from services.training.jobs import Tree
+from services.training.label_config import read_events, read_label
 from services.training.learners import ModelParameters
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
 from services.training.splits import CombinatorialPurged, Embargo, KFold, Method, WalkForward
+from services.training.weights import SampleWeights
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class JobPlan:
     """A filled config as the pipeline takes it."""
 
     label: labels.LabelRule
+    label_events: labels.CusumEvents | None
     is_binary: bool
     training: TrainingPlan
     seed: int
@@ -36,13 +39,14 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
     InvalidArgument
         A config that this version would not have accepted (a job that waited through an update).
     """
-    violations = fill_config(filled, {})[1]
+    filled, violations = fill_config(filled, {})  # one that an earlier version filled lacks newer fields
     if violations:
         raise InvalidArgument(violations)
     stops, evaluation, budget = filled["early_stopping"], filled["evaluation"], filled["budget"]
     split = filled["split"]
     return JobPlan(
-        label=_label_rule(filled["label"]),
+        label=read_label(filled["label"]),
+        label_events=read_events(filled["label"]),
         is_binary=filled["label"]["binary"],
         training=TrainingPlan(
             model=_model(filled["model"]),
@@ -59,6 +63,7 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
                 if filled["class_weight"] == "CLASS_WEIGHT_BALANCED"
                 else ClassWeight.NONE
             ),
+            sample_weights=SampleWeights(**filled["sample_weights"]),
             interval_level=evaluation["interval_level"],
             interval_draws=evaluation["interval_draws"],
             threads=threads,
@@ -75,24 +80,6 @@ def _method(split: Tree) -> Method:
     if "combinatorial_purged" in split:
         return CombinatorialPurged(**split["combinatorial_purged"])
     return KFold(split["folds"])
-
-
-def _label_rule(label: Tree) -> labels.LabelRule:
-    if "fixed_horizon" in label:
-        horizon = label["fixed_horizon"]
-        threshold: labels.Fixed | labels.TrailingVolatility | None = None
-        if "fraction" in horizon:
-            threshold = labels.Fixed(horizon["fraction"])
-        elif "trailing_volatility" in horizon:
-            threshold = labels.TrailingVolatility(**horizon["trailing_volatility"])
-        return labels.FixedHorizon(horizon["horizon_bars"], threshold)
-    barrier = label["triple_barrier"]
-    barriers: labels.FractionBarriers | labels.VolatilityBarriers
-    if "fraction" in barrier:
-        barriers = labels.FractionBarriers(**barrier["fraction"])
-    else:
-        barriers = labels.VolatilityBarriers(**barrier["volatility"])
-    return labels.TripleBarrier(barriers, barrier["horizon_bars"], barrier["minimum_return"])
 
 
 def _model(model: Tree) -> ModelParameters:

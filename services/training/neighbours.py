@@ -137,7 +137,13 @@ class Neighbours:
         return _features(header, pd.DataFrame())
 
     def select_features(
-        self, snapshot_id: str, config: Tree, target: pd.Series, seed: int, look: Callable[[], None]
+        self,
+        snapshot_id: str,
+        config: Tree,
+        target: pd.Series,
+        weight: pd.Series | None,
+        seed: int,
+        look: Callable[[], None],
     ) -> Fit:
         """Fit what a feature config leaves to the data.
 
@@ -145,6 +151,8 @@ class Neighbours:
         ----------
         target : int8 Series (rows,)
             The class of each row to look at; its index is their `open_time`.
+        weight : float64 Series (rows,) or None
+            How much each row counts; None where all count the same.
         look : callable
             Called now and then; what it raises ends the call.
         """
@@ -152,6 +160,7 @@ class Neighbours:
             found = self._features.select_features(
                 snapshot_id,
                 target=target,
+                weight=weight,
                 kind=features_pb2.TARGET_KIND_BINARY
                 if target.nunique() == 2
                 else features_pb2.TARGET_KIND_MULTICLASS,

@@ -16,7 +16,7 @@ Every set of rows comes from `splits`, and every split leaves its proof in the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,14 @@ from services.training.events import (
     Warned,
 )
 from services.training.learners import ModelParameters
-from services.training.learners.fitting import FitRequest, Fitted, Probabilities, Table, Validation
+from services.training.learners.fitting import (
+    FitRequest,
+    Fitted,
+    Probabilities,
+    Table,
+    Validation,
+    Weights,
+)
 from services.training.plan import ClassWeight, TrainingPlan, violations
 from services.training.samples import Choose, Chosen, Samples, require_finite
 from services.training.scores import (
@@ -52,6 +59,7 @@ from services.training.scores import (
 )
 from services.training.seeds import stream
 from services.training.splits import Fold, Rows, SplitProof
+from services.training.weights import NO_WEIGHTS, SampleWeights, weigh
 
 FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
 
@@ -223,7 +231,8 @@ class _Run:
     ) -> tuple[Fitted, Chosen]:
         """Fit on `rows`, less the slice to stop on, features chosen on what is left; `scored` is neither's.
         When the best is to be kept, `model` is capped."""
-        samples, stopping = self.samples, self.plan.early_stopping
+        samples, plan, stopping = self.samples, self.plan, self.plan.early_stopping
+        not_decaying = replace(plan.sample_weights, oldest_weight=1.0)  # the slice is the newest rows
         consumer = "final_model" if fold is None else f"fold_{fold}"
         fits_before = self.plan.split.method.fold_count if fold is None else fold - 1
         held_out = None
@@ -232,14 +241,21 @@ class _Run:
                 rows, samples.t0, samples.t1, stopping.fraction, self.plan.split.embargo
             )
             self._prove(f"{consumer}.early_stopping", rows, held_out, dropped)
-        chosen = self._choose(consumer, rows, scored if held_out is None else np.append(held_out, scored))
-        weights = samples.weights * self._class_weights(rows)[samples.classes]
+        weights = self._weights(rows, plan.sample_weights)
+        by_class = self._class_weights(rows, weights)
+        chosen = self._choose(
+            consumer,
+            rows,
+            weights * by_class[samples.classes[rows]],
+            scored if held_out is None else np.append(held_out, scored),
+        )
         most_rounds = learners.rounds_of(model)
         expected_rounds = min(most_rounds, self.longest_fit_rounds or most_rounds)
         already_capped = self.control.keeps_best
 
-        def table(part: Rows) -> Table:
-            return Table(chosen.features[part], samples.classes[part], weights[part])
+        def table(part: Rows, part_weights: Weights) -> Table:
+            classes = samples.classes[part]
+            return Table(chosen.features[part], classes, part_weights * by_class[classes])
 
         def on_round(number: int, validation_loss: float | None) -> None:
             self.events(RoundFinished(fold, number, validation_loss))
@@ -248,11 +264,13 @@ class _Run:
         fitted = learners.fit(
             model,
             FitRequest(
-                train=table(rows),
+                train=table(rows, weights),
                 validation=(
                     None
                     if stopping is None or held_out is None
-                    else Validation(table(held_out), stopping.patience_rounds)
+                    else Validation(
+                        table(held_out, self._weights(held_out, not_decaying)), stopping.patience_rounds
+                    )
                 ),
                 class_count=len(samples.class_names),
                 seed=int(stream(self.seed, consumer).integers(2**31 - 1)),
@@ -265,22 +283,33 @@ class _Run:
         self._report_fits(fits_before + 1)
         return fitted, chosen
 
-    def _choose(self, consumer: str, rows: Rows, held_out: Rows) -> Chosen:
+    def _choose(self, consumer: str, rows: Rows, weights: Weights, held_out: Rows) -> Chosen:
         samples = self.samples
         if self.choose is None:
             return Chosen(samples.features, samples.feature_names)
         consumer = f"{consumer}.selection"
         self._prove(consumer, rows, held_out, splits.Dropped(0, 0))
-        chosen = self.choose(consumer, rows, int(stream(self.seed, consumer).integers(2**31 - 1)))
+        seed = int(stream(self.seed, consumer).integers(2**31 - 1))
+        chosen = self.choose(consumer, rows, weights, seed)
         require_finite(chosen)
         return chosen
 
-    def _class_weights(self, rows: Rows) -> npt.NDArray[np.float64]:
+    def _weights(self, rows: Rows, plan: SampleWeights) -> Weights:
+        """Weight of each of `rows`, from their own label intervals."""
+        samples = self.samples
+        weights = samples.weights[rows]
+        if plan == NO_WEIGHTS:
+            return weights
+        if samples.path is None:
+            raise ValueError("Sample weights need the path that the labels were read from.")
+        return weights * weigh(plan, samples.path, samples.t0[rows], samples.t1[rows])
+
+    def _class_weights(self, rows: Rows, weights: Weights) -> npt.NDArray[np.float64]:
         """Weight of each class (classes,), from the rows to be fitted alone."""
         class_count = len(self.samples.class_names)
         if self.plan.class_weight is ClassWeight.NONE:
             return np.ones(class_count)
-        masses = np.bincount(self.samples.classes[rows], self.samples.weights[rows], class_count)
+        masses = np.bincount(self.samples.classes[rows], weights, class_count)
         present = masses > 0
         return np.where(present, masses.sum() / (present.sum() * np.where(present, masses, 1.0)), 1.0)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from marketml.rpc.refusals import Violation
-from services.training import learners, splits
+from services.training import learners, splits, weights
 from services.training.learners import ModelParameters
 from services.training.splits import Embargo, Method
+from services.training.weights import NO_WEIGHTS, SampleWeights
 
 MAX_THREADS = 256
 
@@ -45,6 +46,7 @@ class TrainingPlan:
     split: SplitPlan = SplitPlan()
     early_stopping: EarlyStopping | None = None
     class_weight: ClassWeight = ClassWeight.NONE
+    sample_weights: SampleWeights = NO_WEIGHTS
     interval_level: float = 0.95
     interval_draws: int = 1_000
     threads: int = 1
@@ -64,6 +66,7 @@ def violations(plan: TrainingPlan) -> list[Violation]:
     def count(field: str, value: int, low: int, high: int) -> None:
         require(field, low <= value <= high, "range", f"must be from {low} to {high}, is {value}.")
 
+    found += weights.violations(plan.sample_weights)
     share("split.test_fraction", plan.split.test_fraction)
     count("threads", plan.threads, 1, MAX_THREADS)
     count("interval_draws", plan.interval_draws, 100, 100_000)

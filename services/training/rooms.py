@@ -88,6 +88,12 @@ class ForRuns(Protocol):
     ) -> Features: ...
     def describe_features(self, snapshot_id: str, config: Tree) -> Features: ...
     def select_features(
-        self, snapshot_id: str, config: Tree, target: pd.Series, seed: int, look: Callable[[], None]
+        self,
+        snapshot_id: str,
+        config: Tree,
+        target: pd.Series,
+        weight: pd.Series | None,
+        seed: int,
+        look: Callable[[], None],
     ) -> Fit: ...
     def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered: ...

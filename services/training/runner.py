@@ -173,7 +173,8 @@ class Runner:
         self._begin(JobStage.LABELS)
         prices = self._patiently(lambda: self._rooms.read_prices(snapshot.snapshot_id))
         timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
-        labels = label(prices, timeframe, self._plan.label, binary=self._plan.is_binary)
+        plan = self._plan
+        labels = label(prices, timeframe, plan.label, binary=plan.is_binary, events=plan.label_events)
         frame = features.frame if len(features.frame) else pd.DataFrame(index=prices.index)
         samples = join_samples(frame.iloc[features.warm_up_bars :], timeframe, labels)
         self._told.tell(reports.metric("rows", samples.classes.size))
@@ -192,9 +193,10 @@ class Runner:
             if self._asked.mode is StopMode.DISCARD:
                 raise events.Discarded
 
-        def select(config: Tree, target: pd.Series, seed: int) -> Fit:
+        def select(config: Tree, target: pd.Series, weight: pd.Series | None, seed: int) -> Fit:
             return self._patiently(
-                lambda: rooms.select_features(snapshot_id, config, target, seed, look), keeps_best_here=True
+                lambda: rooms.select_features(snapshot_id, config, target, weight, seed, look),
+                keeps_best_here=True,
             )
 
         def generate(config: Tree) -> Features:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from marketml.rpc.refusals import InvalidArgument
-from services.training.labels import Labels, close_times
+from services.training.labels import Labels, Path, close_times
 from services.training.learners.fitting import Classes, Matrix, Weights
 from services.training.splits import Microseconds, Rows
 
@@ -31,6 +31,8 @@ class Samples:
     class_names : tuple of str
     weights : float64 (rows,)
         1 for every row unless said otherwise.
+    path : Path, optional
+        The bars that the labels were read from; sample weights need it.
     """
 
     features: Matrix
@@ -40,6 +42,7 @@ class Samples:
     t1: Microseconds
     class_names: tuple[str, ...]
     weights: Weights
+    path: Path | None = None
 
 
 def join_samples(
@@ -66,6 +69,7 @@ def join_samples(
         t1=labels.t1[at_label],
         class_names=labels.class_names,
         weights=np.ones(at_label.size) if weights is None else weights[at_label],
+        path=labels.path,
     )
 
 
@@ -87,8 +91,9 @@ class Chosen:
 class Choose(Protocol):
     """Fits what the features leave to the data."""
 
-    def __call__(self, consumer: str, rows: Rows, seed: int) -> Chosen:
-        """The features chosen on `rows` of the samples and no others; every choice at random is of `seed`."""
+    def __call__(self, consumer: str, rows: Rows, weights: Weights, seed: int) -> Chosen:
+        """The features chosen on `rows` of the samples and no others, which weigh `weights`; every choice at
+        random is of `seed`."""
 
 
 def require_finite(samples: Samples | Chosen) -> None:

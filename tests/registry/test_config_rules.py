@@ -135,12 +135,24 @@ def test_not_a_number_and_infinity_are_refused(path, rule):
             changed({}, _nested(path, value), [path])
 
 
+# What has to go with the edges of a range that another field narrows.
+BESIDE = {
+    "labels.trend_scanning.min_horizon_bars": {"max_horizon_bars": 1_000},
+    "labels.trend_scanning.max_horizon_bars": {"min_horizon_bars": 2},
+    "labels.meta_label.moving_averages.fast_bars": {"slow_bars": 100_000},
+    "labels.meta_label.moving_averages.slow_bars": {"fast_bars": 1},
+}
+
+
 @pytest.mark.parametrize(("path", "rule"), BOUNDED)
 def test_the_edge_of_a_range_is_accepted(path, rule):
     edges = [] if rule.above_low else [rule.low]
     edges += [] if rule.high is None or rule.below_high else [rule.high]
+    above, _, last = path.rpartition(".")
+    beside = BESIDE.get(path, {})
     for value in edges:
-        assert changed({}, _nested(path, value), [path]) == _nested(path, value)
+        change = _nested(above, {last: value, **beside})
+        assert changed({}, change, [above]) == change
 
 
 def test_setting_one_of_a_oneof_clears_the_other():
@@ -207,11 +219,49 @@ def test_a_random_forest_turns_early_stopping_off_unless_it_was_asked_for():
         changed(asked, forest, ["training.model"])
 
 
+DEFAULT_EVENTS = {"enabled": False, "trailing_volatility": {"multiple": 1.0, "window_bars": 72}}
+
+
+def test_a_binary_trend_takes_its_sign_and_a_meta_label_is_never_binary():
+    binary = {"labels": {"binary": True, "trend_scanning": {}}}
+    assert filled(changed({}, binary, ["labels"]))["labels"] == {
+        "binary": True,
+        "trend_scanning": {"min_horizon_bars": 8, "max_horizon_bars": 24},
+        "cusum_events": DEFAULT_EVENTS,
+    }
+    for wrong, field in (
+        ({"trend_scanning": {"minimum_t": 3.0}}, "trend_scanning.minimum_t"),
+        ({"meta_label": {}}, "binary"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            changed({}, {"labels": {"binary": True, **wrong}}, ["labels"])
+        assert [(each.field, each.rule) for each in refused.value.violations] == [
+            (f"config.labels.{field}", "unused")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("trend_scanning.max_horizon_bars", {"max_horizon_bars": 7}),
+        ("meta_label.moving_averages.slow_bars", {"fast_bars": 48}),
+    ],
+)
+def test_a_length_that_is_shorter_than_the_one_before_it_is_refused(path, change):
+    above = f"labels.{path.rpartition('.')[0]}"
+    with pytest.raises(InvalidArgument) as refused:
+        changed({}, _nested(above, change), [above])
+    assert [(each.field, each.rule) for each in refused.value.violations] == [
+        (f"config.labels.{path}", "order")
+    ]
+
+
 def test_a_binary_horizon_takes_no_threshold():
     binary = {"labels": {"binary": True, "fixed_horizon": {}}}
     assert filled(changed({}, binary, ["labels"]))["labels"] == {
         "binary": True,
         "fixed_horizon": {"horizon_bars": 24},
+        "cusum_events": DEFAULT_EVENTS,
     }
     binary["labels"]["fixed_horizon"]["fraction"] = 0.01
     with pytest.raises(InvalidArgument, match=r"labels\.fixed_horizon\.fraction"):

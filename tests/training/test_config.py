@@ -19,6 +19,7 @@ from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 from services.training.plan import ClassWeight, violations
 from services.training.splits import CombinatorialPurged, KFold, WalkForward
+from services.training.weights import SampleWeights
 from services.training.wire_trees import read_tree, write_tree
 
 SNAPSHOT = "5" * 64
@@ -64,12 +65,14 @@ def test_a_filled_config_is_accepted_and_stays_as_it_is() -> None:
     for kind in ("lightgbm", "xgboost", "random_forest"):
         for is_binary in (False, True):
             message = config()
-            getattr(message.model, kind).SetInParent()
-            message.label.fixed_horizon.SetInParent()
-            message.label.binary = is_binary
-            once = filled(message)
-            assert filled(write_tree(once, pb.TrainingConfig())) == once
-            assert read_plan(once).is_binary == is_binary
+            for method in ("fixed_horizon", "triple_barrier", "trend_scanning"):
+                getattr(message.model, kind).SetInParent()
+                getattr(message.label, method).SetInParent()
+                message.label.binary = is_binary
+                message.label.cusum_events.enabled = is_binary
+                once = filled(message)
+                assert filled(write_tree(once, pb.TrainingConfig())) == once
+                assert read_plan(once).is_binary == is_binary
 
 
 def test_what_is_given_wins_then_the_platform_then_the_built_in_default() -> None:
@@ -147,6 +150,13 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "label.triple_barrier.volatility.window_bars": (1,),
     "label.triple_barrier.fraction.profit_fraction": (0.0, -1.0),
     "label.triple_barrier.fraction.loss_fraction": (0.0, 1.0, 2.0),
+    "label.trend_scanning.min_horizon_bars": (1, 1_001),
+    "label.trend_scanning.max_horizon_bars": (1, 1_001),
+    "label.trend_scanning.minimum_t": (0.0, -1.0, math.inf),
+    "label.meta_label.moving_averages.fast_bars": (0, 100_000),
+    "label.meta_label.moving_averages.slow_bars": (1, 100_001),
+    "label.meta_label.triple_barrier.horizon_bars": (0, 100_001),
+    "sample_weights.oldest_weight": (-0.1, 1.1, math.nan),
     "split.test_fraction": (0.0, 0.51, -0.1),
     "split.folds": (1, 101, -3),
     "split.walk_forward.folds": (0, 101),
@@ -285,6 +295,65 @@ def test_a_binary_label_refuses_a_threshold_and_does_not_inherit_one() -> None:
     assert broken(message) == {"config.label.fixed_horizon.trailing_volatility": "unused"}
 
 
+def test_a_binary_trend_and_a_binary_meta_label_refuse_what_they_do_not_use() -> None:
+    platform = {"label": {"trend_scanning": {"max_horizon_bars": 30, "minimum_t": 3.0}, "binary": True}}
+    message = config()
+    message.label.trend_scanning.min_horizon_bars = 4
+    assert read_plan(filled(message, platform)).label == labels.TrendScanning(4, 30)
+    message.label.trend_scanning.minimum_t = 2
+    assert broken(message, platform) == {"config.label.trend_scanning.minimum_t": "unused"}
+    message.label.meta_label.SetInParent()
+    plan = read_plan(filled(message, platform))
+    assert plan.label == labels.MetaLabel(
+        labels.MovingAverages(12, 48), labels.TripleBarrier(labels.VolatilityBarriers(4.0, 4.0, 72), 24)
+    )
+    assert not plan.is_binary
+    message.label.binary = True
+    assert broken(message, platform) == {"config.label.binary": "unused"}
+
+
+def test_a_length_that_is_shorter_than_the_one_before_it_is_refused() -> None:
+    message = config()
+    message.label.trend_scanning.min_horizon_bars = 25
+    assert broken(message) == {"config.label.trend_scanning.max_horizon_bars": "order"}
+    message.label.meta_label.moving_averages.slow_bars = 12
+    assert broken(message) == {"config.label.meta_label.moving_averages.slow_bars": "order"}
+
+
+def test_a_threshold_of_events_is_refused_while_every_bar_is_a_decision() -> None:
+    message = config()
+    message.label.cusum_events.fraction = 0.02
+    assert broken(message) == {"config.label.cusum_events.fraction": "unused"}
+    message.label.cusum_events.enabled = True
+    assert read_plan(filled(message)).label_events == labels.CusumEvents(labels.Fixed(0.02))
+    message.label.cusum_events.fraction = 0
+    assert broken(message) == {"config.label.cusum_events.fraction": "range"}
+    message.label.cusum_events.trailing_volatility.multiple = -1
+    assert broken(message) == {"config.label.cusum_events.trailing_volatility.multiple": "range"}
+    platform = {"label": {"cusum_events": {"enabled": True, "trailing_volatility": {"multiple": 3.0}}}}
+    message.label.ClearField("cusum_events")
+    events = read_plan(filled(message, platform)).label_events
+    assert events == labels.CusumEvents(labels.TrailingVolatility(3.0, 72))
+    message.label.cusum_events.enabled = False
+    assert read_plan(filled(message, platform)).label_events is None
+
+
+def test_the_weights_of_a_plan_are_what_the_config_says() -> None:
+    assert read_plan(filled(config())).training.sample_weights == SampleWeights()
+    message = config()
+    message.sample_weights.uniqueness = True
+    message.sample_weights.oldest_weight = 0.0
+    platform = {"sample_weights": {"return_attribution": True, "oldest_weight": 0.5}}
+    assert read_plan(filled(message, platform)).training.sample_weights == SampleWeights(True, True, 0.0)
+
+
+def test_a_config_filled_by_an_earlier_version_still_makes_a_plan() -> None:
+    tree = filled(config())
+    del tree["sample_weights"]
+    del tree["label"]["cusum_events"]
+    assert read_plan(tree).label_events is None
+
+
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
@@ -387,5 +456,5 @@ def test_whatever_a_caller_sends_is_refused_or_makes_a_plan(data: bytes) -> None
     if not [*found, *more]:
         plan = read_plan(result)
         assert not violations(plan.training)
-        assert not labels.violations(plan.label, binary=plan.is_binary)
+        assert not labels.violations(plan.label, plan.label_events, binary=plan.is_binary)
         assert filled(write_tree(result, pb.TrainingConfig())) == result

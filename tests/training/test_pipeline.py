@@ -458,7 +458,8 @@ class Choosing:
         self.samples = samples
         self.asked = {}
 
-    def __call__(self, consumer, rows, seed):
+    def __call__(self, consumer, rows, weights, seed):
+        assert weights.shape == rows.shape
         self.asked[consumer] = (rows, seed)
         features = self.samples.features
         follows = [abs(np.corrcoef(column, self.samples.classes[rows])[0, 1]) for column in features[rows].T]

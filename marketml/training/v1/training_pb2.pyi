@@ -68,7 +68,7 @@ CLASS_WEIGHT_NONE: ClassWeight
 CLASS_WEIGHT_BALANCED: ClassWeight
 
 class TrainingConfig(_message.Message):
-    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed")
+    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed", "sample_weights")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,7 @@ class TrainingConfig(_message.Message):
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     dataset: Dataset
     features: _features_pb2.FeatureConfig
     label: LabelConfig
@@ -89,7 +90,18 @@ class TrainingConfig(_message.Message):
     evaluation: EvaluationConfig
     budget: Budget
     seed: int
-    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+    sample_weights: SampleWeights
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., sample_weights: _Optional[_Union[SampleWeights, _Mapping]] = ...) -> None: ...
+
+class SampleWeights(_message.Message):
+    __slots__ = ("uniqueness", "return_attribution", "oldest_weight")
+    UNIQUENESS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    uniqueness: bool
+    return_attribution: bool
+    oldest_weight: float
+    def __init__(self, uniqueness: _Optional[bool] = ..., return_attribution: _Optional[bool] = ..., oldest_weight: _Optional[float] = ...) -> None: ...
 
 class Dataset(_message.Message):
     __slots__ = ("snapshot_id", "series", "funding_max_age", "open_interest_max_age")
@@ -104,14 +116,56 @@ class Dataset(_message.Message):
     def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class LabelConfig(_message.Message):
-    __slots__ = ("fixed_horizon", "triple_barrier", "binary")
+    __slots__ = ("fixed_horizon", "triple_barrier", "trend_scanning", "meta_label", "binary", "cusum_events")
     FIXED_HORIZON_FIELD_NUMBER: _ClassVar[int]
     TRIPLE_BARRIER_FIELD_NUMBER: _ClassVar[int]
+    TREND_SCANNING_FIELD_NUMBER: _ClassVar[int]
+    META_LABEL_FIELD_NUMBER: _ClassVar[int]
     BINARY_FIELD_NUMBER: _ClassVar[int]
+    CUSUM_EVENTS_FIELD_NUMBER: _ClassVar[int]
     fixed_horizon: FixedHorizon
     triple_barrier: TripleBarrier
+    trend_scanning: TrendScanning
+    meta_label: MetaLabel
     binary: bool
-    def __init__(self, fixed_horizon: _Optional[_Union[FixedHorizon, _Mapping]] = ..., triple_barrier: _Optional[_Union[TripleBarrier, _Mapping]] = ..., binary: _Optional[bool] = ...) -> None: ...
+    cusum_events: CusumEvents
+    def __init__(self, fixed_horizon: _Optional[_Union[FixedHorizon, _Mapping]] = ..., triple_barrier: _Optional[_Union[TripleBarrier, _Mapping]] = ..., trend_scanning: _Optional[_Union[TrendScanning, _Mapping]] = ..., meta_label: _Optional[_Union[MetaLabel, _Mapping]] = ..., binary: _Optional[bool] = ..., cusum_events: _Optional[_Union[CusumEvents, _Mapping]] = ...) -> None: ...
+
+class CusumEvents(_message.Message):
+    __slots__ = ("enabled", "fraction", "trailing_volatility")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    TRAILING_VOLATILITY_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    fraction: float
+    trailing_volatility: TrailingVolatility
+    def __init__(self, enabled: _Optional[bool] = ..., fraction: _Optional[float] = ..., trailing_volatility: _Optional[_Union[TrailingVolatility, _Mapping]] = ...) -> None: ...
+
+class TrendScanning(_message.Message):
+    __slots__ = ("min_horizon_bars", "max_horizon_bars", "minimum_t")
+    MIN_HORIZON_BARS_FIELD_NUMBER: _ClassVar[int]
+    MAX_HORIZON_BARS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_T_FIELD_NUMBER: _ClassVar[int]
+    min_horizon_bars: int
+    max_horizon_bars: int
+    minimum_t: float
+    def __init__(self, min_horizon_bars: _Optional[int] = ..., max_horizon_bars: _Optional[int] = ..., minimum_t: _Optional[float] = ...) -> None: ...
+
+class MetaLabel(_message.Message):
+    __slots__ = ("moving_averages", "triple_barrier")
+    MOVING_AVERAGES_FIELD_NUMBER: _ClassVar[int]
+    TRIPLE_BARRIER_FIELD_NUMBER: _ClassVar[int]
+    moving_averages: MovingAverages
+    triple_barrier: TripleBarrier
+    def __init__(self, moving_averages: _Optional[_Union[MovingAverages, _Mapping]] = ..., triple_barrier: _Optional[_Union[TripleBarrier, _Mapping]] = ...) -> None: ...
+
+class MovingAverages(_message.Message):
+    __slots__ = ("fast_bars", "slow_bars")
+    FAST_BARS_FIELD_NUMBER: _ClassVar[int]
+    SLOW_BARS_FIELD_NUMBER: _ClassVar[int]
+    fast_bars: int
+    slow_bars: int
+    def __init__(self, fast_bars: _Optional[int] = ..., slow_bars: _Optional[int] = ...) -> None: ...
 
 class FixedHorizon(_message.Message):
     __slots__ = ("horizon_bars", "fraction", "trailing_volatility")

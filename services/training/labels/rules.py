@@ -153,8 +153,9 @@ def violations(
         case MetaLabel():
             check.require("binary", not binary, "unused", "must be unset: a meta-label has two classes.")
             most = MAX_WINDOW_BARS
-            check.bars("side.fast_bars", rule.side.fast_bars, 1, most)
-            check.bars("side.slow_bars", rule.side.slow_bars, rule.side.fast_bars + 1, most)
+            fast = rule.side.fast_bars
+            check.bars("side.fast_bars", fast, 1, most - 1)
+            check.bars("side.slow_bars", rule.side.slow_bars, max(fast, 1) + 1, most)
             check.triple_barrier("outcome.", rule.outcome)
     if events is not None:
         check.threshold("events.threshold", events.threshold)

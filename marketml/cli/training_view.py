@@ -100,18 +100,24 @@ def fold_line(done: pb.FoldFinished) -> str:
     )
 
 
-def show_result(output: Output, result: pb.TrainingResult) -> None:
-    """The folds beside the chance baselines, the test span with its intervals, what the model looks at."""
-    names = list(dict.fromkeys(row.baseline for row in result.fold_table))
-    rows = {(row.metric, row.baseline): row for row in result.fold_table}
-    metrics = _metrics_in_order({row.metric for row in result.fold_table})
-    folds = max((row.fold_count for row in result.fold_table), default=0)
+def _show_table(output: Output, table: Sequence[pb.MetricRow], words: str) -> None:
+    names = list(dict.fromkeys(row.baseline for row in table))
+    rows = {(row.metric, row.baseline): row for row in table}
+    metrics = _metrics_in_order({row.metric for row in table})
+    count = max((row.fold_count for row in table), default=0)
     output.table(
         ("metric", "mean", "std", "min", "max", *(name for name in names if name)),
         [(metric, *_spread(rows.get((metric, ""))), *_means(rows, metric, names)) for metric in metrics],
-        title=f"Purged folds ({folds}), mean of the chance baselines beside",
+        title=f"{words} ({count}), mean of the chance baselines beside",
     )
     output.show()
+
+
+def show_result(output: Output, result: pb.TrainingResult) -> None:
+    """The folds and paths beside the chance baselines, the test span with its intervals, the importances."""
+    _show_table(output, result.fold_table, "Purged folds")
+    if result.path_table:
+        _show_table(output, result.path_table, "Backtest paths of every row once")
     tests = {(one.metric, one.baseline): one for one in result.test}
     names = list(dict.fromkeys(one.baseline for one in result.test))
     output.table(

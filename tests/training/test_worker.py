@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 
@@ -103,6 +104,55 @@ def test_the_same_seed_and_snapshot_give_the_same_model_whatever_the_limits_and_
     assert second.config.features.limits.timeout_seconds == 77
     _, manifest = registry.get_model("second")
     assert "limits" not in manifest["config"]["features"].keys() | manifest["features"]["config"].keys()
+
+
+def test_a_job_walks_forward_and_scores_the_blocks_it_was_asked_for(training: TrainingClient) -> None:
+    config = quick_config(split__walk_forward__folds=3, split__walk_forward__test_row_count=100)
+    config.split.ClearField("folds")
+    config.split.walk_forward.train_row_count = 250
+    handle = training.start_training("walker", config)
+    events = list(handle.watch(timeout=WAIT_SECONDS))
+    finished = [event.fold_finished for event in events if event.HasField("fold_finished")]
+    job = handle.result()
+    assert job.config.split.walk_forward == config.split.walk_forward
+    assert [(fold.fold, fold.fold_count) for fold in finished] == [(1, 3), (2, 3), (3, 3)]
+    proofs = {proof.consumer: proof for proof in job.result.proofs}
+    for number in (1, 2, 3):
+        proof = proofs[f"fold_{number}"]
+        assert (proof.held_out_row_count, proof.train_row_count) == (100, 250)
+        assert proof.gap.ToNanoseconds() > 4 * 3600 * 1_000_000_000, "the embargo of four bars"
+    assert {row.fold_count for row in job.result.fold_table if row.metric == "accuracy"} == {3}
+    assert not job.result.paths
+    assert not job.result.path_table
+
+
+def test_a_job_of_combinatorial_folds_tells_the_scores_of_every_path(
+    training: TrainingClient, registry: RegistryClient
+) -> None:
+    config = quick_config()
+    config.split.ClearField("folds")
+    config.split.combinatorial_purged.groups = 4
+    handle = training.start_training("combined", config)
+    job = handle.result(WAIT_SECONDS)
+    assert job.config.split.combinatorial_purged.test_groups == 2
+    assert not job.config.split.HasField("folds")
+    assert [list(path.folds) for path in job.result.paths] == [[1, 1, 2, 3], [2, 4, 4, 5], [3, 5, 6, 6]]
+    proofs = {proof.consumer: proof for proof in job.result.proofs}
+    assert len([name for name in proofs if re.fullmatch("fold_[1-6]", name)]) == 6
+    assert {path.row_count for path in job.result.paths} == {proofs["final_test"].train_row_count}
+    table = {(row.baseline, row.metric): row for row in job.result.path_table}
+    for path in job.result.paths:
+        scores = {(one.baseline, one.metric): one for one in path.metrics}
+        assert set(scores) == set(table)
+        row = table["", "log_loss"]
+        assert row.min <= scores["", "log_loss"].value <= row.max
+    _, manifest = registry.get_model("combined")
+    assert [path["number"] for path in manifest["scores"]["paths"]] == [1, 2, 3]
+    assert {proof["consumer"] for proof in manifest["proof"]["splits"]} == set(proofs)
+    assert all(proof["gap_microseconds"] > 0 for proof in manifest["proof"]["splits"])
+    assert manifest["config"]["split"]["combinatorial_purged"] == {"groups": 4, "test_groups": 2}
+    (brief,) = [each for each in training.list_trainings() if each.job_id == job.job_id]
+    assert not brief.result.paths
 
 
 @pytest.mark.parametrize("kind", ["xgboost", "random_forest"])

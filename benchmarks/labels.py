@@ -3,9 +3,9 @@
     python benchmarks/labels.py [--bars 1000000] [--horizons 24 240] [--repeats 5] [--peer-repeats 1]
 
 The same bars, barriers at multiples of trailing volatility and a vertical limit; seconds of wall time,
-medians, and whether both give the same classes and touch bars. The peer compares whole columns, shifted by one
-bar after the other up to the horizon. Then the other methods, the event filter and the weights, which have no
-peer here.
+medians, and whether both give the same classes and touch bars. The peer compares whole columns, shifted by
+one bar after the other up to the horizon. Then the other methods, the event filter and the weights, which
+have no peer here.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from marketml.rpc.refusals import Violation
 from services.training import labels
-from services.training.config_rules import Choice, Flag, Group, Number, fill, refuse_given
+from services.training.config_rules import Choice, Flag, Group, Number, Rule, fill, refuse_given
 from services.training.jobs import Tree
 
 _INFINITY = float("inf")
@@ -24,7 +24,7 @@ def _bars(default: int, low: int, high: int) -> Number:
 _WINDOW = _bars(72, 2, labels.MAX_WINDOW_BARS)
 _HORIZON = _bars(24, 1, labels.MAX_HORIZON_BARS)
 _THRESHOLDS = ("fraction", "trailing_volatility")
-_THRESHOLD = {
+_THRESHOLD: dict[str, Rule] = {
     "fraction": _positive(),
     "trailing_volatility": Group({"multiple": _positive(1.0), "window_bars": _WINDOW}),
 }
@@ -42,7 +42,7 @@ _TRIPLE_BARRIER = Group(
     },
     (Choice(("fraction", "volatility"), "volatility"),),
 )
-_TREND_BARS = {
+_TREND_BARS: dict[str, Rule] = {
     name: _bars(default, labels.MIN_TREND_BARS, labels.MAX_TREND_BARS)
     for name, default in (("min_horizon_bars", 8), ("max_horizon_bars", 24))
 }
@@ -61,7 +61,8 @@ _METHODS = ("fixed_horizon", "triple_barrier", "trend_scanning", "meta_label")
 
 
 def _label_rules(is_binary: bool, has_events: bool) -> Group:
-    horizon, trend = {"horizon_bars": _HORIZON}, _TREND_BARS
+    horizon: dict[str, Rule] = {"horizon_bars": _HORIZON}
+    trend = _TREND_BARS
     events = Group({"enabled": Flag(False), **_THRESHOLD}, _THRESHOLD_CHOICE)
     return Group(
         {
@@ -80,9 +81,9 @@ def _label_rules(is_binary: bool, has_events: bool) -> Group:
 
 def fill_label(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
     """The label with every default filled in; what breaks a rule goes to `found` with its path."""
-    is_binary = given.get("binary", platform.get("binary", False))
+    is_binary = bool(given.get("binary", platform.get("binary", False)))
     events, beneath = given.get("cusum_events", {}), platform.get("cusum_events", {})
-    has_events = events.get("enabled", beneath.get("enabled", False))
+    has_events = bool(events.get("enabled", beneath.get("enabled", False)))
     if is_binary:
         why = "a binary label is the sign of the return"
         refuse_given(given.get("fixed_horizon", {}), _THRESHOLDS, f"{path}.fixed_horizon", why, found)

@@ -23,7 +23,10 @@ from services.training.labels import (
     Fixed,
     FixedHorizon,
     FractionBarriers,
+    MetaLabel,
+    MovingAverages,
     TrailingVolatility,
+    TrendScanning,
     TripleBarrier,
     VolatilityBarriers,
     label,
@@ -79,14 +82,25 @@ CHANCE_RULES = {
     "day_ahead": (FixedHorizon(24), True, 1 / 2),
     "volatility_band": (FixedHorizon(6, TrailingVolatility(1.0, 48)), False, 1 / 3),
     "triple_barrier": (TripleBarrier(VolatilityBarriers(2.0, 2.0, 48), 24), True, 1 / 2),
+    "trend_scanning": (TrendScanning(4, 12), True, 1 / 2),
+    "meta_label": (
+        MetaLabel(MovingAverages(6, 24), TripleBarrier(VolatilityBarriers(2.0, 2.0, 48), 24)),
+        False,
+        1 / 2,
+    ),
 }
+
+
+# Trends and sides last: a test span of few of them is too little for a bootstrap by blocks to say its doubt.
+LONGER = {"trend_scanning": 6_000, "meta_label": 6_000}
 
 
 @pytest.mark.parametrize("name", CHANCE_RULES)
 def test_a_random_walk_scores_chance_within_its_interval(name):
     rule, binary, chance = CHANCE_RULES[name]
     seeds = range(6)
-    found = [run(samples_of(random_walk(seed, 2_500), rule, binary=binary)) for seed in seeds]
+    bars = LONGER.get(name, 2_500)
+    found = [run(samples_of(random_walk(seed, bars), rule, binary=binary)) for seed in seeds]
     intervals = [each.test_intervals["balanced_accuracy"] for each in found]
     # Of six 95 % intervals, hardly ever do two miss.
     assert sum(interval.low <= chance <= interval.high for interval in intervals) >= 5

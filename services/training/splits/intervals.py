@@ -64,18 +64,19 @@ def keep_apart(
     before, after : Embargo
     """
     begins, ends = t0[candidates], t1[candidates]
+    decided, known = t0[rows], t1[rows]
     purged = np.zeros(candidates.size, dtype=np.bool_)
     clear = np.ones(candidates.size, dtype=np.bool_)
     for block in held_out:
         begin, end = t0[block].min(), t1[block].max()
         is_earlier, is_later = ends < begin, begins > end
         purged |= ~(is_earlier | is_later)
-        earlier_moments = np.unique(t0[rows[t1[rows] < begin]])
-        later_moments = np.unique(t0[rows[t0[rows] > end]])
         if before.bars:
-            is_earlier &= begins < _nth(earlier_moments[::-1], before.bars, np.iinfo(np.int64).min)
+            earlier = _moments(decided[known < begin])[::-1]
+            is_earlier &= begins < _nth(earlier, before.bars, np.iinfo(np.int64).min)
         if after.bars:
-            is_later &= begins > _nth(later_moments, after.bars, np.iinfo(np.int64).max)
+            later = _moments(decided[np.searchsorted(decided, end, side="right") :])
+            is_later &= begins > _nth(later, after.bars, np.iinfo(np.int64).max)
         is_earlier &= ends < begin - before.seconds * MICROSECONDS_PER_SECOND
         is_later &= begins > end + after.seconds * MICROSECONDS_PER_SECOND
         clear &= is_earlier | is_later
@@ -97,6 +98,11 @@ def require_intervals(t0: Microseconds, t1: Microseconds) -> None:
 def too_little(what: str) -> FailedPrecondition:
     """The refusal of rows that are too few to split."""
     return FailedPrecondition("dataset", f"Too little data: {what}.", Reason.TOO_LITTLE_DATA)
+
+
+def _moments(ascending: Microseconds) -> Microseconds:
+    """Each moment once; sorted already, they need no `np.unique`, which is ten times slower."""
+    return ascending[np.flatnonzero(np.diff(ascending, prepend=np.iinfo(np.int64).min))]
 
 
 def _nth(moments: Microseconds, count: int, beyond: int) -> int:

@@ -308,7 +308,10 @@ def _postgresql_engine(url: URL, connections: int) -> Engine:
     def begin_as_the_server_says(driver_connection: Any, _record: object) -> None:
         # After a read SQLAlchemy leaves False behind, and psycopg begins the next transaction READ WRITE,
         # over the default_transaction_read_only with which an operator stops all writing.
-        if driver_connection is not None and driver_connection.read_only is False:
+        # A connection that is lost or at work is not changed: psycopg would refuse, and the pool lose it open.
+        if driver_connection is None or driver_connection.read_only is not False:
+            return
+        if driver_connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE:
             driver_connection.read_only = None
 
     @event.listens_for(engine, "before_cursor_execute")

@@ -307,8 +307,8 @@ def _postgresql_engine(url: URL, connections: int) -> Engine:
     @event.listens_for(engine, "checkin")
     def begin_as_the_server_says(driver_connection: Any, _record: object) -> None:
         # After a read SQLAlchemy leaves False behind, and psycopg begins the next transaction READ WRITE,
-        # over the default_transaction_read_only with which an operator stops all writing. Of a connection that
-        # is lost or at work psycopg refuses the change, and the pool would lose it open.
+        # over the default_transaction_read_only with which an operator stops all writing. Of a connection
+        # that is lost or at work psycopg refuses the change, and the pool would lose it open.
         if driver_connection is None or driver_connection.read_only is not False:
             return
         if driver_connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE:

@@ -38,7 +38,8 @@ def test_the_defaults_make_a_training_config_without_a_violation():
     taken, found = fill_config({"dataset": {"series": SERIES}}, platform)
     assert found == []
     assert taken["model"] == {"lightgbm": config["training"]["model"]["lightgbm"]}
-    assert taken["label"] == config["labels"]
+    # A threshold of events that are not enabled does nothing, and is not taken.
+    assert taken["label"] == config["labels"] | {"cusum_events": {"enabled": False}}
     built_in, _ = fill_config({"dataset": {"series": SERIES}}, {})
     for part in ("model", "label", "split", "early_stopping", "evaluation", "budget", "class_weight"):
         assert taken[part] == built_in[part], f"both rooms have the same default of {part}"
@@ -83,6 +84,8 @@ def test_both_rooms_accept_the_same_values(path):
             tree["dataset"][theirs[1]] = value
         else:
             tree |= _nested(theirs, value)
+        if "cusum_events" in theirs:  # refused where it would do nothing
+            tree["label"]["cusum_events"]["enabled"] = True
         _, found = fill_config(tree, {})
         is_theirs = f"config.{'.'.join(theirs)}" not in {each.field for each in found}
         try:

@@ -142,7 +142,9 @@ class RoomProcess:
         self.log_path = folder / f"{name}.log"
         self._mark = secrets.token_hex(8)
         self._ready: dict[str, str] | None = None
-        given = {"address": "127.0.0.1:0"} | settings
+        # Else a room on a port it had before takes the ports beside it, which may be others' by then.
+        beside = {"health_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0"}
+        given = {"address": "127.0.0.1:0"} | beside | settings
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("MARKETML_")}
         variables = {f"MARKETML_{name.upper()}_{key.upper()}": str(value) for key, value in given.items()}
         with self.log_path.open("ab") as log:

@@ -22,26 +22,21 @@ def _symbols(ordered: Floats, order: Integers, bins: int, symbols: Integers) -> 
     """Number the bins that a window's values fall into, only those met, from the lowest.
 
     The bin of a value is the number of inner edges below it, edge j being `j * step + minimum` as in
-    numpy.linspace. A guess by multiplication is moved until it agrees with the edges. How many phrases there
-    are does not depend on the numbering.
+    numpy.linspace; from one value to the next it only grows. How many phrases there are does not depend on
+    the numbering.
     """
     window = ordered.shape[0]
     lowest = ordered[0]
-    span = ordered[window - 1] - lowest
-    step = span / bins
-    scale = bins / span if span > 0.0 else 0.0
-    number = -1
-    before = -1
+    step = (ordered[window - 1] - lowest) / bins
+    edge = step + lowest
+    below = number = 0
     for place in range(window):
         value = ordered[place]
-        guess = min(int((value - lowest) * scale), bins - 1)
-        while guess > 0 and not guess * step + lowest < value:
-            guess -= 1
-        while guess < bins - 1 and (guess + 1) * step + lowest < value:
-            guess += 1
-        if guess != before:
-            before = guess
-            number += 1
+        if below < bins - 1 and edge < value:
+            number += place > 0
+            while below < bins - 1 and edge < value:
+                below += 1
+                edge = (below + 1) * step + lowest
         symbols[order[place]] = number
 
 
@@ -75,12 +70,12 @@ def _lempel_ziv(ordered: Floats, order: Integers, bins: Integers, out: Floats) -
             for row in range(rows):
                 place = starts[row] + node[row] * widths[row] + symbols[row, bar]
                 branch = branches[place]
-                if (branch >> 32) == stamp:
-                    node[row] = branch & 0xFFFFFFFF
-                else:
-                    phrases[row] += 1
-                    branches[place] = (stamp << 32) | phrases[row]
-                    node[row] = 0
+                is_known = (
+                    branch >> 32
+                ) == stamp  # without a jump, which would be guessed wrong half the time
+                phrases[row] += not is_known
+                branches[place] = branch if is_known else (stamp << 32) | phrases[row]
+                node[row] = branch & 0xFFFFFFFF if is_known else 0
         for row in range(rows):
             out[row, index] = phrases[row] / window
 

@@ -86,6 +86,7 @@ def _correlate(
             partial[0] = 1.0
             if largest_partial > 0:
                 _partial(covariance, largest_partial, partial, before, now)
+            filled = 0
             for row in range(out.shape[0]):
                 at = lag[row]
                 if calculator[row] == 0:
@@ -98,8 +99,9 @@ def _correlate(
                     out[row, i] = 0.0
                 else:
                     count = min(at, window - 1)
-                    for k in range(count):
+                    for k in range(filled, count):
                         some[k] = covariance[k + 1] / covariance[0]
+                    filled = max(filled, count)
                     out[row, i] = _aggregated(some[:count], aggregate[row])
 
 

@@ -31,7 +31,8 @@ from marketml.bundle.trees import tree_tensors
 from marketml.clients.registry import RegistryClient
 from services.registry.inspection import inspect_bundle
 from services.training import learners
-from services.training.export import golden_rows, graph_of, tree_arrays
+from services.training.export.golden import draw_golden_rows, golden_answers
+from services.training.export.trees import graph_of, tree_arrays
 from services.training.learners import LightgbmParameters
 from services.training.learners.fitting import FitRequest, Fitted, Table
 
@@ -76,7 +77,7 @@ def pack(fitted: Fitted, rows: np.ndarray) -> Bundle:
         classes=["down", "up"],
         graph=graph_of(fitted),
         arrays=tree_tensors("trees", tree_arrays(fitted)),
-        golden=golden_rows(fitted, rows, np.random.default_rng(0)),
+        golden=golden_answers(fitted, draw_golden_rows(rows, np.random.default_rng(0))),
         native_files={},
         sections={},
     )

@@ -16,10 +16,9 @@ Every set of rows comes from `splits`, and every split leaves its proof in the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
 from services.training import learners, splits
@@ -37,19 +36,12 @@ from services.training.events import (
     Stop,
     Warned,
 )
-from services.training.learners import ModelParameters
-from services.training.learners.fitting import (
-    FitRequest,
-    Fitted,
-    Probabilities,
-    Table,
-    Validation,
-    Weights,
-)
-from services.training.plan import ClassWeight, TrainingPlan, violations
-from services.training.samples import Choose, Chosen, Samples, require_finite
+from services.training.learners.fitting import Check, Probabilities
+from services.training.plan import TrainingPlan, violations
+from services.training.recipes import Ground, Recipe, learn
+from services.training.results import Learned, TrainedResult
+from services.training.samples import Choose, Samples, require_finite
 from services.training.scores import (
-    Interval,
     MetricSummary,
     Scores,
     block_bootstrap,
@@ -59,36 +51,10 @@ from services.training.scores import (
 )
 from services.training.seeds import stream
 from services.training.splits import Fold, Rows, SplitProof
-from services.training.weights import NO_WEIGHTS, SampleWeights, weigh
+from services.training.units import FitOutcome, FitTask, fold_of
+from services.training.workshop import Alone, Watch, Workshop
 
 FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
-
-
-@dataclass(frozen=True)
-class TrainedResult:
-    """What a run leaves.
-
-    `chosen` are the features of the final model. `fold_table` and `baseline_tables` summarise the finished
-    folds, `path_*` the paths all of whose folds are finished: none but of combinatorial folds. `test_*` is of
-    the final span. `importances` is each feature's share of the final model's gain. `stopped` says that
-    `Stop.KEEP_BEST` cut the run short.
-    """
-
-    fitted: Fitted
-    chosen: Chosen
-    class_names: tuple[str, ...]
-    folds: tuple[FoldResult, ...]
-    fold_table: Mapping[str, MetricSummary]
-    baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
-    paths: tuple[PathResult, ...]
-    path_table: Mapping[str, MetricSummary]
-    path_baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
-    test_scores: Scores
-    test_baselines: Mapping[str, Scores]
-    test_intervals: Mapping[str, Interval]
-    importances: npt.NDArray[np.float64]
-    proofs: tuple[SplitProof, ...]
-    stopped: bool
 
 
 def evaluate_and_fit(
@@ -100,6 +66,7 @@ def evaluate_and_fit(
     check: Callable[[], None] = lambda: None,
     should_stop: Callable[[], Stop | None] = lambda: None,
     choose: Choose | None = None,
+    workshop: Workshop | None = None,
 ) -> TrainedResult:
     """Run the whole pipeline.
 
@@ -119,6 +86,8 @@ def evaluate_and_fit(
         Gives each fit its features; None fits on those of the samples.
     events : callable
         Takes every event, in order, on the calling thread.
+    workshop : Workshop, optional
+        Where the units are fitted; default: here, one after the other.
 
     Raises
     ------
@@ -133,7 +102,8 @@ def evaluate_and_fit(
         raise InvalidArgument(broken)
     if choose is None:
         require_finite(samples)
-    return _Run(samples, plan, seed, events, Control(check, should_stop), choose).run()
+    control = Control(check, should_stop)
+    return _Run(samples, plan, seed, events, control, choose, workshop or Alone()).run()
 
 
 @dataclass
@@ -146,9 +116,13 @@ class _Run:
     events: Callable[[Event], None]
     control: Control
     choose: Choose | None
-    proofs: list[SplitProof] = field(default_factory=list)
+    workshop: Workshop
+    proofs: dict[str, list[SplitProof]] = field(default_factory=dict)  # of each fold, of the final model
     paths: list[PathResult] = field(default_factory=list)
-    longest_fit_rounds: int = 0  # what the next fit is expected to take
+    longest_rounds: dict[str, int] = field(
+        default_factory=dict
+    )  # what the next fit of a kind is expected to take
+    finished_units: int = 0
     fraction: float = 0.0
 
     def run(self) -> TrainedResult:
@@ -159,50 +133,55 @@ class _Run:
         )
         self._prove("final_test", train, test, dropped)
         self._require_every_class(train)
-        folds, interrupted_rounds = self._cross_validate(train)
+        ground = Ground(samples, plan, self.seed, self.choose, self._prove)
+        folds, interrupted_rounds = self._cross_validate(ground, train)
 
         self.events(StageStarted(Stage.FINAL_FIT))
-        model = plan.model
-        if self.control.keeps_best:
+        model, already_capped = plan.model, self.control.keeps_best
+        if already_capped:
             known = [fold.rounds for fold in folds] or [interrupted_rounds]
             model = learners.capped(model, int(np.median(known)))
-        fitted, chosen = self._fit(model, train, test, None)
+        recipe = learn(ground, "final_model", model, train, test, keeps=True)
+        watch = self._watch(lambda: self.control.poll() and not already_capped)
+        [learned] = self.workshop.run([recipe], watch)
         if self.control.keeps_best:
-            self.events(Warned(f"Stopped early: the final model has {fitted.rounds} rounds."))
+            self.events(Warned(f"Stopped early: the final model has {learned.rounds} rounds."))
 
         self.events(StageStarted(Stage.FINAL_TEST))
-        probabilities = learners.predict_probabilities(fitted, chosen.features[test])
-        result = self._result(fitted, chosen, folds, train, test, probabilities)
+        result = self._result(learned, folds, train, test)
         self._report(1.0)
         return result
 
-    def _cross_validate(self, train: Rows) -> tuple[list[FoldResult], int]:
+    def _cross_validate(self, ground: Ground, train: Rows) -> tuple[list[FoldResult], int]:
         """The finished folds, and the best round of the one that a stop interrupted (or 0)."""
         samples, split = self.samples, self.plan.split
         self.events(StageStarted(Stage.CROSS_VALIDATION))
         finished: list[FoldResult] = []
         folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
         held_out: list[Probabilities] = []
-        for number, fold in enumerate(folds, start=1):
-            dropped = splits.Dropped(fold.purged_count, fold.embargoed_count)
-            self._prove(f"fold_{number}", fold.train, fold.test, dropped)
-            fitted, chosen = self._fit(self.plan.model, fold.train, fold.test, number)
+        recipes = (self._fold(ground, number, fold) for number, fold in enumerate(folds, start=1))
+        learnt = self.workshop.run(recipes, self._watch(self.control.poll))
+        for number, (fold, learned) in enumerate(zip(folds, learnt, strict=True), start=1):
             if self.control.keeps_best:
                 self.events(Warned(f"Stopped in fold {number} of {len(folds)}: {len(finished)} are scored."))
                 self._score_paths(train, folds, held_out)
-                return finished, fitted.rounds
-            probabilities = learners.predict_probabilities(fitted, chosen.features[fold.test])
+                return finished, learned.rounds
             result = FoldResult(
                 number=number,
-                scores=self._score(fold.test, probabilities),
+                scores=self._score(fold.test, learned.probabilities),
                 baselines=self._score_baselines([(fold.train, fold.test)]),
-                rounds=fitted.rounds,
+                rounds=learned.rounds,
             )
             finished.append(result)
-            held_out.append(probabilities)
+            held_out.append(learned.probabilities)
             self.events(FoldFinished(len(folds), result))
         self._score_paths(train, folds, held_out)
         return finished, 0
+
+    def _fold(self, ground: Ground, number: int, fold: Fold) -> Recipe:
+        consumer = f"fold_{number}"
+        self._prove(consumer, fold.train, fold.test, splits.Dropped(fold.purged_count, fold.embargoed_count))
+        return learn(ground, consumer, self.plan.model, fold.train, fold.test)
 
     def _score_paths(self, train: Rows, folds: list[Fold], held_out: list[Probabilities]) -> None:
         """Score the paths of combinatorial folds; of the first of `folds`, `held_out` has the predictions."""
@@ -226,106 +205,10 @@ class _Run:
                 )
             )
 
-    def _fit(
-        self, model: ModelParameters, rows: Rows, scored: Rows, fold: int | None
-    ) -> tuple[Fitted, Chosen]:
-        """Fit on `rows`, less the slice to stop on, features chosen on what is left; `scored` is neither's.
-        When the best is to be kept, `model` is capped."""
-        samples, plan, stopping = self.samples, self.plan, self.plan.early_stopping
-        not_decaying = replace(plan.sample_weights, oldest_weight=1.0)  # the slice is the newest rows
-        consumer = "final_model" if fold is None else f"fold_{fold}"
-        fits_before = self.plan.split.method.fold_count if fold is None else fold - 1
-        held_out = None
-        if stopping is not None:
-            rows, held_out, dropped = splits.early_stopping_slice(
-                rows, samples.t0, samples.t1, stopping.fraction, self.plan.split.embargo
-            )
-            self._prove(f"{consumer}.early_stopping", rows, held_out, dropped)
-        weights = self._weights(rows, plan.sample_weights)
-        by_class = self._class_weights(rows, weights)
-        chosen = self._choose(
-            consumer,
-            rows,
-            weights * by_class[samples.classes[rows]],
-            scored if held_out is None else np.append(held_out, scored),
-        )
-        most_rounds = learners.rounds_of(model)
-        expected_rounds = min(most_rounds, self.longest_fit_rounds or most_rounds)
-        already_capped = self.control.keeps_best
-
-        def table(part: Rows, part_weights: Weights) -> Table:
-            classes = samples.classes[part]
-            return Table(chosen.features[part], classes, part_weights * by_class[classes])
-
-        def on_round(number: int, validation_loss: float | None) -> None:
-            self.events(RoundFinished(fold, number, validation_loss))
-            self._report_fits(fits_before + min(1.0, number / expected_rounds))
-
-        fitted = learners.fit(
-            model,
-            FitRequest(
-                train=table(rows, weights),
-                validation=(
-                    None
-                    if stopping is None or held_out is None
-                    else Validation(
-                        table(held_out, self._weights(held_out, not_decaying)), stopping.patience_rounds
-                    )
-                ),
-                class_count=len(samples.class_names),
-                seed=int(stream(self.seed, consumer).integers(2**31 - 1)),
-                threads=self.plan.threads,
-                on_round=on_round,
-                check=lambda: self.control.poll() and not already_capped,
-            ),
-        )
-        self.longest_fit_rounds = max(self.longest_fit_rounds, fitted.trained_rounds)
-        self._report_fits(fits_before + 1)
-        return fitted, chosen
-
-    def _choose(self, consumer: str, rows: Rows, weights: Weights, held_out: Rows) -> Chosen:
-        samples = self.samples
-        if self.choose is None:
-            return Chosen(samples.features, samples.feature_names)
-        consumer = f"{consumer}.selection"
-        self._prove(consumer, rows, held_out, splits.Dropped(0, 0))
-        seed = int(stream(self.seed, consumer).integers(2**31 - 1))
-        chosen = self.choose(consumer, rows, weights, seed)
-        require_finite(chosen)
-        return chosen
-
-    def _weights(self, rows: Rows, plan: SampleWeights) -> Weights:
-        """Weight of each of `rows`, from their own label intervals."""
-        samples = self.samples
-        weights = samples.weights[rows]
-        if plan == NO_WEIGHTS:
-            return weights
-        if samples.path is None:
-            raise ValueError("Sample weights need the path that the labels were read from.")
-        return weights * weigh(plan, samples.path, samples.t0[rows], samples.t1[rows])
-
-    def _class_weights(self, rows: Rows, weights: Weights) -> npt.NDArray[np.float64]:
-        """Weight of each class (classes,), from the rows to be fitted alone."""
-        class_count = len(self.samples.class_names)
-        if self.plan.class_weight is ClassWeight.NONE:
-            return np.ones(class_count)
-        masses = np.bincount(self.samples.classes[rows], weights, class_count)
-        present = masses > 0
-        return np.where(present, masses.sum() / (present.sum() * np.where(present, masses, 1.0)), 1.0)
-
-    def _result(
-        self,
-        fitted: Fitted,
-        chosen: Chosen,
-        folds: list[FoldResult],
-        train: Rows,
-        test: Rows,
-        probabilities: Probabilities,
-    ) -> TrainedResult:
+    def _result(self, learned: Learned, folds: list[FoldResult], train: Rows, test: Rows) -> TrainedResult:
         samples, plan = self.samples, self.plan
         return TrainedResult(
-            fitted=fitted,
-            chosen=chosen,
+            learned=learned,
             class_names=samples.class_names,
             folds=tuple(folds),
             fold_table=summarise([fold.scores for fold in folds]),
@@ -333,18 +216,17 @@ class _Run:
             paths=tuple(self.paths),
             path_table=summarise([path.scores for path in self.paths]) if self.paths else {},
             path_baseline_tables=_summarise_each([path.baselines for path in self.paths]),
-            test_scores=self._score(test, probabilities),
+            test_scores=self._score(test, learned.probabilities),
             test_baselines=self._score_baselines([(train, test)]),
             test_intervals=block_bootstrap(
                 samples.classes[test],
-                probabilities,
+                learned.probabilities,
                 block_rows(samples.t0[test], samples.t1[test]),
                 plan.interval_draws,
                 plan.interval_level,
                 stream(self.seed, "final_test"),
             ),
-            importances=learners.importances(fitted),
-            proofs=tuple(self.proofs),
+            proofs=tuple(proof for proofs in self.proofs.values() for proof in proofs),
             stopped=self.control.keeps_best,
         )
 
@@ -357,7 +239,8 @@ class _Run:
         return score_baselines(samples.classes, samples.t0, samples.t1, parts, samples.class_names)
 
     def _prove(self, consumer: str, train: Rows, held_out: Rows, dropped: splits.Dropped) -> None:
-        self.proofs.append(splits.prove(consumer, self.samples.t0, self.samples.t1, train, held_out, dropped))
+        proof = splits.prove(consumer, self.samples.t0, self.samples.t1, train, held_out, dropped)
+        self.proofs.setdefault(consumer.partition(".")[0], []).append(proof)
 
     def _require_every_class(self, train: Rows) -> None:
         counts = np.bincount(self.samples.classes[train], minlength=len(self.samples.class_names))
@@ -369,8 +252,24 @@ class _Run:
                     Reason.TOO_LITTLE_DATA,
                 )
 
-    def _report_fits(self, fits: float) -> None:
-        self._report((1.0 - FINAL_TEST_SHARE) * fits / (self.plan.split.method.fold_count + 1))
+    def _watch(self, check: Check) -> Watch:
+        return Watch(self._on_round, self._on_finished, check)
+
+    def _on_round(self, task: FitTask, number: int, loss: float | None) -> None:
+        self.events(RoundFinished(fold_of(task.key), number, loss))
+        most = learners.rounds_of(task.parameters)
+        expected = min(most, self.longest_rounds.get(learners.kind_of(task.parameters), most))
+        self._report_units(self.finished_units + min(1.0, number / expected))
+
+    def _on_finished(self, task: FitTask, outcome: FitOutcome) -> None:
+        self.longest_rounds[outcome.kind] = max(
+            self.longest_rounds.get(outcome.kind, 1), outcome.trained_rounds
+        )
+        self.finished_units += 1
+        self._report_units(self.finished_units)
+
+    def _report_units(self, units: float) -> None:
+        self._report((1.0 - FINAL_TEST_SHARE) * units / (self.plan.split.method.fold_count + 1))
 
     def _report(self, fraction: float) -> None:
         if fraction > self.fraction:

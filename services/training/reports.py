@@ -9,7 +9,7 @@ import numpy as np
 
 from services.training.events import FoldFinished
 from services.training.jobs import Tree
-from services.training.pipeline import TrainedResult
+from services.training.results import TrainedResult
 from services.training.samples import Samples
 from services.training.scores import Interval, MetricSummary, Scores
 
@@ -52,22 +52,23 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
     path_table = _metric_rows("", result.path_table)
     for name in sorted(result.path_baseline_tables):
         path_table += _metric_rows(name, result.path_baseline_tables[name])
-    largest = np.argsort(-result.importances, kind="stable")[:MAX_IMPORTANCES]
+    learned = result.learned
+    largest = np.argsort(-learned.importances, kind="stable")[:MAX_IMPORTANCES]
     return {
         "model_name": model_name,
         "model_version": version,
         "model_digest": digest,
         "class_names": list(result.class_names),
         "row_count": int(samples.classes.size),
-        "feature_count": len(result.chosen.feature_names),
-        "rounds": result.fitted.rounds,
+        "feature_count": len(learned.feature_names),
+        "rounds": learned.rounds,
         "fold_table": fold_table,
         "test": test,
         "test_row_count": result.test_scores.row_count,
         "importances": [
-            {"feature": result.chosen.feature_names[index], "share": float(result.importances[index])}
+            {"feature": learned.feature_names[index], "share": float(learned.importances[index])}
             for index in largest
-            if result.importances[index] > 0
+            if learned.importances[index] > 0
         ],
         "proofs": [
             {

@@ -16,11 +16,12 @@ from marketml.rpc.refusals import Refusal
 from marketml.timeframes import TIMEFRAMES
 from services.training import choosing, events, reports
 from services.training.choosing import Chooser
-from services.training.export import export_bundle
+from services.training.export.bundle import export_bundle
 from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree
 from services.training.labels import Labels, label
-from services.training.pipeline import TrainedResult, evaluate_and_fit
+from services.training.pipeline import evaluate_and_fit
+from services.training.results import TrainedResult
 from services.training.rooms import Features, Fit, ForRuns, Snapshot
 from services.training.samples import Samples, join_samples
 from services.training.worker_lines import Assignment

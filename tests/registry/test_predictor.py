@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from marketml.bundle import MANIFEST, TENSORS
 from marketml.rpc.refusals import InvalidArgument
 from services.training import learners
-from services.training.export import tree_arrays
+from services.training.export.trees import tree_arrays
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
 from services.training.learners.fitting import Fitted
 from tests.registry.trained import KINDS, bundle_of, fitted_model, predictor_of

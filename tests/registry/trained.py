@@ -11,7 +11,8 @@ from marketml.bundle.trees import tree_tensors
 from services.registry.inspection import inspect_bundle
 from services.registry.predictor import Predictor
 from services.training import learners
-from services.training.export import golden_rows, graph_of, tree_arrays
+from services.training.export.golden import draw_golden_rows, golden_answers
+from services.training.export.trees import graph_of, tree_arrays
 from services.training.learners import (
     ForestParameters,
     LightgbmParameters,
@@ -49,7 +50,7 @@ def bundle_of(fitted: Fitted) -> Bundle:
         classes=[str(index) for index in range(fitted.class_count)],
         graph=graph_of(fitted),
         arrays=tree_tensors("trees", tree_arrays(fitted)),
-        golden=golden_rows(fitted, rows, np.random.default_rng(0)),
+        golden=golden_answers(fitted, draw_golden_rows(rows, np.random.default_rng(0))),
         native_files={},
         sections={},
     )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from marketml.bundle.files import LIGHTGBM_TEXT, MANIFEST, TENSORS
+from services.registry.inspection import inspect_bundle
+from services.training.export.bundle import export_bundle
+from services.training.results import TrainedResult
 from services.training.samples import Samples
 
 SECOND = 1_000_000
@@ -40,3 +44,14 @@ def made_samples(
         class_names=class_names,
         weights=np.ones(rows),
     )
+
+
+def answers(result: TrainedResult, rows: np.ndarray) -> np.ndarray:
+    """What a registry answers with the final model of a run."""
+    bundle = export_bundle(result, seed=0, sections={})
+    return inspect_bundle(bundle.contents[MANIFEST], bundle.contents[TENSORS]).predictor.predict(rows)
+
+
+def native_file(result: TrainedResult) -> bytes:
+    """LightGBM's own text of the final model of a run."""
+    return result.model.native_files[LIGHTGBM_TEXT]

@@ -20,7 +20,7 @@ from marketml.bundle.tensors import unpack_tensors
 from marketml.bundle.trees import MAX_TREES
 from services.registry.inspection import inspect_bundle
 from services.training import learners
-from services.training.export import export_bundle, tree_arrays
+from services.training.export.bundle import export_bundle
 from services.training.export.numbering import number_tree
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
 from services.training.pipeline import evaluate_and_fit
@@ -58,11 +58,9 @@ def test_the_registry_answers_as_the_library_and_the_bundle_is_whole(parameters,
     result = trained(samples, parameters)
     bundle = export_bundle(result, seed=7, sections={})
     found = loaded(bundle)
-    rows = made_samples(300, seed=5, missing=0.3).features
-    tolerance = 1e-6 if isinstance(parameters, XgboostParameters) else 0.0
-    assert np.abs(found.predictor.raw(rows) - learners.raw_scores(result.fitted, rows)).max() <= tolerance
-    assert found.predictor.predict(rows) == pytest.approx(
-        learners.predict_probabilities(result.fitted, rows), abs=max(tolerance, 1e-12)
+    tolerance = 1e-6 if isinstance(parameters, XgboostParameters) else 1e-12
+    assert found.predictor.predict(samples.features[-120:]) == pytest.approx(
+        result.learned.probabilities, abs=tolerance
     )
     assert found.manifest.feature_names == samples.feature_names
     assert found.manifest.classes == names
@@ -146,8 +144,8 @@ def test_the_manifest_carries_scores_proofs_importances_seed_and_what_the_caller
     assert scores["test"]["intervals"]["accuracy"]["low"] < scores["test"]["metrics"]["accuracy"]["value"]
     assert scores["test"]["baselines"]["majority"]["metrics"]["mcc"]["value"] is None
     assert "one class" in scores["test"]["baselines"]["majority"]["metrics"]["mcc"]["reason"]
-    assert scores["model"]["rounds"] == result.fitted.rounds
-    assert len(scores["model"]["validation_losses"]) == result.fitted.trained_rounds
+    assert scores["model"]["rounds"] == result.learned.rounds
+    assert len(scores["model"]["validation_losses"]) == result.learned.trained_rounds
 
 
 @pytest.mark.parametrize("name", ["scores", "golden", "features_", "format_version"])
@@ -175,12 +173,13 @@ def test_few_samples_are_all_golden():
 
 
 def test_the_native_file_opens_in_its_library_and_answers_alike():
-    samples, rows = made_samples(), made_samples(50, seed=2).features
+    samples = made_samples()
+    rows = samples.features[-120:]
     text = exported(samples, EVERY[0]).contents[LIGHTGBM_TEXT]
-    expected = learners.predict_probabilities(trained(samples, EVERY[0]).fitted, rows)
+    expected = trained(samples, EVERY[0]).learned.probabilities
     assert lightgbm.Booster(model_str=text.decode()).predict(rows).tolist() == expected.tolist()
     binary = exported(samples, EVERY[1]).contents[XGBOOST_UBJ]
-    expected = learners.predict_probabilities(trained(samples, EVERY[1]).fitted, rows)
+    expected = trained(samples, EVERY[1]).learned.probabilities
     assert xgboost.Booster(model_file=bytearray(binary)).inplace_predict(rows).tolist() == expected.tolist()
 
 
@@ -190,11 +189,10 @@ def test_a_model_that_could_not_split_is_exported_as_its_leaves(parameters, name
     samples = made_samples(class_names=names)
     samples.features[:] = 1.0
     result = trained(samples, parameters)
-    assert tree_arrays(result.fitted).feature.size == 0
+    assert result.model.arrays["trees.feature"].size == 0
     found = loaded(export_bundle(result, seed=7, sections={}))
-    rows = made_samples(20, seed=3).features
-    expected = learners.predict_probabilities(result.fitted, rows)
-    assert found.predictor.predict(rows) == pytest.approx(expected, abs=1e-6)
+    answered = found.predictor.predict(samples.features[-120:])
+    assert answered == pytest.approx(result.learned.probabilities, abs=1e-6)
 
 
 def test_missing_values_that_a_split_sends_away_from_all_others_are_exported():
@@ -205,11 +203,11 @@ def test_missing_values_that_a_split_sends_away_from_all_others_are_exported():
     for parameters in EVERY:
         result = trained(samples, parameters)
         found = loaded(export_bundle(result, seed=7, sections={}))
-        expected = learners.predict_probabilities(result.fitted, samples.features)
-        assert found.predictor.predict(samples.features) == pytest.approx(expected, abs=1e-6)
+        answered = found.predictor.predict(samples.features[-120:])
+        assert answered == pytest.approx(result.learned.probabilities, abs=1e-6)
         assert result.test_scores.confusion[2, 2] > 30
     thresholds = [
-        tree_arrays(trained(samples, parameters).fitted).threshold for parameters in (EVERY[0], EVERY[2])
+        trained(samples, parameters).model.arrays["trees.threshold"] for parameters in (EVERY[0], EVERY[2])
     ]
     assert all(np.isposinf(each).any() for each in thresholds)
 

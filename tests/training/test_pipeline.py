@@ -25,7 +25,7 @@ from services.training.pipeline import evaluate_and_fit
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
 from services.training.samples import Chosen
 from services.training.splits import CombinatorialPurged, Embargo, KFold, WalkForward
-from tests.training.cases import BINARY, made_samples
+from tests.training.cases import BINARY, answers, made_samples, native_file
 
 FAST = LightgbmParameters(rounds=12, num_leaves=7)
 THREE_FOLDS = SplitPlan(method=KFold(3), embargo=Embargo(bars=2))
@@ -58,7 +58,7 @@ class Run:
 
 
 def model_bytes(run: Run) -> bytes:
-    return learners.native_bytes(run.result.fitted)
+    return native_file(run.result)
 
 
 @pytest.mark.parametrize("plan", [PLAN, STOPPING, replace(PLAN, model=ForestParameters(trees=9))], ids=str)
@@ -76,7 +76,9 @@ def test_events_come_in_the_order_of_the_work(plan):
     for fold in (1, 2, 3, None):
         rounds = [event.round for event in run.of(RoundFinished) if event.fold == fold]
         assert rounds == sorted(set(rounds))
-        assert rounds[-1] >= (run.result.fitted.rounds if fold is None else run.result.folds[fold - 1].rounds)
+        assert rounds[-1] >= (
+            run.result.learned.rounds if fold is None else run.result.folds[fold - 1].rounds
+        )
     assert run.events[-1] == Progress(1.0)
 
 
@@ -93,9 +95,9 @@ def test_progress_only_grows_and_is_whole_only_at_the_end(plan):
 def test_the_result_is_of_the_plan():
     run = Run(plan=STOPPING).go()
     found = run.result
-    assert found.chosen.feature_names == run.samples.feature_names
+    assert found.learned.feature_names == run.samples.feature_names
     assert found.class_names == run.samples.class_names
-    assert found.fitted.rounds < found.fitted.trained_rounds <= 60
+    assert found.learned.rounds < found.learned.trained_rounds <= 60
     assert found.test_scores.row_count == 120
     assert sum(fold.scores.row_count for fold in found.folds) == found.proofs[0].train_rows
     assert found.fold_table["accuracy"].fold_count == 3
@@ -118,7 +120,7 @@ def test_the_result_is_of_the_plan():
 def test_the_scores_of_the_test_span_are_the_models_own():
     run = Run().go()
     last = slice(480, 600)
-    probabilities = learners.predict_probabilities(run.result.fitted, run.samples.features[last])
+    probabilities = answers(run.result, run.samples.features[last])
     accuracy = np.mean(probabilities.argmax(axis=1) == run.samples.classes[last])
     assert run.result.test_scores.metrics["accuracy"].value == pytest.approx(accuracy)
     assert accuracy > 0.5
@@ -283,7 +285,7 @@ def test_seed_and_samples_decide_the_result_and_threads_do_not(model):
     for field in ("fold_table", "test_intervals", "proofs", "test_baselines"):
         assert repr(getattr(one.result, field)) == repr(getattr(other.result, field))
     rows = one.samples.features
-    first, second = (learners.predict_probabilities(run.result.fitted, rows) for run in (one, other))
+    first, second = (answers(run.result, rows) for run in (one, other))
     assert first.tobytes() == second.tobytes()
 
 
@@ -330,12 +332,12 @@ def test_whatever_the_check_raises_ends_the_run_before_its_next_round():
 def test_keep_best_in_the_final_fit_ends_it_there():
     run = Run(stop_when=stop_in_fold(None, 5, Stop.KEEP_BEST)).go()
     assert run.result.stopped
-    assert (run.result.fitted.rounds, len(run.result.folds)) == (5, 3)
+    assert (run.result.learned.rounds, len(run.result.folds)) == (5, 3)
     assert run.of(Warned) == [Warned("Stopped early: the final model has 5 rounds.")]
     assert run.events[-1] == Progress(1.0)
     plain = Run(plan=replace(PLAN, model=replace(FAST, rounds=5))).go()
     rows = run.samples.features
-    kept, asked = (learners.predict_probabilities(each.result.fitted, rows) for each in (run, plain))
+    kept, asked = (answers(each.result, rows) for each in (run, plain))
     assert kept.tobytes() == asked.tobytes()
 
 
@@ -343,7 +345,7 @@ def test_keep_best_in_a_fold_drops_it_and_still_fits_and_scores_a_model():
     run = Run(plan=STOPPING, stop_when=stop_in_fold(3, 2, Stop.KEEP_BEST)).go()
     rounds = [fold.rounds for fold in run.result.folds]
     assert [fold.number for fold in run.result.folds] == [1, 2]
-    assert run.result.fitted.rounds <= int(np.median(rounds))
+    assert run.result.learned.rounds <= int(np.median(rounds))
     assert run.result.fold_table["accuracy"].fold_count == 2
     assert run.result.test_scores.row_count == 120
     assert run.result.stopped
@@ -354,7 +356,7 @@ def test_keep_best_in_a_fold_drops_it_and_still_fits_and_scores_a_model():
 def test_keep_best_in_the_first_fold_takes_the_round_it_had_reached():
     run = Run(stop_when=stop_in_fold(1, 6, Stop.KEEP_BEST)).go()
     assert run.result.folds == ()
-    assert run.result.fitted.rounds == 6
+    assert run.result.learned.rounds == 6
     assert run.result.fold_table["accuracy"].reason == "No fold was finished."
     assert run.result.baseline_tables == {}
     assert run.result.test_scores.row_count == 120
@@ -362,7 +364,7 @@ def test_keep_best_in_the_first_fold_takes_the_round_it_had_reached():
 
 def test_keep_best_before_the_first_round_still_leaves_a_model():
     run = Run(stop_when=lambda events: Stop.KEEP_BEST).go()
-    assert run.result.fitted.rounds == 1
+    assert run.result.learned.rounds == 1
     assert run.result.test_scores.row_count == 120
 
 
@@ -486,8 +488,8 @@ def test_every_fit_chooses_its_features_on_the_rows_it_is_fitted_on():
         final.held_out_rows
         == result.test_scores.row_count + stopping["final_model.early_stopping"].held_out_rows
     )
-    assert len(result.chosen.feature_names) == result.fitted.feature_count == 2
-    assert result.importances.size == 2
+    assert len(result.learned.feature_names) == 2
+    assert result.learned.importances.size == 2
 
 
 def test_what_the_held_out_rows_hold_changes_no_choice():
@@ -500,8 +502,8 @@ def test_what_the_held_out_rows_hold_changes_no_choice():
     changed = replace(samples, features=features)
     second = Choosing(changed)
     other = Run(changed, STOPPING, choose=second).go().result
-    assert other.chosen.feature_names == result.chosen.feature_names
+    assert other.learned.feature_names == result.learned.feature_names
     assert [rows.tolist() for rows, _ in second.asked.values()] == [
         rows.tolist() for rows, _ in first.asked.values()
     ]
-    assert learners.native_bytes(other.fitted) == learners.native_bytes(result.fitted)
+    assert native_file(other) == native_file(result)

@@ -160,7 +160,7 @@ def test_a_planted_signal_is_found_by_every_learner(model):
     ):
         assert agreement - 0.06 < value < agreement + 0.03
     assert found.test_intervals["balanced_accuracy"].low > 0.53
-    assert found.chosen.feature_names[found.importances.argmax()] == "return_1"
+    assert found.learned.feature_names[found.learned.importances.argmax()] == "return_1"
     assert found.fold_table["log_loss"].mean < found.baseline_tables["majority"]["log_loss"].mean
 
 
@@ -168,7 +168,7 @@ def test_a_planted_signal_is_found_in_three_classes_with_early_stopping():
     bars = momentum(6, 4_000, 0.5)
     plan = replace(PLAN, model=replace(LIGHTGBM, rounds=300), early_stopping=EarlyStopping(15))
     found = run(samples_of(bars, FixedHorizon(1, Fixed(0.004))), plan)
-    assert found.fitted.rounds < 150
+    assert found.learned.rounds < 150
     assert found.test_intervals["balanced_accuracy"].low > 0.37
     assert found.test_scores.metrics["roc_auc"].value > 0.6
     persistence = found.test_baselines["persistence"].metrics["balanced_accuracy"].value

@@ -16,7 +16,7 @@ from services.training.pipeline import evaluate_and_fit
 from services.training.plan import ClassWeight, EarlyStopping, TrainingPlan
 from services.training.samples import Chosen
 from services.training.weights import SampleWeights, violations, weigh
-from tests.training.cases import SECOND, made_samples
+from tests.training.cases import SECOND, answers, made_samples, native_file
 from tests.training.test_labels import HOUR, random_bars
 
 plans = st.builds(SampleWeights, st.booleans(), st.booleans(), st.sampled_from([0.0, 0.3, 1.0]))
@@ -112,7 +112,7 @@ def test_every_learner_takes_the_weights_and_so_does_the_choice_of_features(mode
 
     def fitted(plan):
         result = evaluate_and_fit(samples, plan, 3, events=lambda event: None, choose=choose)
-        return learners.predict_probabilities(result.fitted, samples.features)
+        return answers(result, samples.features)
 
     plain = TrainingPlan(model, interval_draws=100)
     if learners.stops_early(model):
@@ -138,7 +138,7 @@ def test_what_the_test_span_holds_changes_no_weighted_model():
     returns = np.where(samples.path.closes_at > first, 5.0, samples.path.log_returns)
     changed = replace(samples, path=replace(samples.path, log_returns=returns))
     other = evaluate_and_fit(changed, plan, 3, events=lambda event: None)
-    assert learners.native_bytes(other.fitted) == learners.native_bytes(result.fitted)
+    assert native_file(other) == native_file(result)
 
 
 def test_events_are_less_crowded_than_bars():

@@ -10,7 +10,7 @@ from typing import Any
 
 from marketml.bundle.canonical import JsonObject
 from services.training.learners import forest, lightgbm, xgboost
-from services.training.pipeline import TrainedResult
+from services.training.results import TrainedResult
 from services.training.scores import MetricSummary, Scores
 
 FILLED_SECTIONS = frozenset({"importances", "libraries", "proof", "scores", "seeds"})
@@ -25,10 +25,10 @@ def filled_sections(result: TrainedResult, seed: int) -> dict[str, JsonObject]:
             "measure": "gain_share",
             "values": {
                 name: float(share)
-                for name, share in zip(result.chosen.feature_names, result.importances, strict=True)
+                for name, share in zip(result.learned.feature_names, result.learned.importances, strict=True)
             },
         },
-        "libraries": libraries_of(result.fitted.kind),
+        "libraries": libraries_of(result.learned.kind),
         "proof": {"splits": [asdict(proof) for proof in result.proofs]},
         "scores": _scores_section(result),
         "seeds": {"run": seed},
@@ -44,7 +44,7 @@ def libraries_of(kind: str) -> dict[str, str]:
 
 def _scores_section(result: TrainedResult) -> dict[str, Any]:
     """Every score with its doubt; a metric without a value says why in `reason`."""
-    fitted = result.fitted
+    learned = result.learned
     return {
         "folds": [
             {
@@ -64,10 +64,10 @@ def _scores_section(result: TrainedResult) -> dict[str, Any]:
             "baselines": {name: _scores(scores) for name, scores in result.test_baselines.items()},
         },
         "model": {
-            "kind": fitted.kind,
-            "rounds": fitted.rounds,
-            "trained_rounds": fitted.trained_rounds,
-            "validation_losses": list(fitted.validation_losses),
+            "kind": learned.kind,
+            "rounds": learned.rounds,
+            "trained_rounds": learned.trained_rounds,
+            "validation_losses": list(learned.validation_losses),
             "stopped": result.stopped,
         },
     }

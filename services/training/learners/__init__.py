@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from marketml.bundle.files import LIGHTGBM_TEXT, XGBOOST_UBJ
 from marketml.rpc.refusals import Violation
 from services.training.learners import forest, lightgbm, xgboost
 from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities
@@ -27,6 +28,7 @@ class _Library(Protocol):
 
 
 _LIBRARIES: tuple[_Library, ...] = (lightgbm, xgboost, forest)
+_NATIVE_NAMES = {lightgbm.KIND: LIGHTGBM_TEXT, xgboost.KIND: XGBOOST_UBJ}
 _LIBRARY_OF = {library.KIND: library for library in _LIBRARIES}
 
 
@@ -110,3 +112,8 @@ def native_bytes(fitted: Fitted) -> bytes | None:
             return xgboost.native_bytes(fitted)
         case _:
             return None
+
+
+def native_name(kind: str) -> str:
+    """The name of the library's own file in a bundle."""
+    return _NATIVE_NAMES[kind]

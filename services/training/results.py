@@ -1,0 +1,90 @@
+"""What fits and runs leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from marketml.bundle.graph import Graph
+from marketml.bundle.manifest import GoldenRows
+from marketml.bundle.tensors import Arrays
+from services.training.events import FoldResult, PathResult
+from services.training.learners.fitting import Probabilities
+from services.training.scores import Interval, MetricSummary, Scores
+from services.training.splits import SplitProof
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedModel:
+    """A model as a bundle holds it: its arrays, the graph by which they answer, what it answers to the golden
+    rows, and the libraries' own files."""
+
+    graph: Graph
+    arrays: Arrays
+    golden: GoldenRows
+    native_files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What one consumer of rows (a fold, the final model) has learnt.
+
+    Attributes
+    ----------
+    kind : str
+        `lightgbm`, `xgboost`, `random_forest`…
+    feature_names : tuple of str
+        The features that it took.
+    rounds, trained_rounds : int
+        Of the best round, to which the model is cut, and fitted to find it.
+    validation_losses : tuple of float
+        Log loss on the early stopping slice after each trained round.
+    importances : float64 (features,)
+        Each feature's share of the gain: sums to 1, or all 0 if nothing split.
+    probabilities : float64 (scored, classes)
+        Of the rows to be scored.
+    model : LearnedModel, optional
+        Of the final model only.
+    """
+
+    kind: str
+    feature_names: tuple[str, ...]
+    rounds: int
+    trained_rounds: int
+    validation_losses: tuple[float, ...]
+    importances: npt.NDArray[np.float64]
+    probabilities: Probabilities
+    model: LearnedModel | None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedResult:
+    """What a run leaves.
+
+    `learned` is the final model. `fold_table` and `baseline_tables` summarise the finished folds, `path_*`
+    the paths all of whose folds are finished: none but of combinatorial folds. `test_*` is of the final span.
+    `stopped` says that `Stop.KEEP_BEST` cut the run short.
+    """
+
+    learned: Learned
+    class_names: tuple[str, ...]
+    folds: tuple[FoldResult, ...]
+    fold_table: Mapping[str, MetricSummary]
+    baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
+    paths: tuple[PathResult, ...]
+    path_table: Mapping[str, MetricSummary]
+    path_baseline_tables: Mapping[str, Mapping[str, MetricSummary]]
+    test_scores: Scores
+    test_baselines: Mapping[str, Scores]
+    test_intervals: Mapping[str, Interval]
+    proofs: tuple[SplitProof, ...]
+    stopped: bool
+
+    @property
+    def model(self) -> LearnedModel:
+        """The final model."""
+        assert self.learned.model is not None, "a run ends with a model"
+        return self.learned.model

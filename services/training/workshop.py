@@ -1,0 +1,89 @@
+"""The workshop: runs recipes, fits the units that they want, and remembers the outcomes that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.training.learners.fitting import Check
+from services.training.recipes import Recipe
+from services.training.results import Learned
+from services.training.units import FitOutcome, FitTask, digest_of, fit_unit
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what happens, and who says whether to go on.
+
+    Attributes
+    ----------
+    on_round : callable
+        Takes a task, the round that is finished and the validation loss, if there is a slice.
+    on_finished : callable
+        Takes a task and its outcome.
+    check : callable
+        Called before every round, see `learners.fitting.Check`.
+    """
+
+    on_round: Callable[[FitTask, int, float | None], None]
+    on_finished: Callable[[FitTask, FitOutcome], None]
+    check: Check
+
+
+class Memory(Protocol):
+    """Outcomes that are kept, by the key and the digest of their task."""
+
+    def recall(self, key: str, digest: str) -> FitOutcome | None: ...
+    def keep(self, key: str, digest: str, outcome: FitOutcome) -> None: ...
+
+
+class Workshop(Protocol):
+    """Runs recipes. Their results come in their order, and do not depend on who fits what when."""
+
+    def run(self, recipes: Iterable[Recipe], watch: Watch) -> Iterator[Learned]: ...
+
+
+class Alone:
+    """Fits one unit after the other, on the calling thread.
+
+    A unit that the check ended early is not remembered.
+    """
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory
+
+    def run(self, recipes: Iterable[Recipe], watch: Watch) -> Iterator[Learned]:
+        """What each recipe returns."""
+        for recipe in recipes:
+            yield finish(recipe, lambda tasks: [self._fit(task, watch) for task in tasks])
+
+    def _fit(self, task: FitTask, watch: Watch) -> FitOutcome:
+        digest = None if self._memory is None else digest_of(task)
+        outcome = None
+        if self._memory is not None and digest is not None:
+            outcome = self._memory.recall(task.key, digest)
+        if outcome is None:
+            ended_early = False
+
+            def check() -> bool:
+                nonlocal ended_early
+                ended_early = watch.check()
+                return ended_early
+
+            outcome = fit_unit(task, lambda number, loss: watch.on_round(task, number, loss), check)
+            if self._memory is not None and digest is not None and not ended_early:
+                self._memory.keep(task.key, digest, outcome)
+        watch.on_finished(task, outcome)
+        return outcome
+
+
+def finish(recipe: Recipe, fit: Callable[[Sequence[FitTask]], Sequence[FitOutcome]]) -> Learned:
+    """Run one recipe to its end."""
+    try:
+        tasks = next(recipe)
+        while True:
+            tasks = recipe.send(fit(tasks))
+    except StopIteration as end:
+        learned: Learned = end.value
+        return learned

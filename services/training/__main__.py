@@ -22,6 +22,7 @@ from services.host import (
 )
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
+from services.training.checkpoint_folders import CheckpointFolders
 from services.training.feeds import Feeds
 from services.training.job_metrics import JobMetrics
 from services.training.jobs import Event
@@ -50,6 +51,7 @@ def build(
         lease_seconds=settings.lease_seconds,
         neighbours={**asdict(endpoints(settings)), "retry_seconds": settings.neighbour_retry_seconds},
         retention_seconds=settings.request_retention_seconds,
+        checkpoints=CheckpointFolders(settings.checkpoints_folder),
     )
     metrics = Metrics()
     counted = JobMetrics(metrics.registry)
@@ -104,6 +106,10 @@ def main(arguments: Sequence[str] = ()) -> int:
         settings = read_settings(TrainingSettings, "training")
         if revision is not None:
             return migrate_room("training", settings.database_url, MIGRATIONS, revision)
+        try:
+            CheckpointFolders(settings.checkpoints_folder).prepare()
+        except OSError as error:
+            raise SettingsError(f"checkpoints_folder cannot be made: {error.strerror}.") from None
         try:
             rooms = Neighbours(endpoints(settings))
         except OSError as error:

@@ -70,7 +70,7 @@ class TrainingApplication:
         draft = Draft(start.model_name, validated.filled, validated.config_version)
         job, event = self._store.start_job(start.request_id, start.body, draft, self._queued_jobs_count)
         if event is not None:
-            self._feeds.publish([event])
+            self._supervisor.tell([event])
             self._supervisor.wake()
         return job
 
@@ -113,7 +113,7 @@ class TrainingApplication:
         """Tell a job to stop; one that has ended stays as it is."""
         job, event = self._store.stop(job_id, mode)
         if event is not None:
-            self._feeds.publish([event])
+            self._supervisor.tell([event])
         if job.stop_mode is not None and not job.is_final:
             self._supervisor.stop(job_id, job.stop_mode)
         return job

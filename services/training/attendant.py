@@ -199,8 +199,7 @@ class Attendant:
 
     def _conclude(self, said: Ending | str) -> None:
         """Move the job to where the worker's end leaves it, once the process is gone."""
-        if isinstance(said, Ending):
-            self._reap()
+        self._reap()
         with self._lock:
             verdict, is_drained = self._verdict, self._is_drained
         ending = said if isinstance(said, Ending) else verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.host import NeighbourSettings, SettingsError
 
@@ -13,11 +14,13 @@ class TrainingSettings(NeighbourSettings):
 
     `jobs_count` jobs run at once, `queued_jobs_count` may wait, and one that `attempts_count` workers died
     with has failed. A worker computes with `job_threads_count` threads; without it the cores that this
-    process may use are shared among the jobs.
+    process may use are shared among the jobs. What a job has done is kept below `checkpoints_folder` until it
+    has ended; servers of one database may share it.
     """
 
     address: str = "127.0.0.1:50053"
     database_url: str = "sqlite:///.run/training/training.sqlite"
+    checkpoints_folder: Path = Path(".run/training/checkpoints")
 
     jobs_count: int = 1
     queued_jobs_count: int = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +36,7 @@ from services.training.store_tables import events, job_of, jobs, typed_job
 
 QUEUE_RETRY_SECONDS = 10.0
 LOST_RACES_MAX = 20
+NAMED_COUNT = 500  # ids in one statement
 
 
 class Store:
@@ -269,6 +270,16 @@ class Store:
         """Forget the answers of requests older than this; a request repeated after that is a new one."""
         with self._database.write() as connection:
             return sweep_mutations(connection, retention_seconds)
+
+    def ended(self, job_ids: Collection[str]) -> set[str]:
+        """Those of these jobs that have ended."""
+        asked, found = sorted(job_ids), set[str]()
+        with self._database.read() as connection:
+            for begin in range(0, len(asked), NAMED_COUNT):
+                named = jobs.c.job_id.in_(asked[begin : begin + NAMED_COUNT])
+                query = select(jobs.c.job_id).where(named, jobs.c.state.in_(FINAL_STATES))
+                found.update(connection.execute(query).scalars())
+        return found
 
     def abandoned(self, *, all_held: bool) -> list[Job]:
         """Jobs that no worker has any more: their lease ran out, or (`all_held`, at the start of the only

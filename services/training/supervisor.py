@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from marketml.rpc.refusals import Aborted, InvalidArgument, Refusal
 from services.host.logs import problems
 from services.training.attendant import Attendant
+from services.training.checkpoint_folders import CheckpointFolders
 from services.training.jobs import Event, Job, StopMode, Tree, failed
 from services.training.store import Store
 from services.training.worker_lines import Assignment
@@ -23,7 +26,8 @@ JOIN_SECONDS = 15.0
 @dataclass(frozen=True)
 class Crew:
     """How workers are run: their command, how many at once, threads of each, tries a job has, the lease, what
-    a worker is told of the neighbours, and how long an answered request is remembered."""
+    a worker is told of the neighbours, how long an answered request is remembered, and where workers keep
+    what they have done."""
 
     command: tuple[str, ...]
     jobs_count: int
@@ -32,6 +36,7 @@ class Crew:
     lease_seconds: float
     neighbours: Tree
     retention_seconds: float
+    checkpoints: CheckpointFolders
 
 
 class Supervisor:
@@ -60,6 +65,16 @@ class Supervisor:
         """Give jobs free whose server is gone, and begin to take jobs."""
         self._give_back_abandoned(all_held=self._store.is_alone)
         self._thread.start()
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Pass on events that are stored; what a job kept goes when it has ended."""
+        self._publish(events)
+        for event in events:
+            if event.is_last:
+                try:
+                    self._crew.checkpoints.remove(event.job_id)
+                except OSError as error:
+                    problems.warning("Checkpoints stay until the next sweep: %s.", error.strerror)
 
     def wake(self) -> None:
         """A job was queued."""
@@ -115,10 +130,17 @@ class Supervisor:
             self._give_back_abandoned(all_held=False)
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
-            self._store.sweep(self._crew.retention_seconds)
+            self._sweep()
         if now >= self._next_poll:
             self._next_poll = now + POLL_SECONDS
             self._claim()
+
+    def _sweep(self) -> None:
+        self._store.sweep(self._crew.retention_seconds)
+        try:
+            self._crew.checkpoints.sweep(self._store.ended)
+        except OSError as error:
+            problems.warning("Checkpoints stay until the next sweep: %s.", error.strerror)
 
     def _renew(self, attendants: Sequence[Attendant]) -> None:
         for attendant in attendants:
@@ -138,7 +160,7 @@ class Supervisor:
                 event = self._store.release(job.job_id, job.attempt, cause, self._crew.attempts_count)
             except Aborted:
                 continue
-            self._publish([event])
+            self.tell([event])
 
     def _claim(self) -> None:
         while len(self._attendants) < self._crew.jobs_count and not self._is_closing:
@@ -146,7 +168,7 @@ class Supervisor:
             if claimed is None:
                 return
             job, event = claimed
-            self._publish([event])
+            self.tell([event])
             self._begin(job)
 
     def _begin(self, job: Job) -> None:
@@ -158,6 +180,7 @@ class Supervisor:
             snapshot_id=job.snapshot_id,
             threads_count=self._crew.threads_count,
             neighbours=self._crew.neighbours,
+            checkpoint_folder=self._open_folder(job),
         )
         try:
             attendant = Attendant(
@@ -165,14 +188,14 @@ class Supervisor:
                 job,
                 assignment,
                 self._crew.command,
-                publish=self._publish,
+                publish=self.tell,
                 on_end=self.wake,
                 attempts_count=self._crew.attempts_count,
                 patience_seconds=self._crew.lease_seconds,
             )
         except InvalidArgument as refusal:  # a job that waited through an update of this room
             ending = failed("INVALID_ARGUMENT", str(refusal.reason), refusal.message)
-            self._publish([self._store.end(job.job_id, job.attempt, ending)])
+            self.tell([self._store.end(job.job_id, job.attempt, ending)])
             return
         with self._lock:
             self._attendants.append(attendant)
@@ -181,3 +204,14 @@ class Supervisor:
         mode = self._store.get(job.job_id).stop_mode
         if mode is not None:
             attendant.stop(mode)
+
+    def _open_folder(self, job: Job) -> str | None:
+        """Where the job keeps what it has done. It runs without when there is no place, and says so."""
+        try:
+            return str(self._crew.checkpoints.open(job.job_id))
+        except OSError as error:
+            message = f"This attempt keeps no checkpoint: its folder cannot be made: {error.strerror}."
+        detail = json.dumps({"warning": {"message": message}})
+        with suppress(Refusal):  # a database that is away, or an attempt that is over, is noticed elsewhere
+            self.tell(self._store.record(job.job_id, job.attempt, [detail]))
+        return None

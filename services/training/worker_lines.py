@@ -16,7 +16,9 @@ from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobSta
 
 @dataclass(frozen=True)
 class Assignment:
-    """Everything a worker needs to know. `neighbours` is what `services.training.neighbours` reads."""
+    """Everything a worker needs to know. `neighbours` is what `services.training.neighbours` reads;
+    `checkpoint_folder` is this job's alone, holds what its earlier attempts left there, and goes when the job
+    has ended; None keeps nothing."""
 
     job_id: str
     attempt: int
@@ -25,6 +27,7 @@ class Assignment:
     snapshot_id: str | None
     threads_count: int
     neighbours: Tree = field(default_factory=dict)
+    checkpoint_folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ ABSENT = {("data", "neighbours"), ("registry", "neighbours"), ("features", "stor
 PARTS = {
     "training": {
         "attendant": "application",
+        "checkpoint_folders": "store",
         "supervisor": "application",
         "runner": "application",
         "worker": "__main__",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 
 import services.training
 from services.host.database import open_database
+from services.training.checkpoint_folders import CheckpointFolders
 from services.training.config import fill_config
 from services.training.jobs import Draft, Event, Job, JobState, Tree
 from services.training.store import Store
@@ -30,7 +32,7 @@ def filled_config(**more: Any) -> Tree:
     return filled
 
 
-def crew(**changes: Any) -> Crew:
+def crew(checkpoints: Path, **changes: Any) -> Crew:
     values: dict[str, Any] = {
         "command": COMMAND,
         "jobs_count": 1,
@@ -39,6 +41,7 @@ def crew(**changes: Any) -> Crew:
         "lease_seconds": 15.0,
         "neighbours": {},
         "retention_seconds": 86_400.0,
+        "checkpoints": CheckpointFolders(checkpoints),
     }
     return Crew(**values | changes)
 
@@ -83,16 +86,18 @@ class Crewed:
 
 
 @contextmanager
-def crewed(store: Store, **changes: Any) -> Iterator[Crewed]:
-    """Run a supervisor over a store; when it is closed no worker is left."""
+def crewed(store: Store, checkpoints: Path | None = None, **changes: Any) -> Iterator[Crewed]:
+    """Run a supervisor over a store; when it is closed no worker is left. Workers keep what they have done
+    below `checkpoints`, or in a folder that goes with the supervisor."""
     published: list[Event] = []
-    supervisor = Supervisor(store, crew(**changes), published.extend)
-    supervisor.start()
-    try:
-        yield Crewed(store, supervisor, published)
-    finally:
-        supervisor.close()
-        assert not workers()
+    with tempfile.TemporaryDirectory() as folder:
+        supervisor = Supervisor(store, crew(checkpoints or Path(folder), **changes), published.extend)
+        supervisor.start()
+        try:
+            yield Crewed(store, supervisor, published)
+        finally:
+            supervisor.close()
+            assert not workers()
 
 
 def workers() -> list[psutil.Process]:

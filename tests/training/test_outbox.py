@@ -109,7 +109,7 @@ def test_lines_of_many_threads_stay_whole() -> None:
 
 
 def test_lines_come_back_as_they_went() -> None:
-    assignment = Assignment("a" * 32, 2, "m", {"seed": 2**63 - 1}, None, 3, {"data_target": "x"})
+    assignment = Assignment("a" * 32, 2, "m", {"seed": 2**63 - 1}, None, 3, {"data_target": "x"}, "/kept")
     assert read_assignment(write_assignment(assignment)) == assignment
     for mode in StopMode:
         assert read_stop(write_stop(mode)) is mode

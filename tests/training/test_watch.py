@@ -54,6 +54,7 @@ def serving(folder: Path, **more: Any) -> Iterator[Watched]:
         **{
             "address": "127.0.0.1:0",
             "database_url": f"sqlite:///{folder}/training.sqlite",
+            "checkpoints_folder": folder / "checkpoints",
             **dict.fromkeys(("data_target", "features_target", "registry_target"), NOWHERE),
             "health_address": "127.0.0.1:0",
             "metrics_address": "127.0.0.1:0",

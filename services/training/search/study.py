@@ -1,0 +1,215 @@
+"""The study: which values the next trial tries, from what the trials before it came to.
+
+The values of trial n are a function of the seed, the space and the trials before it: the sampler (Optuna's
+tree-structured Parzen estimator) draws each trial from a random stream of its own. So a study that is rebuilt
+from the trials of an earlier process goes on as that one would have.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from services.training.learners import ModelParameters
+from services.training.search.plan import LOSSES, SearchPlan, is_better
+from services.training.search.space import (
+    Integer,
+    OneOf,
+    Range,
+    Real,
+    Value,
+    configured,
+    in_order,
+    is_open,
+    nearest,
+)
+from services.training.seeds import stream
+
+if TYPE_CHECKING:
+    import optuna
+
+PRUNED_FROM_TRIALS = 5  # whole ones before it, or there is no median to speak of
+
+
+class TrialState(StrEnum):
+    """`COMPLETE`: every fold is scored. `PRUNED`: given up after a fold. `UNSCORED`: a fold has no value of
+    the metric, so that the trial has none."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    UNSCORED = "unscored"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial.
+
+    Attributes
+    ----------
+    number : int
+        1, 2, 3…
+    state : TrialState
+    values : mapping
+        Parameter, by its name in the config, to what was tried.
+    fold_values : tuple of float
+        The metric on each fold that was scored, in order.
+    reason : str
+        Why it is unscored.
+    """
+
+    number: int
+    state: TrialState
+    values: Mapping[str, Value]
+    fold_values: tuple[float, ...]
+    reason: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """The mean over the folds scored; of an unscored trial None."""
+        return None if self.state is TrialState.UNSCORED else statistics.fmean(self.fold_values)
+
+
+class Study:
+    """The trials of one search.
+
+    Parameters
+    ----------
+    plan : SearchPlan
+        Without a violation.
+    model : ModelParameters
+        As the config has it: the first trial.
+    seed : int
+        Of the run.
+    """
+
+    def __init__(self, plan: SearchPlan, model: ModelParameters, seed: int) -> None:
+        import optuna  # here, not above: the server knows the plan of a search and runs none
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._plan, self._seed = plan, seed
+        self._configured = configured(model, plan.space)
+        self._order = in_order(plan.space)
+        self._study = optuna.create_study(
+            direction="minimize" if plan.metric in LOSSES else "maximize",
+            pruner=optuna.pruners.NopPruner(),  # which trials go on is decided here, from the trials alone
+        )
+        self._asked: optuna.Trial | None = None
+        self.trials: list[Trial] = []
+
+    @property
+    def best(self) -> Trial | None:
+        """The first of the complete trials that none is better than."""
+        best: Trial | None = None
+        for trial in self._complete():
+            if best is None or is_better(self._plan.metric, _value(trial), _value(best)):
+                best = trial
+        return best
+
+    def next_values(self) -> dict[str, Value]:
+        """What the next trial tries; `add` what it came to before asking again."""
+        import optuna
+
+        if not self.trials:
+            return dict(self._configured)
+        number = len(self.trials) + 1
+        self._study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=self._plan.startup_trials,
+            multivariate=True,
+            constant_liar=False,
+            seed=int(stream(self._seed, f"trial_{number}").integers(2**31 - 1)),
+        )
+        self._asked = self._study.ask()
+        values: dict[str, Value] = {}
+        for name in self._order:
+            if is_open(self._plan.space[name], values):
+                values[name] = _suggest(self._asked, name, self._plan.space[name].range)
+        return values
+
+    def add(self, trial: Trial) -> None:
+        """Take a finished trial: of the values asked for last, or of an earlier process."""
+        import optuna
+
+        if trial.number != len(self.trials) + 1:
+            raise ValueError(f"Trial {len(self.trials) + 1} comes next, not {trial.number}.")
+        self.trials.append(trial)
+        means = [
+            statistics.fmean(trial.fold_values[:count]) for count in range(1, len(trial.fold_values) + 1)
+        ]
+        state = {
+            TrialState.COMPLETE: optuna.trial.TrialState.COMPLETE,
+            TrialState.PRUNED: optuna.trial.TrialState.PRUNED,
+            TrialState.UNSCORED: optuna.trial.TrialState.FAIL,
+        }[trial.state]
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            for step, mean in enumerate(means, start=1):
+                asked.report(mean, step)
+            self._study.tell(asked, trial.value if trial.state is TrialState.COMPLETE else None, state)
+            return
+        known = self._in_ranges(trial.values)
+        if known is None:
+            return
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=trial.value,
+                params=known,
+                distributions={name: _distribution(self._plan.space[name].range) for name in known},
+                intermediate_values=dict(enumerate(means, start=1)),
+            )
+        )
+
+    def is_behind(self, fold_values: tuple[float, ...]) -> bool:
+        """Whether a trial that came to this so far is given up: its mean is worse than the median of what the
+        complete trials had come to by then."""
+        complete = self._complete()
+        if not self._plan.pruning or len(complete) < PRUNED_FROM_TRIALS:
+            return False
+        count = len(fold_values)
+        median = statistics.median(statistics.fmean(trial.fold_values[:count]) for trial in complete)
+        return is_better(self._plan.metric, median, statistics.fmean(fold_values))
+
+    def _complete(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
+
+    def _in_ranges(self, values: Mapping[str, Value]) -> dict[str, Value] | None:
+        """The values, each moved into its range: those of the config, the first trial, may lie beside it.
+        None if one has no place there; then the sampler does not hear of the trial."""
+        found: dict[str, Value] = {}
+        for name, value in values.items():
+            near = nearest(self._plan.space[name].range, value)
+            if near is None:
+                return None
+            found[name] = near
+        return found
+
+
+def _value(trial: Trial) -> float:
+    assert trial.value is not None, "a complete trial has a value"
+    return trial.value
+
+
+def _suggest(trial: optuna.Trial, name: str, range_: Range) -> Value:
+    match range_:
+        case OneOf(values):
+            chosen: Value = trial.suggest_categorical(name, values)
+            return chosen
+        case Integer(low, high, step, log):
+            return trial.suggest_int(name, low, high, step=step, log=log)
+        case Real(low, high, step, log):
+            return trial.suggest_float(name, low, high, step=step, log=log)
+
+
+def _distribution(range_: Range) -> optuna.distributions.BaseDistribution:
+    import optuna
+
+    match range_:
+        case OneOf(values):
+            return optuna.distributions.CategoricalDistribution(values)
+        case Integer(low, high, step, log):
+            return optuna.distributions.IntDistribution(low, high, log, step)
+        case Real(low, high, step, log):
+            return optuna.distributions.FloatDistribution(low, high, log, step)

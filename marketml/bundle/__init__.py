@@ -1,7 +1,7 @@
 """The model bundle: a manifest and arrays, the form in which a model leaves training and enters the registry.
 
     manifest.json        canonical JSON: features, classes, graph, golden rows, digests (`manifest`, `graph`)
-    model.safetensors    every number of the model as plain arrays (`tensors`, `trees`)
+    model.safetensors    every number of the model as plain arrays (`tensors`, `trees`, `parameters`)
     model.lightgbm.txt, model.xgboost.ubj    the library's own file, for people; never opened here
 
 No file holds code, and no reader here runs any. What a caller hands in is refused with its path, such as
@@ -9,7 +9,20 @@ No file holds code, and no reader here runs any. What a caller hands in is refus
 """
 
 from marketml.bundle.files import FILE_NAMES, MANIFEST, TENSORS, Bundle, FileEntry, bundle_digest, file_entry
-from marketml.bundle.graph import Graph, Library, Node, Sigmoid, Softmax, Trees
+from marketml.bundle.graph import (
+    Calibrate,
+    Calibration,
+    Concat,
+    Decision,
+    Graph,
+    Library,
+    Linear,
+    Mean,
+    Node,
+    Sigmoid,
+    Softmax,
+    Trees,
+)
 from marketml.bundle.manifest import GoldenRows, Manifest, pack_bundle, read_manifest, write_manifest
 from marketml.bundle.tensors import pack_tensors, unpack_tensors
 from marketml.bundle.trees import TreeArrays
@@ -19,11 +32,17 @@ __all__ = [
     "MANIFEST",
     "TENSORS",
     "Bundle",
+    "Calibrate",
+    "Calibration",
+    "Concat",
+    "Decision",
     "FileEntry",
     "GoldenRows",
     "Graph",
     "Library",
+    "Linear",
     "Manifest",
+    "Mean",
     "Node",
     "Sigmoid",
     "Softmax",

@@ -75,6 +75,10 @@ class Fields:
         """A string."""
         return str(self._take(name, str))
 
+    def optional_text(self, name: str) -> str | None:
+        """A string, or None where the field is absent."""
+        return self.text(name) if name in self._left else None
+
     def count(self, name: str, low: int, high: int) -> int:
         """An integer in `[low, high]`."""
         found = int(self._take(name, int))

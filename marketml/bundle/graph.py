@@ -4,9 +4,13 @@
                {"id": "probabilities", "op": "softmax", "input": "trees"}],
      "raw": "trees", "probabilities": "probabilities"}
 
-A node reads only nodes before it, so a graph cannot have a cycle. Each node has a width (columns per row),
-and gives either scores (any real numbers) or probabilities. A reader refuses ops that it does not know; a new
-op is a new class here and a new case in the predictor.
+A node reads the features or nodes before it, so a graph cannot have a cycle. Each node has a width (columns
+per row), and gives either scores (any real numbers) or probabilities. A reader refuses ops that it does not
+know; a new op is a new class here and a new case in the predictor.
+
+An ensemble is a graph of more nodes: the `mean` of its members' probabilities (bagging), or a model that
+reads them, joined by `concat` (stacking). A `calibrate` node may follow, and a `decision`, which says how
+probabilities become a class.
 """
 
 from __future__ import annotations
@@ -15,18 +19,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from marketml.bundle.canonical import Fields
 from marketml.rpc.refusals import InvalidArgument
 
 PATH = "bundle.manifest.graph"
 MAX_NODES = 1_024
 MAX_FEATURES = 10_000
 MAX_CLASSES = 100
+MAX_JOINED = 2 * MAX_FEATURES  # columns of all `concat` nodes together
+
+FEATURES = "features"
+"""What a node reads that reads no other node."""
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_RESERVED_IDS = frozenset({"golden"})  # the golden rows' arrays stand under this name
+_RESERVED_IDS = frozenset({FEATURES, "golden"})  # the golden rows' arrays stand under the second
 
 
 class Library(StrEnum):
@@ -39,15 +46,45 @@ class Library(StrEnum):
 
 @dataclass(frozen=True)
 class Trees:
-    """Decision trees over the features; `marketml.bundle.trees` describes the arrays that stand under `id`.
+    """Decision trees over the features, or over the `features` columns of another node, `input`.
 
-    One output of LightGBM or XGBoost is the score of the second of two classes; more are a score per class.
+    `marketml.bundle.trees` describes the arrays that stand under `id`. One output of LightGBM or XGBoost is
+    the score of the second of two classes; more are a score per class.
     """
 
     id: str
     library: Library
     features: int
     outputs: int
+    input: str = FEATURES
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Scores that are linear in standardised columns; `marketml.bundle.parameters` describes its arrays.
+
+    One output is the score of the second of two classes; more are a score per class.
+    """
+
+    id: str
+    input: str
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Concat:
+    """The columns of several inputs, in order; each the features or a node."""
+
+    id: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The weighted mean of the probabilities of several nodes."""
+
+    id: str
+    inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,20 +103,46 @@ class Softmax:
     input: str
 
 
-Node: TypeAlias = Trees | Sigmoid | Softmax
+class Calibration(StrEnum):
+    """How a class's probability is corrected, before those of a row are made to add up to 1 again."""
+
+    SIGMOID = "sigmoid"  # a sigmoid of its log-odds
+    ISOTONIC = "isotonic"  # lines between knots that never fall
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """The probabilities of a node, corrected class by class."""
+
+    id: str
+    input: str
+    method: Calibration
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A threshold for each class: a row's class is that whose probability is the most multiples of it."""
+
+    id: str
+    input: str
+
+
+Node: TypeAlias = Trees | Linear | Concat | Mean | Sigmoid | Softmax | Calibrate | Decision
 
 
 @dataclass(frozen=True)
 class Graph:
     """Nodes in the order in which they are computed, and which of them answer.
 
-    `raw` names the node with the model's scores before any link function (of a forest: its probabilities),
-    `probabilities` the node with one probability per class.
+    `raw` names the node with the model's scores before any link function (of a forest: its probabilities; of
+    an ensemble: its probabilities before any calibration), `probabilities` the node with one probability per
+    class, `decision` that which chooses a class: without one it is the likeliest.
     """
 
     nodes: tuple[Node, ...]
     raw: str
     probabilities: str
+    decision: str | None = None
 
     def node(self, identity: str) -> Node:
         """The node of that id."""
@@ -107,123 +170,92 @@ def require_graph(graph: Graph, feature_count: int, class_count: int) -> dict[st
     InvalidArgument
         Ids that repeat, an input that is no earlier node, widths that do not fit, no probabilities.
     """
-    shapes: dict[str, Shape] = {}
+    shapes = {FEATURES: Shape(feature_count, of_probabilities=False)}
+    joined = 0
     for index, node in enumerate(graph.nodes):
         path = f"{PATH}.nodes[{index}]"
         if not _ID.fullmatch(node.id) or node.id in _RESERVED_IDS or node.id in shapes:
             raise InvalidArgument.of(f"{path}.id", "id", f"must be a new lower-case word, is {node.id!r}.")
-        shapes[node.id] = _shape_of(node, shapes, feature_count, path)
+        shapes[node.id] = _shape_of(node, shapes, path)
+        joined += shapes[node.id].width if isinstance(node, Concat) else 0
+    if joined > MAX_JOINED:
+        words = f"may join {MAX_JOINED} columns in all, join {joined}."
+        raise InvalidArgument.of(f"{PATH}.nodes", "width", words)
     for name, identity in (("raw", graph.raw), ("probabilities", graph.probabilities)):
-        if identity not in shapes:
+        if identity not in shapes or identity == FEATURES:
             raise InvalidArgument.of(f"{PATH}.{name}", "unknown_node", f"{identity[:80]!r} is no node.")
     if shapes[graph.probabilities] != Shape(class_count, of_probabilities=True):
         raise InvalidArgument.of(
             f"{PATH}.probabilities", "width", f"must give one probability for each of {class_count} classes."
         )
+    chooses = {node.id for node in graph.nodes if isinstance(node, Decision)}
+    if chooses != ({graph.decision} if graph.decision is not None else set()):
+        words = "must name the node that chooses a class, of which there may be one."
+        raise InvalidArgument.of(f"{PATH}.decision", "unknown_node", words)
+    for node in graph.nodes:
+        if isinstance(node, Decision) and node.input != graph.probabilities:
+            words = f"{node.id!r} must read {graph.probabilities!r}."
+            raise InvalidArgument.of(f"{PATH}.decision", "width", words)
     return shapes
 
 
-def write_graph(graph: Graph) -> dict[str, Any]:
-    """The graph as it stands in the manifest."""
-    return {
-        "nodes": [_write_node(node) for node in graph.nodes],
-        "raw": graph.raw,
-        "probabilities": graph.probabilities,
-    }
-
-
-def read_graph(value: object) -> Graph:
-    """The graph of a manifest; `require_graph` checks how its nodes fit together.
-
-    Raises
-    ------
-    InvalidArgument
-        An unknown op or field, a wrong type, too many nodes.
-    """
-    fields = Fields(value, PATH)
-    nodes = fields.list("nodes")
-    if not 1 <= len(nodes) <= MAX_NODES:
-        raise InvalidArgument.of(f"{PATH}.nodes", "range", f"must be 1 to {MAX_NODES}, are {len(nodes)}.")
-    graph = Graph(
-        tuple(_read_node(Fields(node, f"{PATH}.nodes[{index}]")) for index, node in enumerate(nodes)),
-        raw=fields.text("raw"),
-        probabilities=fields.text("probabilities"),
-    )
-    fields.finish()
-    return graph
-
-
-def _shape_of(node: Node, before: Mapping[str, Shape], feature_count: int, path: str) -> Shape:
+def _shape_of(node: Node, before: Mapping[str, Shape], path: str) -> Shape:
     match node:
         case Trees():
-            if node.features != feature_count:
-                raise InvalidArgument.of(
-                    f"{path}.features", "width", f"must be {feature_count}, is {node.features}."
-                )
-            if node.outputs == 2 and node.library is not Library.FOREST:
-                raise InvalidArgument.of(
-                    f"{path}.outputs", "width", "must be 1 for two classes: the score of the second."
-                )
+            width = _input(node.input, before, f"{path}.input").width
+            if node.features != width:
+                raise InvalidArgument.of(f"{path}.features", "width", f"must be {width}, is {node.features}.")
+            _require_outputs(node.outputs, path, two=node.library is Library.FOREST)
             return Shape(node.outputs, of_probabilities=node.library is Library.FOREST)
+        case Linear():
+            _input(node.input, before, f"{path}.input")
+            _require_outputs(node.outputs, path)
+            return Shape(node.outputs, of_probabilities=False)
+        case Concat():
+            return Shape(sum(each.width for each in _inputs(node, before, path)), of_probabilities=False)
+        case Mean():
+            shapes = _inputs(node, before, path)
+            for index, shape in enumerate(shapes):
+                if shape != Shape(shapes[0].width, of_probabilities=True):
+                    words = f"{node.inputs[index]!r} must give as many probabilities as the others."
+                    raise InvalidArgument.of(f"{path}.inputs[{index}]", "width", words)
+            return shapes[0]
         case Sigmoid():
             _require_scores(node.input, before, path, narrow=True)
             return Shape(2, of_probabilities=True)
         case Softmax():
             width = _require_scores(node.input, before, path, narrow=False)
             return Shape(width, of_probabilities=True)
+        case Calibrate() | Decision():
+            shape = _input(node.input, before, f"{path}.input")
+            if not shape.of_probabilities:
+                words = f"{node.input!r} must give probabilities."
+                raise InvalidArgument.of(f"{path}.input", "width", words)
+            return Shape(shape.width, of_probabilities=isinstance(node, Calibrate))
+
+
+def _input(identity: str, before: Mapping[str, Shape], path: str) -> Shape:
+    if identity not in before:
+        raise InvalidArgument.of(path, "unknown_node", f"{identity[:80]!r} is no earlier node.")
+    return before[identity]
+
+
+def _inputs(node: Concat | Mean, before: Mapping[str, Shape], path: str) -> list[Shape]:
+    if not node.inputs or len(set(node.inputs)) != len(node.inputs):
+        raise InvalidArgument.of(f"{path}.inputs", "unique", "must be one node or more, each once.")
+    return [_input(each, before, f"{path}.inputs[{index}]") for index, each in enumerate(node.inputs)]
+
+
+def _require_outputs(outputs: int, path: str, *, two: bool = False) -> None:
+    if outputs == 2 and not two:
+        words = "must be 1 for two classes: the score of the second."
+        raise InvalidArgument.of(f"{path}.outputs", "width", words)
 
 
 def _require_scores(identity: str, before: Mapping[str, Shape], path: str, narrow: bool) -> int:
     """The width of the input, which must be scores: one (`narrow`) or several."""
-    if identity not in before:
-        raise InvalidArgument.of(f"{path}.input", "unknown_node", f"{identity[:80]!r} is no earlier node.")
-    shape = before[identity]
-    if shape.of_probabilities or (shape.width == 1) != narrow:
+    shape = _input(identity, before, f"{path}.input")
+    if identity == FEATURES or shape.of_probabilities or (shape.width == 1) != narrow:
         wanted = "one score" if narrow else "two or more scores"
         raise InvalidArgument.of(f"{path}.input", "width", f"{identity!r} must give {wanted} per row.")
     return shape.width
-
-
-def _write_node(node: Node) -> dict[str, Any]:
-    match node:
-        case Trees():
-            return {
-                "id": node.id,
-                "op": "trees",
-                "library": node.library.value,
-                "features": node.features,
-                "outputs": node.outputs,
-            }
-        case Sigmoid():
-            return {"id": node.id, "op": "sigmoid", "input": node.input}
-        case Softmax():
-            return {"id": node.id, "op": "softmax", "input": node.input}
-
-
-def _read_node(fields: Fields) -> Node:
-    identity, op = fields.text("id"), fields.text("op")
-    node: Node
-    match op:
-        case "trees":
-            library = fields.text("library")
-            if library not in set(Library):
-                known = ", ".join(Library)
-                raise InvalidArgument.of(
-                    f"{fields.path}.library", "library", f"must be one of {known}, is {library[:80]!r}."
-                )
-            node = Trees(
-                identity,
-                Library(library),
-                features=fields.count("features", 1, MAX_FEATURES),
-                outputs=fields.count("outputs", 1, MAX_CLASSES),
-            )
-        case "sigmoid":
-            node = Sigmoid(identity, fields.text("input"))
-        case "softmax":
-            node = Softmax(identity, fields.text("input"))
-        case _:
-            raise InvalidArgument.of(
-                f"{fields.path}.op", "unknown_op", f"{op[:80]!r} is no op of this format version."
-            )
-    fields.finish()
-    return node

@@ -16,14 +16,8 @@ import numpy.typing as npt
 
 from marketml.bundle.canonical import Fields, JsonObject, read_canonical_json, write_canonical_json
 from marketml.bundle.files import FILE_NAMES, MANIFEST, TENSORS, Bundle, FileEntry, file_entry
-from marketml.bundle.graph import (
-    MAX_CLASSES,
-    MAX_FEATURES,
-    Graph,
-    read_graph,
-    require_graph,
-    write_graph,
-)
+from marketml.bundle.graph import MAX_CLASSES, MAX_FEATURES, Graph, require_graph
+from marketml.bundle.graph_text import read_graph, write_graph
 from marketml.bundle.tensors import PATH as ARRAYS_PATH
 from marketml.bundle.tensors import Arrays, pack_tensors
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted

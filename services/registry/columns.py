@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -88,14 +89,17 @@ def read_columns(table: pa.Table, feature_names: tuple[str, ...], field: str) ->
     return Asked(rows, None if open_time is None else _microseconds(open_time, field))
 
 
-def write_columns(asked: Asked, probabilities: Rows, classes: tuple[str, ...]) -> bytes:
-    """The answer as an Arrow IPC stream: `open_time` if given, `probability_CLASS`…, `predicted_class`."""
+def write_columns(
+    asked: Asked, probabilities: Rows, chosen: npt.NDArray[np.intp], classes: tuple[str, ...]
+) -> bytes:
+    """The answer as an Arrow IPC stream: `open_time` if given, `probability_CLASS`…, `predicted_class`,
+    whose position in `classes` is `chosen`."""
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     if asked.open_time is not None:
         columns[TIME_COLUMN] = asked.open_time
     for position, name in enumerate(classes):
         columns[f"probability_{name}"] = pa.array(np.ascontiguousarray(probabilities[:, position]))
-    columns["predicted_class"] = pa.array(classes).take(pa.array(probabilities.argmax(axis=1)))
+    columns["predicted_class"] = pa.array(classes).take(pa.array(chosen))
     table = pa.table(columns)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:

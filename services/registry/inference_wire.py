@@ -143,7 +143,7 @@ def _write_probabilities(response: pb.ModelInferResponse, answer: InferAnswer, i
 
 def _write_classes(response: pb.ModelInferResponse, answer: InferAnswer, is_raw: bool) -> None:
     names = [name.encode() for name in answer.classes]
-    chosen = answer.probabilities.argmax(axis=1).tolist()
+    chosen = answer.chosen.tolist()
     output = response.outputs.add(name=PREDICTED_CLASS, datatype="BYTES", shape=[len(chosen)])
     if is_raw:
         packed = [len(name).to_bytes(4, "little") + name for name in names]

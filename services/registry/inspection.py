@@ -1,8 +1,8 @@
 """Inspection: nothing of an uploaded bundle is used before each number of it was looked at.
 
 Order: the manifest, the digest of the arrays, their container, types and shapes, then what the trees hold
-(every index, every child, no cycle, bounded depth), and last the golden rows: the model must answer them as
-the library that trained it did.
+(every index, every child, no cycle, bounded depth) and what the other nodes do, and last the golden rows: the
+model must answer them as the libraries that trained it did.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from marketml.bundle.files import TENSORS, FileEntry, file_entry
-from marketml.bundle.graph import Library, Trees
+from marketml.bundle.graph import Library, Sigmoid, Softmax, Trees, require_graph
 from marketml.bundle.manifest import GoldenRows, Manifest, read_golden_rows, read_manifest
+from marketml.bundle.parameters import Parameters, read_parameters
 from marketml.bundle.tensors import PATH, Arrays, unpack_tensors
 from marketml.bundle.trees import (
     MAX_DEPTH,
@@ -28,10 +29,12 @@ from marketml.bundle.trees import (
     tree_tensors,
 )
 from marketml.rpc.refusals import InvalidArgument, Reason
+from services.registry.parameter_inspection import require_parameters
 from services.registry.predictor import Predictor, load_predictor
 
 XGBOOST_TOLERANCE = 1e-6  # absolute below 1, relative above: float32 sums
 LINK_TOLERANCE = 1e-12  # the exponential of two C libraries may differ in its last bit
+ENSEMBLE_TOLERANCE = 1e-9  # a last bit of a member's probability, after calibration
 ROW_SUM_TOLERANCE = 1e-6
 
 
@@ -58,10 +61,14 @@ def inspect_bundle(manifest_bytes: bytes, tensors_bytes: bytes) -> LoadedBundle:
     arrays = unpack_tensors(tensors_bytes)
     golden = read_golden_rows(manifest, arrays)
     trees = {node.id: read_tree_arrays(node, arrays) for node in _tree_nodes(manifest)}
-    _require_no_more(arrays, trees)
+    shapes = require_graph(manifest.graph, len(manifest.feature_names), len(manifest.classes))
+    parameters = {node.id: read_parameters(node, shapes, arrays) for node in manifest.graph.nodes}
+    _require_no_more(arrays, trees, parameters)
     for node in _tree_nodes(manifest):
         require_trees(node, trees[node.id])
-    predictor = load_predictor(manifest, trees)
+    for identity, found in parameters.items():
+        require_parameters(identity, found)
+    predictor = load_predictor(manifest, trees, parameters)
     _replay(manifest, predictor, golden)
     return LoadedBundle(manifest, predictor)
 
@@ -185,17 +192,21 @@ def _require_digest(manifest: Manifest, tensors_bytes: bytes) -> None:
         )
 
 
-def _require_no_more(arrays: Arrays, trees: Mapping[str, TreeArrays]) -> None:
+def _require_no_more(
+    arrays: Arrays, trees: Mapping[str, TreeArrays], parameters: Mapping[str, Parameters]
+) -> None:
     known = {f"golden.{name}" for name in ("features", "raw", "probabilities")}
     for prefix, found in trees.items():
         known |= tree_tensors(prefix, found).keys()
+    known |= {f"{prefix}.{name}" for prefix, each in parameters.items() for name in each}
     unknown = sorted(arrays.keys() - known)
     if unknown:
         raise InvalidArgument.of(f"{PATH}.{unknown[0]}", "unknown", "belongs to no node of the graph.")
 
 
 def _replay(manifest: Manifest, predictor: Predictor, golden: GoldenRows) -> None:
-    """Answer the golden rows: raw scores to the bit (XGBoost 1e-6), probabilities within a last bit or so."""
+    """Answer the golden rows: raw scores to the bit (XGBoost 1e-6), probabilities within a last bit or so,
+    and all that an ensemble makes of them within 1e-9."""
     libraries = {node.library for node in _tree_nodes(manifest)}
     largest = float(np.finfo(np.float32 if Library.FOREST in libraries else np.float64).max)
     if (np.abs(golden.features) > largest).any():
@@ -203,9 +214,12 @@ def _replay(manifest: Manifest, predictor: Predictor, golden: GoldenRows) -> Non
         raise InvalidArgument.of(f"{PATH}.golden.features", "finite", description)
     of_xgboost = XGBOOST_TOLERANCE if Library.XGBOOST in libraries else 0.0
     linked = 0.0 if manifest.graph.raw == manifest.graph.probabilities else LINK_TOLERANCE
+    composed = 0.0
+    if not all(isinstance(node, Trees | Sigmoid | Softmax) for node in manifest.graph.nodes):
+        composed = ENSEMBLE_TOLERANCE
     answers: list[tuple[str, Callable[[Any], Any], Any, float]] = [
-        ("raw", predictor.raw, golden.raw, of_xgboost),
-        ("probabilities", predictor.predict, golden.probabilities, max(of_xgboost, linked)),
+        ("raw", predictor.raw, golden.raw, max(of_xgboost, composed)),
+        ("probabilities", predictor.predict, golden.probabilities, max(of_xgboost, linked, composed)),
     ]
     for name, answer, expected, tolerance in answers:
         if not np.isfinite(expected).all():  # nothing is further than infinity from infinity

@@ -124,7 +124,7 @@ class Serving:
         require_answer_fits("arrow_ipc", table.num_rows, predictor.classes)
         asked = read_columns(table, predictor.feature_names, "arrow_ipc")
         probabilities = self.answer(loaded, asked.rows, "arrow_ipc")
-        answer = write_columns(asked, probabilities, predictor.classes)
+        answer = write_columns(asked, probabilities, predictor.choose(probabilities), predictor.classes)
         return PredictAnswer(loaded.model, answer, asked.watermark)
 
     def infer(self, query: InferQuery, loaded: LoadedModel) -> InferAnswer:
@@ -146,7 +146,8 @@ class Serving:
         predictor = loaded.predictor
         require_answer_fits("inputs", row_count, predictor.classes)
         rows = read_rows(query.inputs, predictor.feature_names)
-        return InferAnswer(loaded.model, predictor.classes, self.answer(loaded, rows, "inputs"))
+        probabilities = self.answer(loaded, rows, "inputs")
+        return InferAnswer(loaded.model, predictor.classes, probabilities, predictor.choose(probabilities))
 
     def answer(self, loaded: LoadedModel, rows: Rows, field: str) -> Rows:
         """Class probabilities (rows, classes). `field` is where the rows stand in the request."""

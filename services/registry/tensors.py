@@ -48,11 +48,12 @@ class InferQuery:
 
 @dataclass(frozen=True)
 class InferAnswer:
-    """Probabilities (rows, classes), and who gave them."""
+    """Probabilities (rows, classes), the position of each row's class, and who gave them."""
 
     model: Model
     classes: tuple[str, ...]
     probabilities: Rows
+    chosen: npt.NDArray[np.intp]
 
 
 def row_count_of(inputs: tuple[Tensor, ...]) -> int:

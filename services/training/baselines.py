@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,27 @@ from services.training.scores import Scores, score
 from services.training.splits import Microseconds, Rows
 
 
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What one model sees, and on which rows it is scored.
+
+    Attributes
+    ----------
+    classes : int8 (rows,)
+        Of all rows, as they are to the model.
+    train, test : intp
+        Row numbers: what may be learnt from, and what is scored.
+    """
+
+    classes: Classes
+    train: Rows
+    test: Rows
+
+
 def score_baselines(
-    classes: Classes,
-    t0: Microseconds,
-    t1: Microseconds,
-    parts: Sequence[tuple[Rows, Rows]],
-    class_names: tuple[str, ...],
+    t0: Microseconds, t1: Microseconds, sights: Sequence[Sight], class_names: tuple[str, ...]
 ) -> dict[str, Scores]:
-    """Scores of the baselines on the test rows of all parts together, named as in the reports.
+    """Scores of the baselines on the test rows of all sights together, named as in the reports.
 
     `majority`: the most frequent class of the training rows, with their class frequencies as probabilities
     (so its log loss is that of the class prior). `persistence`: the newest label whose outcome is known at
@@ -27,26 +41,26 @@ def score_baselines(
 
     Parameters
     ----------
-    classes : int (rows,)
     t0, t1 : int64 (rows,)
-    parts : sequence of (train, test), intp
-        Row numbers: what may be learnt from for which rows.
+    sights : sequence of Sight
     class_names : tuple of str
     """
-    test = np.concatenate([rows for _, rows in parts])
-    truth = classes[test]
-    priors = np.concatenate(
-        [
-            np.tile(np.bincount(classes[train], minlength=len(class_names)) / train.size, (rows.size, 1))
-            for train, rows in parts
-        ]
-    )
+    truth = np.concatenate([sight.classes[sight.test] for sight in sights])
+    priors = np.concatenate([_priors(sight, len(class_names)) for sight in sights])
     majority = priors.argmax(axis=1).astype(np.int8)
     found = {"majority": score(truth, majority, priors, class_names)}
-    persisted, known = persist(classes, t0, t1, test)
+    persisted, known = (
+        np.concatenate(each)
+        for each in zip(*(persist(sight.classes, t0, t1, sight.test) for sight in sights), strict=True)
+    )
     if known.any():
         found["persistence"] = score(truth[known], persisted[known], None, class_names)
     return found
+
+
+def _priors(sight: Sight, class_count: int) -> npt.NDArray[np.float64]:
+    counts = np.bincount(sight.classes[sight.train], minlength=class_count)
+    return np.tile(counts / sight.train.size, (sight.test.size, 1))
 
 
 def persist(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from services.training.jobs import Tree
 from services.training.labels import close_times
-from services.training.learners.fitting import Weights
+from services.training.learners.fitting import Classes, Weights
 from services.training.rooms import Features, Fit
 from services.training.samples import Chosen, Samples
 from services.training.splits import Rows
@@ -73,9 +73,9 @@ class Chooser:
     last: tuple[Fit, Features] | None = field(default=None, init=False)
     """What the last fit took: when the run is over, the final model's."""
 
-    def __call__(self, consumer: str, rows: Rows, weights: Weights, seed: int) -> Chosen:
+    def __call__(self, consumer: str, rows: Rows, classes: Classes, weights: Weights, seed: int) -> Chosen:
         """The features of one fit, over all rows of the samples."""
-        target = self._target(rows)
+        target = self._target(rows, classes)
         weight = None if np.all(weights == weights[0]) else pd.Series(weights, target.index, name="weight")
         fit = self.select(self.offered.config, target, weight, seed)
         self.told(consumer, fit.considered_count, len(fit.features))
@@ -100,7 +100,7 @@ class Chooser:
             },
         }
 
-    def _target(self, rows: Rows) -> pd.Series:
+    def _target(self, rows: Rows, classes: Classes) -> pd.Series:
         decided = pd.to_datetime(self.samples.t0[rows], unit="us", utc=True)
         index = pd.DatetimeIndex(decided - self.timeframe, name="open_time")
-        return pd.Series(self.samples.classes[rows], index=index, name="target")
+        return pd.Series(classes, index=index, name="target")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from services.training.labels import ReturnThresholds
 from services.training.scores import Scores
 
 
@@ -20,12 +21,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold: what the model and the baselines scored on its block, and the rounds its model kept."""
+    """One fold: what the model and the baselines scored on its block, the rounds its model kept, and the
+    thresholds by which it told classes apart, where they follow from its rows."""
 
     number: int
     scores: Scores
     baselines: Mapping[str, Scores]
     rounds: int
+    return_thresholds: ReturnThresholds | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
         └──────► training rows (purged) ─► purged folds ─► tables             ▲
                         └─► early stopping slice (purged) ─► final model ─────┘
 
-Where features are chosen by the data, every fit chooses its own, on the rows it is fitted on.
+Where features are chosen by the data, every fit chooses its own, on the rows it is fitted on. So it is with
+the thresholds of classes, where they are quantiles: what a fit predicts is scored by its own thresholds.
 
 Folds are scored on the rows they hold out, whether or not those are all rows together. Where a row is held
 out several times (combinatorial folds), the folds' predictions are joined to paths of each row once, which
@@ -22,7 +23,7 @@ import numpy as np
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
 from services.training import learners, splits
-from services.training.baselines import score_baselines
+from services.training.baselines import Sight, score_baselines
 from services.training.events import (
     Control,
     Event,
@@ -158,24 +159,26 @@ class _Run:
         self.events(StageStarted(Stage.CROSS_VALIDATION))
         finished: list[FoldResult] = []
         folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
-        held_out: list[Probabilities] = []
+        finished_fits: list[Learned] = []
         recipes = (self._fold(ground, number, fold) for number, fold in enumerate(folds, start=1))
         learnt = self.workshop.run(recipes, self._watch(self.control.poll))
         for number, (fold, learned) in enumerate(zip(folds, learnt, strict=True), start=1):
             if self.control.keeps_best:
                 self.events(Warned(f"Stopped in fold {number} of {len(folds)}: {len(finished)} are scored."))
-                self._score_paths(train, folds, held_out)
+                self._score_paths(train, folds, finished_fits)
                 return finished, learned.rounds
+            sight = self._sight(learned, fold.train, fold.test)
             result = FoldResult(
                 number=number,
-                scores=self._score(fold.test, learned.probabilities),
-                baselines=self._score_baselines([(fold.train, fold.test)]),
+                scores=self._score([sight], learned.probabilities),
+                baselines=self._score_baselines([sight]),
                 rounds=learned.rounds,
+                return_thresholds=learned.return_thresholds,
             )
             finished.append(result)
-            held_out.append(learned.probabilities)
+            finished_fits.append(learned)
             self.events(FoldFinished(len(folds), result))
-        self._score_paths(train, folds, held_out)
+        self._score_paths(train, folds, finished_fits)
         return finished, 0
 
     def _fold(self, ground: Ground, number: int, fold: Fold) -> Recipe:
@@ -183,30 +186,31 @@ class _Run:
         self._prove(consumer, fold.train, fold.test, splits.Dropped(fold.purged_count, fold.embargoed_count))
         return learn(ground, consumer, self.plan.model, fold.train, fold.test)
 
-    def _score_paths(self, train: Rows, folds: list[Fold], held_out: list[Probabilities]) -> None:
-        """Score the paths of combinatorial folds; of the first of `folds`, `held_out` has the predictions."""
+    def _score_paths(self, train: Rows, folds: list[Fold], learnt: list[Learned]) -> None:
+        """Score the paths of combinatorial folds; `learnt` is what the first of `folds` have."""
         method = self.plan.split.method
         if not isinstance(method, splits.CombinatorialPurged):
             return
         for number, path in enumerate(splits.backtest_paths(train, method), start=1):
-            if max(fold for fold, _ in path.parts) > len(held_out):
+            if max(fold for fold, _ in path.parts) > len(learnt):
                 continue
             predicted = [
-                held_out[fold - 1][np.searchsorted(folds[fold - 1].test, rows)] for fold, rows in path.parts
+                learnt[fold - 1].probabilities[np.searchsorted(folds[fold - 1].test, rows)]
+                for fold, rows in path.parts
             ]
+            sights = [self._sight(learnt[fold - 1], folds[fold - 1].train, rows) for fold, rows in path.parts]
             self.paths.append(
                 PathResult(
                     number=number,
                     folds=tuple(fold for fold, _ in path.parts),
-                    scores=self._score(path.rows, np.concatenate(predicted)),
-                    baselines=self._score_baselines(
-                        [(folds[fold - 1].train, rows) for fold, rows in path.parts]
-                    ),
+                    scores=self._score(sights, np.concatenate(predicted)),
+                    baselines=self._score_baselines(sights),
                 )
             )
 
     def _result(self, learned: Learned, folds: list[FoldResult], train: Rows, test: Rows) -> TrainedResult:
         samples, plan = self.samples, self.plan
+        sight = self._sight(learned, train, test)
         return TrainedResult(
             learned=learned,
             class_names=samples.class_names,
@@ -216,10 +220,10 @@ class _Run:
             paths=tuple(self.paths),
             path_table=summarise([path.scores for path in self.paths]) if self.paths else {},
             path_baseline_tables=_summarise_each([path.baselines for path in self.paths]),
-            test_scores=self._score(test, learned.probabilities),
-            test_baselines=self._score_baselines([(train, test)]),
+            test_scores=self._score([sight], learned.probabilities),
+            test_baselines=self._score_baselines([sight]),
             test_intervals=block_bootstrap(
-                samples.classes[test],
+                sight.classes[test],
                 learned.probabilities,
                 block_rows(samples.t0[test], samples.t1[test]),
                 plan.interval_draws,
@@ -230,20 +234,24 @@ class _Run:
             stopped=self.control.keeps_best,
         )
 
-    def _score(self, rows: Rows, probabilities: Probabilities) -> Scores:
-        predicted = probabilities.argmax(axis=1).astype(np.int8)
-        return score(self.samples.classes[rows], predicted, probabilities, self.samples.class_names)
+    def _sight(self, learned: Learned, train: Rows, test: Rows) -> Sight:
+        return Sight(self.samples.decided(learned.return_thresholds).classes, train, test)
 
-    def _score_baselines(self, parts: Sequence[tuple[Rows, Rows]]) -> dict[str, Scores]:
-        samples = self.samples
-        return score_baselines(samples.classes, samples.t0, samples.t1, parts, samples.class_names)
+    def _score(self, sights: Sequence[Sight], probabilities: Probabilities) -> Scores:
+        truth = np.concatenate([sight.classes[sight.test] for sight in sights])
+        predicted = probabilities.argmax(axis=1).astype(np.int8)
+        return score(truth, predicted, probabilities, self.samples.class_names)
+
+    def _score_baselines(self, sights: Sequence[Sight]) -> dict[str, Scores]:
+        return score_baselines(self.samples.t0, self.samples.t1, sights, self.samples.class_names)
 
     def _prove(self, consumer: str, train: Rows, held_out: Rows, dropped: splits.Dropped) -> None:
         proof = splits.prove(consumer, self.samples.t0, self.samples.t1, train, held_out, dropped)
         self.proofs.setdefault(consumer.partition(".")[0], []).append(proof)
 
     def _require_every_class(self, train: Rows) -> None:
-        counts = np.bincount(self.samples.classes[train], minlength=len(self.samples.class_names))
+        classes = self.samples.decided_by(train).classes[train]
+        counts = np.bincount(classes, minlength=len(self.samples.class_names))
         for name, count in zip(self.samples.class_names, counts, strict=True):
             if not count:
                 raise FailedPrecondition(

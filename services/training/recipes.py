@@ -19,6 +19,7 @@ from marketml.bundle.trees import tree_tensors
 from services.training import splits
 from services.training.export.golden import draw_golden_rows
 from services.training.export.trees import graph_of
+from services.training.labels import ReturnThresholds
 from services.training.learners import ModelParameters, native_name
 from services.training.learners.fitting import Weights
 from services.training.plan import ClassWeight, TrainingPlan
@@ -50,7 +51,8 @@ class Ground:
 def learn(
     ground: Ground, consumer: str, model: ModelParameters, rows: Rows, scored: Rows, *, keeps: bool = False
 ) -> Recipe:
-    """Fit `model` on `rows`, less the slice to stop on; features are chosen on what is left.
+    """Fit `model` on `rows`, less the slice to stop on; by what is left, classes are told apart and features
+    chosen.
 
     Parameters
     ----------
@@ -68,15 +70,12 @@ def learn(
             rows, samples.t0, samples.t1, stopping.fraction, plan.split.embargo
         )
         ground.prove(f"{consumer}.early_stopping", rows, held_out, dropped)
+    not_learnt = scored if held_out is None else np.append(held_out, scored)
+    ground, thresholds = _decide(ground, consumer, rows, not_learnt)
+    samples = ground.samples
     weights = _weights(samples, rows, plan.sample_weights)
     by_class = _class_weights(ground, rows, weights)
-    chosen = _choose(
-        ground,
-        consumer,
-        rows,
-        weights * by_class[samples.classes[rows]],
-        scored if held_out is None else np.append(held_out, scored),
-    )
+    chosen = _choose(ground, consumer, rows, weights * by_class[samples.classes[rows]], not_learnt)
 
     def part(some: Rows, some_weights: Weights) -> Part:
         classes = samples.classes[some]
@@ -109,6 +108,7 @@ def learn(
         validation_losses=outcome.validation_losses,
         importances=outcome.importances,
         probabilities=outcome.probabilities,
+        return_thresholds=thresholds,
         model=_model_of(outcome) if keeps else None,
     )
 
@@ -124,13 +124,24 @@ def _model_of(outcome: FitOutcome) -> LearnedModel:
     )
 
 
+def _decide(
+    ground: Ground, consumer: str, rows: Rows, held_out: Rows
+) -> tuple[Ground, ReturnThresholds | None]:
+    """The ground as a consumer sees it that learns from `rows`: the classes are those by its thresholds."""
+    thresholds = ground.samples.thresholds_of(rows)
+    if thresholds is None:
+        return ground, None
+    ground.prove(f"{consumer}.return_thresholds", rows, held_out, Dropped(0, 0))
+    return replace(ground, samples=ground.samples.decided(thresholds)), thresholds
+
+
 def _choose(ground: Ground, consumer: str, rows: Rows, weights: Weights, held_out: Rows) -> Chosen:
     if ground.choose is None:
         return Chosen(ground.samples.features, ground.samples.feature_names)
     consumer = f"{consumer}.selection"
     ground.prove(consumer, rows, held_out, Dropped(0, 0))
     seed = int(stream(ground.seed, consumer).integers(2**31 - 1))
-    chosen = ground.choose(consumer, rows, weights, seed)
+    chosen = ground.choose(consumer, rows, ground.samples.classes[rows], weights, seed)
     require_finite(chosen)
     return chosen
 

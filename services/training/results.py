@@ -12,6 +12,7 @@ from marketml.bundle.graph import Graph
 from marketml.bundle.manifest import GoldenRows
 from marketml.bundle.tensors import Arrays
 from services.training.events import FoldResult, PathResult
+from services.training.labels import ReturnThresholds
 from services.training.learners.fitting import Probabilities
 from services.training.scores import Interval, MetricSummary, Scores
 from services.training.splits import SplitProof
@@ -46,6 +47,8 @@ class Learned:
         Each feature's share of the gain: sums to 1, or all 0 if nothing split.
     probabilities : float64 (scored, classes)
         Of the rows to be scored.
+    return_thresholds : ReturnThresholds, optional
+        By which the classes are told apart, where that follows from the rows that were learnt from.
     model : LearnedModel, optional
         Of the final model only.
     """
@@ -57,6 +60,7 @@ class Learned:
     validation_losses: tuple[float, ...]
     importances: npt.NDArray[np.float64]
     probabilities: Probabilities
+    return_thresholds: ReturnThresholds | None
     model: LearnedModel | None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from marketml.rpc.refusals import InvalidArgument
-from services.training.labels import Labels, Path, close_times
+from services.training.labels import (
+    Labels,
+    Path,
+    QuantileThreshold,
+    ReturnThresholds,
+    close_times,
+    thresholds_of,
+)
+from services.training.labels.volatility import Floats
 from services.training.learners.fitting import Classes, Matrix, Weights
 from services.training.splits import Microseconds, Rows
 
@@ -25,7 +33,7 @@ class Samples:
         NaN is missing.
     feature_names : tuple of str
     classes : int8 (rows,)
-        Index into `class_names`.
+        Index into `class_names`; all `UNDECIDED` until `decided` where there is a `quantile`.
     t0, t1 : int64 (rows,)
         Microseconds since the epoch, `t0` ascending.
     class_names : tuple of str
@@ -33,6 +41,10 @@ class Samples:
         1 for every row unless said otherwise.
     path : Path, optional
         The bars that the labels were read from; sample weights need it.
+    returns : float64 (rows,), optional
+        What came of each decision, a fraction; `quantile` needs it.
+    quantile : QuantileThreshold, optional
+        By which the rows of a fit decide all classes.
     """
 
     features: Matrix
@@ -43,6 +55,29 @@ class Samples:
     class_names: tuple[str, ...]
     weights: Weights
     path: Path | None = None
+    returns: Floats | None = None
+    quantile: QuantileThreshold | None = None
+
+    def thresholds_of(self, rows: Rows) -> ReturnThresholds | None:
+        """The thresholds of a model that learns from `rows`; None where classes do not depend on them."""
+        if self.quantile is None:
+            return None
+        return thresholds_of(self._returns()[rows], self.quantile)
+
+    def decided(self, thresholds: ReturnThresholds | None) -> Samples:
+        """The samples as the model sees them whose thresholds these are: a class for every row."""
+        if thresholds is None:
+            return self
+        return replace(self, classes=thresholds.classes(self._returns()), quantile=None)
+
+    def decided_by(self, rows: Rows) -> Samples:
+        """The samples as a model sees them that learns from `rows`."""
+        return self.decided(self.thresholds_of(rows))
+
+    def _returns(self) -> Floats:
+        if self.returns is None:
+            raise ValueError("Quantile thresholds need the returns that the labels were read from.")
+        return self.returns
 
 
 def join_samples(
@@ -70,6 +105,8 @@ def join_samples(
         class_names=labels.class_names,
         weights=np.ones(at_label.size) if weights is None else weights[at_label],
         path=labels.path,
+        returns=labels.returns[at_label],
+        quantile=labels.quantile,
     )
 
 
@@ -91,9 +128,9 @@ class Chosen:
 class Choose(Protocol):
     """Fits what the features leave to the data."""
 
-    def __call__(self, consumer: str, rows: Rows, weights: Weights, seed: int) -> Chosen:
-        """The features chosen on `rows` of the samples and no others, which weigh `weights`; every choice at
-        random is of `seed`."""
+    def __call__(self, consumer: str, rows: Rows, classes: Classes, weights: Weights, seed: int) -> Chosen:
+        """The features chosen on `rows` of the samples and no others, which are of `classes` and weigh
+        `weights`; every choice at random is of `seed`."""
 
 
 def require_finite(samples: Samples | Chosen) -> None:

@@ -460,11 +460,11 @@ class Choosing:
         self.samples = samples
         self.asked = {}
 
-    def __call__(self, consumer, rows, weights, seed):
-        assert weights.shape == rows.shape
+    def __call__(self, consumer, rows, classes, weights, seed):
+        assert weights.shape == classes.shape == rows.shape
         self.asked[consumer] = (rows, seed)
         features = self.samples.features
-        follows = [abs(np.corrcoef(column, self.samples.classes[rows])[0, 1]) for column in features[rows].T]
+        follows = [abs(np.corrcoef(column, classes)[0, 1]) for column in features[rows].T]
         best = np.sort(np.argsort(follows)[-2:])
         return Chosen(features[:, best], tuple(self.samples.feature_names[each] for each in best))
 

@@ -106,7 +106,7 @@ def with_path(samples):
 def test_every_learner_takes_the_weights_and_so_does_the_choice_of_features(model):
     samples, taken = with_path(made_samples()), {}
 
-    def choose(consumer, rows, weights, seed):
+    def choose(consumer, rows, classes, weights, seed):
         taken[consumer] = (rows, weights)
         return Chosen(samples.features, samples.feature_names)
 

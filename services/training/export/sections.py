@@ -9,13 +9,19 @@ from dataclasses import asdict
 from typing import Any
 
 from marketml.bundle.canonical import JsonObject
-from services.training.learners import forest, lightgbm, xgboost
+from services.training.labels import ReturnThresholds
+from services.training.learners import extra_trees, forest, lightgbm, xgboost
 from services.training.results import TrainedResult
 from services.training.scores import MetricSummary, Scores
 
 FILLED_SECTIONS = frozenset({"importances", "libraries", "proof", "scores", "seeds"})
 
-_LIBRARY_PACKAGES = {lightgbm.KIND: "lightgbm", xgboost.KIND: "xgboost", forest.KIND: "scikit-learn"}
+_LIBRARY_PACKAGES = {
+    lightgbm.KIND: "lightgbm",
+    xgboost.KIND: "xgboost",
+    forest.KIND: "scikit-learn",
+    extra_trees.KIND: "scikit-learn",
+}
 
 
 def filled_sections(result: TrainedResult, seed: int) -> dict[str, JsonObject]:
@@ -50,6 +56,7 @@ def _scores_section(result: TrainedResult) -> dict[str, Any]:
             {
                 "number": fold.number,
                 "rounds": fold.rounds,
+                **_thresholds(fold.return_thresholds),
                 **_scores(fold.scores),
                 "baselines": {name: _scores(scores) for name, scores in fold.baselines.items()},
             }
@@ -69,8 +76,14 @@ def _scores_section(result: TrainedResult) -> dict[str, Any]:
             "trained_rounds": learned.trained_rounds,
             "validation_losses": list(learned.validation_losses),
             "stopped": result.stopped,
+            **_thresholds(learned.return_thresholds),
         },
     }
+
+
+def _thresholds(thresholds: ReturnThresholds | None) -> dict[str, Any]:
+    """Those by which classes were told apart; where they follow from no rows, no word of them."""
+    return {} if thresholds is None else {"return_thresholds": asdict(thresholds)}
 
 
 def _paths(result: TrainedResult) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pandas as pd
 from marketml.rpc.refusals import InvalidArgument
 from services.training.labels.barriers import ON_THE_BOUND, Mask, Outcome, crossing_sides, triple_barrier
 from services.training.labels.event_bars import cusum_events
+from services.training.labels.quantiles import UNDECIDED, ReturnThresholds, thresholds_of
 from services.training.labels.rules import (
     MAX_HORIZON_BARS,
     MAX_TREND_BARS,
@@ -29,6 +30,7 @@ from services.training.labels.rules import (
     LabelRule,
     MetaLabel,
     MovingAverages,
+    QuantileThreshold,
     TrailingVolatility,
     TrendScanning,
     TripleBarrier,
@@ -69,7 +71,7 @@ class Labels:
     Attributes
     ----------
     values : int8 (rows,)
-        Index into `class_names`.
+        Index into `class_names`; all `UNDECIDED` where there is a `quantile`.
     t0, t1 : int64 (rows,)
         Microseconds since the epoch: decision (close of its bar) and outcome known (close of the touch bar).
     returns : float64 (rows,)
@@ -80,6 +82,8 @@ class Labels:
         side) have no label.
     class_names : tuple of str
     path : Path
+    quantile : QuantileThreshold, optional
+        By which the rows of a fit decide all classes, from their `returns`.
     """
 
     values: npt.NDArray[np.int8]
@@ -89,6 +93,7 @@ class Labels:
     labelled: Mask
     class_names: tuple[str, ...]
     path: Path
+    quantile: QuantileThreshold | None = None
 
 
 def label(
@@ -146,6 +151,9 @@ def label(
         case _:
             signs, outcome, returns, labelled = scan_trends(close, whole, rule)
     values, class_names = _classes(signs[labelled], returns[labelled], rule, binary)
+    quantile = _quantile_of(rule)
+    if quantile is not None:
+        values = np.full(values.size, UNDECIDED, dtype=np.int8)
     log_returns = np.full(close.size, np.nan)
     log_returns[1:] = np.log(close[1:] / close[:-1])
     return Labels(
@@ -156,6 +164,7 @@ def label(
         labelled=labelled,
         class_names=class_names,
         path=Path(closes_at, log_returns),
+        quantile=quantile,
     )
 
 
@@ -209,10 +218,16 @@ def _classes(
     return ((signs == 1) | by_return).astype(np.int8), META if is_meta else BINARY
 
 
+def _quantile_of(rule: LabelRule) -> QuantileThreshold | None:
+    threshold = rule.threshold if isinstance(rule, FixedHorizon) else None
+    return threshold if isinstance(threshold, QuantileThreshold) else None
+
+
 def _fixed_horizon(close: Floats, whole: Mask, rule: FixedHorizon) -> Outcome:
     outcome = np.minimum(np.arange(close.size) + rule.horizon_bars, close.size - 1)
     returns = close[outcome] / close - 1.0
-    threshold = np.zeros(close.size) if rule.threshold is None else threshold_of(close, rule.threshold)
+    is_known = rule.threshold is not None and not isinstance(rule.threshold, QuantileThreshold)
+    threshold = threshold_of(close, rule.threshold) if is_known else np.zeros(close.size)
     above = close[outcome] > close * (1.0 + threshold) * (1.0 + ON_THE_BOUND)
     below = close[outcome] < close * (1.0 - threshold) * (1.0 - ON_THE_BOUND)
     return above.astype(np.int8) - below.astype(np.int8), outcome, returns, whole & ~np.isnan(threshold)
@@ -226,6 +241,7 @@ __all__ = [
     "META",
     "MIN_TREND_BARS",
     "THREE_WAY",
+    "UNDECIDED",
     "CusumEvents",
     "Fixed",
     "FixedHorizon",
@@ -236,6 +252,8 @@ __all__ = [
     "Microseconds",
     "MovingAverages",
     "Path",
+    "QuantileThreshold",
+    "ReturnThresholds",
     "TrailingVolatility",
     "TrendScanning",
     "TripleBarrier",
@@ -243,6 +261,7 @@ __all__ = [
     "close_times",
     "horizon_of",
     "label",
+    "thresholds_of",
     "trailing_volatility",
     "violations",
 ]

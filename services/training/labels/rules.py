@@ -34,15 +34,24 @@ class TrailingVolatility:
 
 
 @dataclass(frozen=True)
+class QuantileThreshold:
+    """Thresholds that cut off a share `tail` of the returns on either side: of the rows that a model learns
+    from, and of no other, so that they are not known before those rows are."""
+
+    tail: float = 0.33
+
+
+@dataclass(frozen=True)
 class FixedHorizon:
     """The return from the decision bar's close to the close `horizon_bars` later.
 
-    Three-way: `up` above the threshold, `down` below its negative, `range` between (bounds included).
+    Three-way: `up` above the threshold, `down` below its negative, `range` between (bounds included); of
+    quantiles, `up` above the upper one and `down` below the lower one.
     Binary: the sign of the return, so there is no threshold; a return of zero is `down`.
     """
 
     horizon_bars: int
-    threshold: Fixed | TrailingVolatility | None = None
+    threshold: Fixed | TrailingVolatility | QuantileThreshold | None = None
 
 
 @dataclass(frozen=True)
@@ -184,13 +193,16 @@ class _Check:
             field, least <= value <= most, "range", f"must be from {least} to {most} bars, is {value}."
         )
 
-    def threshold(self, field: str, threshold: Fixed | TrailingVolatility) -> None:
+    def threshold(self, field: str, threshold: Fixed | TrailingVolatility | QuantileThreshold) -> None:
         match threshold:
             case Fixed():
                 self.positive(f"{field}.fraction", threshold.fraction)
             case TrailingVolatility():
                 self.positive(f"{field}.multiple", threshold.multiple)
                 self.bars(f"{field}.window_bars", threshold.window_bars, 2, MAX_WINDOW_BARS)
+            case QuantileThreshold(tail):
+                words = f"must be above 0 and below 0.5, is {tail}."
+                self.require(f"{field}.tail", 0 < tail < 0.5, "range", words)
 
     def fixed_horizon(self, rule: FixedHorizon, binary: bool) -> None:
         self.bars("horizon_bars", rule.horizon_bars, 1, MAX_HORIZON_BARS)

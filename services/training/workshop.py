@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from services.training.jobs import Tree
 from services.training.learners.fitting import Check
 from services.training.recipes import Recipe
 from services.training.results import Learned
@@ -36,6 +37,13 @@ class Memory(Protocol):
 
     def recall(self, key: str, digest: str) -> FitOutcome | None: ...
     def keep(self, key: str, digest: str, outcome: FitOutcome) -> None: ...
+
+
+class Records(Protocol):
+    """JSON objects that are kept, by their key and the digest of what they came of."""
+
+    def recall_record(self, key: str, digest: str) -> Tree | None: ...
+    def keep_record(self, key: str, digest: str, record: Mapping[str, Any]) -> None: ...
 
 
 class Workshop(Protocol):

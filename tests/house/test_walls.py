@@ -20,6 +20,7 @@ PARTS = {
     "training": {
         "attendant": "application",
         "checkpoint_folders": "store",
+        "checkpoints": "store",
         "supervisor": "application",
         "runner": "application",
         "worker": "__main__",

@@ -1,0 +1,107 @@
+"""What a job has done, as files in its folder: a later attempt goes on from there.
+
+Each outcome and each record is one file, named by a hash of its key and of the digest of what it came of. A
+file is whole or not there: it is written beside, synced, and renamed. One that is damaged or another's is as
+good as absent, and a disk that takes no more costs the checkpoint, not the job.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import xxhash
+
+from services.training.jobs import Tree
+from services.training.unit_files import UnreadableError, read_file, write_file
+from services.training.units import FitOutcome
+
+_DRAFT_SUFFIX = ".draft"
+
+
+class FolderMemory:
+    """Outcomes and records in a folder that only this attempt writes to.
+
+    Parameters
+    ----------
+    folder
+    warn
+        Told once, in one sentence, that the folder takes no more.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._warn = warn
+        self._has_warned = False
+        with suppress(OSError):
+            for draft in folder.glob(f"*{_DRAFT_SUFFIX}"):  # of an attempt that was killed
+                draft.unlink(missing_ok=True)
+
+    def recall(self, key: str, digest: str) -> FitOutcome | None:
+        """The outcome of a unit, if it is kept."""
+        found = self._read("outcome", key, digest)
+        return found if isinstance(found, FitOutcome) else None
+
+    def keep(self, key: str, digest: str, outcome: FitOutcome) -> None:
+        """Keep the outcome of a unit."""
+        self._write("outcome", key, digest, outcome)
+
+    def recall_record(self, key: str, digest: str) -> Tree | None:
+        """A record, as it was kept."""
+        found = self._read("record", key, digest)
+        return _json(found) if isinstance(found, dict) else None
+
+    def keep_record(self, key: str, digest: str, record: Mapping[str, Any]) -> None:
+        """Keep a JSON object."""
+        self._write("record", key, digest, dict(record))
+
+    def _read(self, kind: str, key: str, digest: str) -> object:
+        label = {"kind": kind, "key": key, "digest": digest}
+        try:
+            found, value = read_file(self._path(label).read_bytes())
+        except (OSError, UnreadableError):
+            return None
+        return value if found == label else None
+
+    def _write(self, kind: str, key: str, digest: str, value: object) -> None:
+        label = {"kind": kind, "key": key, "digest": digest}
+        content = write_file(label, value)
+        draft = self._folder / f"{uuid4().hex}{_DRAFT_SUFFIX}"
+        try:
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(self._path(label))
+            _sync(self._folder)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            if not self._has_warned:
+                self._has_warned = True
+                self._warn(f"What is done from {key} on may be done again: no checkpoint: {error.strerror}.")
+
+    def _path(self, label: Mapping[str, str]) -> Path:
+        name = xxhash.xxh3_128_hexdigest("\0".join(label.values()).encode())
+        return self._folder / f"{name}.{label['kind']}"
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _json(value: Any) -> Any:
+    """Lists again, of which files make tuples."""
+    if isinstance(value, tuple):
+        return [_json(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _json(each) for name, each in value.items()}
+    return value

@@ -55,6 +55,11 @@ kill-ingest: .venv/.dev tools  ## Kill the data room at random moments of ingest
 	INGEST_KILLS=$(or $(KILLS),50) INGEST_KILLS_SEED=$(or $(SEED),$(shell date +%s)) \
 	    $(PY) -m pytest tests/faults/test_ingest_kill.py
 
+.PHONY: kill-jobs
+kill-jobs: .venv/.dev tools  ## Kill workers, servers and watchers of jobs: make kill-jobs [KILLS=200] [SEED=NUMBER]
+	JOB_KILLS=$(or $(KILLS),200) JOB_KILLS_SEED=$(or $(SEED),$(shell date +%s)) \
+	    $(PY) -m pytest tests/training/test_job_kills.py
+
 .PHONY: bench
 bench: .venv/.dev  ## Measure the numbers of the README: make bench [BENCH=benchmarks/serving.py]
 	@set -e; for script in $(or $(BENCH),$(sort $(wildcard benchmarks/*.py))); do \

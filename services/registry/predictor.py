@@ -89,7 +89,8 @@ class Predictor:
         """The position of each row's class: the likeliest, or as the model's thresholds decide."""
         if self._thresholds is not None:
             probabilities = probabilities / self._thresholds
-        return probabilities.argmax(axis=1)
+        chosen: npt.NDArray[np.intp] = probabilities.argmax(axis=1)
+        return chosen
 
     def _evaluate(self, features: Rows, identity: str) -> Rows:
         features = self._require(features)

@@ -14,6 +14,7 @@ from services.training import learners
 from services.training.export.golden import draw_golden_rows, golden_answers
 from services.training.export.trees import graph_of, tree_arrays
 from services.training.learners import (
+    ExtraTreesParameters,
     ForestParameters,
     LightgbmParameters,
     ModelParameters,
@@ -26,6 +27,7 @@ KINDS: tuple[ModelParameters, ...] = (
     LightgbmParameters(rounds=25),
     XgboostParameters(rounds=25),
     ForestParameters(trees=15),
+    ExtraTreesParameters(trees=15),
 )
 
 

@@ -22,13 +22,23 @@ from services.registry.inspection import inspect_bundle
 from services.training import learners
 from services.training.export.bundle import export_bundle
 from services.training.export.numbering import number_tree
-from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
+from services.training.learners import (
+    ExtraTreesParameters,
+    ForestParameters,
+    LightgbmParameters,
+    XgboostParameters,
+)
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.splits import CombinatorialPurged, KFold
 from tests.training.cases import BINARY, THREE_WAY, made_samples
 
-EVERY = [LightgbmParameters(rounds=10), XgboostParameters(rounds=10), ForestParameters(trees=8)]
+EVERY = [
+    LightgbmParameters(rounds=10),
+    XgboostParameters(rounds=10),
+    ForestParameters(trees=8),
+    ExtraTreesParameters(trees=8),
+]
 NATIVE = {"lightgbm": LIGHTGBM_TEXT, "xgboost": XGBOOST_UBJ}
 
 
@@ -215,7 +225,7 @@ def test_missing_values_that_a_split_sends_away_from_all_others_are_exported():
 @pytest.mark.parametrize("parameters", EVERY, ids=learners.kind_of)
 def test_no_model_that_may_be_trained_has_more_trees_than_a_bundle_may_hold(parameters):
     rounds = next(field for field in fields(parameters) if field.name in ("rounds", "trees"))
-    trees_a_round = 1 if isinstance(parameters, ForestParameters) else len(THREE_WAY)
+    trees_a_round = 1 if rounds.name == "trees" else len(THREE_WAY)
     assert rounds.metadata["high"] * trees_a_round <= MAX_TREES
 
 

@@ -6,16 +6,22 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument
 from services.training import learners
-from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
+from services.training.learners import (
+    ExtraTreesParameters,
+    ForestParameters,
+    LightgbmParameters,
+    XgboostParameters,
+)
 from services.training.learners.fitting import FitRequest, Table, Validation
 from tests.training.cases import BINARY, THREE_WAY, made_samples
 
 BOOSTERS = [LightgbmParameters(rounds=30), XgboostParameters(rounds=30)]
-EVERY = [*BOOSTERS, ForestParameters(trees=20)]
+FORESTS = [ForestParameters(trees=20), ExtraTreesParameters(trees=20)]
+EVERY = [*BOOSTERS, *FORESTS]
 
 
 def table_of(samples) -> Table:
@@ -53,6 +59,8 @@ def sampled(parameters):
     """The same parameters, drawing rows (and features) at random."""
     if isinstance(parameters, ForestParameters):
         return replace(parameters, max_samples=0.7)
+    if isinstance(parameters, ExtraTreesParameters):
+        return replace(parameters, bootstrap=True, max_samples=0.7)
     return replace(parameters, subsample=0.7, colsample_bytree=0.7)
 
 
@@ -70,7 +78,7 @@ def test_the_same_seed_gives_the_same_model_bytes_and_another_seed_others(parame
 @pytest.mark.parametrize("parameters", EVERY, ids=learners.kind_of)
 def test_the_number_of_threads_changes_no_byte_and_no_answer(parameters):
     samples = made_samples(1_200, 6)
-    validation = None if isinstance(parameters, ForestParameters) else made_samples(300, 6, seed=1)
+    validation = None if parameters in FORESTS else made_samples(300, 6, seed=1)
     one, three = (
         learners.fit(parameters, request_of(samples, validation=validation, threads=threads, patience=300))
         for threads in (1, 3)
@@ -174,9 +182,27 @@ def test_a_forest_grown_in_batches_is_the_forest_grown_at_once():
     assert learners.predict_probabilities(fitted, rows).tobytes() == at_once.predict_proba(rows).tobytes()
 
 
-def test_a_forest_has_nothing_to_stop_on():
+def test_extra_trees_are_those_of_the_library_with_and_without_a_bootstrap():
+    samples, rows = made_samples(), made_samples(100, seed=4).features
+    for drawn in ({}, {"bootstrap": True, "max_samples": 0.6}):
+        fitted = learners.fit(ExtraTreesParameters(trees=13, **drawn), request_of(samples, seed=3))
+        at_once = ExtraTreesClassifier(
+            n_estimators=13, max_depth=12, min_samples_leaf=5, max_features="sqrt", random_state=3, **drawn
+        ).fit(samples.features.astype(np.float32), samples.classes, sample_weight=samples.weights)
+        found = learners.predict_probabilities(fitted, rows)
+        assert found.tobytes() == at_once.predict_proba(rows).tobytes()
+
+
+def test_a_share_of_rows_that_nothing_draws_is_refused():
+    [found] = learners.validate(ExtraTreesParameters(max_samples=0.5))
+    assert (found.field, found.rule) == ("model.extra_trees.max_samples", "unused")
+    assert learners.validate(ExtraTreesParameters(bootstrap=True, max_samples=0.5)) == []
+
+
+@pytest.mark.parametrize("parameters", FORESTS, ids=learners.kind_of)
+def test_a_forest_has_nothing_to_stop_on(parameters):
     with pytest.raises(InvalidArgument, match="early_stopping"):
-        learners.fit(ForestParameters(), request_of(made_samples(), validation=made_samples(50)))
+        learners.fit(parameters, request_of(made_samples(), validation=made_samples(50)))
 
 
 @pytest.mark.parametrize("parameters", EVERY, ids=learners.kind_of)
@@ -269,7 +295,7 @@ def test_parameters_are_a_list_of_numbers_that_names_no_file_and_no_socket(param
     for field in fields(parameters):
         assert not any(word in field.name for word in FORBIDDEN)
         if not field.metadata["choices"]:
-            assert type(field.default) in (int, float)
+            assert type(field.default) in (int, float, bool)
     with pytest.raises(TypeError):
         type(parameters)(forcedsplits_filename="/etc/passwd")
 
@@ -277,10 +303,14 @@ def test_parameters_are_a_list_of_numbers_that_names_no_file_and_no_socket(param
 @pytest.mark.parametrize("parameters", EVERY, ids=learners.kind_of)
 def test_each_parameter_that_leaves_its_range_is_refused_by_its_path(parameters):
     assert learners.validate(parameters) == []
+    if isinstance(parameters, ExtraTreesParameters):
+        parameters = replace(parameters, bootstrap=True)
     for field in fields(parameters):
         low, high = field.metadata["low"], field.metadata["high"]
         wrong = [low - 1, high + 1, float("nan"), True, None, "some text"]
-        if isinstance(field.default, int):
+        if isinstance(field.default, bool):
+            wrong = [0, 1, None, "true"]
+        elif isinstance(field.default, int):
             wrong.append(low + 0.5)
         for value in wrong:
             found = learners.validate(replace(parameters, **{field.name: value}))
@@ -291,14 +321,16 @@ def test_each_parameter_that_leaves_its_range_is_refused_by_its_path(parameters)
             assert learners.validate(replace(parameters, **{field.name: value})) == []
 
 
-@pytest.mark.parametrize("kind", [LightgbmParameters, XgboostParameters, ForestParameters])
+@pytest.mark.parametrize("kind", [type(each) for each in EVERY])
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_parameters_at_either_end_of_their_ranges_fit(kind, end):
     """No library raises within the allowed ranges."""
     slow = {"rounds", "trees", "num_leaves", "max_depth"}
     for field in fields(kind):
         if field.name not in slow:
-            small = {"trees": 3} if kind is ForestParameters else {"rounds": 3}
+            small = {"rounds": 3} if kind in (LightgbmParameters, XgboostParameters) else {"trees": 3}
+            if kind is ExtraTreesParameters and field.name == "max_samples":
+                small["bootstrap"] = True
             fitted = learners.fit(
                 kind(**small, **{field.name: field.metadata[end]}), request_of(made_samples(200))
             )

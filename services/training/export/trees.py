@@ -7,13 +7,14 @@ from typing import Protocol
 from marketml.bundle.graph import Graph, Library, Sigmoid, Softmax, Trees
 from marketml.bundle.trees import TreeArrays
 from services.training.export import forest_trees, lightgbm_trees, xgboost_trees
-from services.training.learners import forest, lightgbm, xgboost
+from services.training.learners import extra_trees, forest, lightgbm, xgboost
 from services.training.learners.fitting import Fitted
 
 _LIBRARIES = {
     lightgbm.KIND: Library.LIGHTGBM,
     xgboost.KIND: Library.XGBOOST,
     forest.KIND: Library.FOREST,
+    extra_trees.KIND: Library.FOREST,
 }
 
 
@@ -24,7 +25,7 @@ def tree_arrays(fitted: Fitted) -> TreeArrays:
             return lightgbm_trees.tree_arrays(fitted)
         case xgboost.KIND:
             return xgboost_trees.tree_arrays(fitted)
-        case forest.KIND:
+        case forest.KIND | extra_trees.KIND:
             return forest_trees.tree_arrays(fitted)
         case _:
             raise ValueError(f"No export of {fitted.kind!r}.")

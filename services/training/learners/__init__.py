@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from marketml.bundle.files import LIGHTGBM_TEXT, XGBOOST_UBJ
 from marketml.rpc.refusals import Violation
-from services.training.learners import forest, lightgbm, xgboost
+from services.training.learners import extra_trees, forest, lightgbm, xgboost
+from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 
-ModelParameters: TypeAlias = LightgbmParameters | XgboostParameters | ForestParameters
+ModelParameters: TypeAlias = LightgbmParameters | XgboostParameters | ForestParameters | ExtraTreesParameters
 
 
 class _Library(Protocol):
@@ -27,13 +28,13 @@ class _Library(Protocol):
     def gains(self, fitted: Fitted) -> npt.NDArray[np.float64]: ...
 
 
-_LIBRARIES: tuple[_Library, ...] = (lightgbm, xgboost, forest)
+_LIBRARIES: tuple[_Library, ...] = (lightgbm, xgboost, forest, extra_trees)
 _NATIVE_NAMES = {lightgbm.KIND: LIGHTGBM_TEXT, xgboost.KIND: XGBOOST_UBJ}
 _LIBRARY_OF = {library.KIND: library for library in _LIBRARIES}
 
 
 def kind_of(parameters: ModelParameters) -> str:
-    """`lightgbm`, `xgboost` or `random_forest`."""
+    """`lightgbm`, `xgboost`, `random_forest` or `extra_trees`."""
     match parameters:
         case LightgbmParameters():
             return lightgbm.KIND
@@ -41,22 +42,26 @@ def kind_of(parameters: ModelParameters) -> str:
             return xgboost.KIND
         case ForestParameters():
             return forest.KIND
+        case ExtraTreesParameters():
+            return extra_trees.KIND
 
 
 def stops_early(parameters: ModelParameters) -> bool:
     """Whether the model is fitted in rounds that a validation slice can end."""
-    return not isinstance(parameters, ForestParameters)
+    return not isinstance(parameters, ForestParameters | ExtraTreesParameters)
 
 
 def rounds_of(parameters: ModelParameters) -> int:
     """The most rounds (trees of a forest) a fit may take."""
-    return parameters.trees if isinstance(parameters, ForestParameters) else parameters.rounds
+    if isinstance(parameters, ForestParameters | ExtraTreesParameters):
+        return parameters.trees
+    return parameters.rounds
 
 
 def capped(parameters: ModelParameters, rounds: int) -> ModelParameters:
     """The same parameters with no more than `rounds` rounds."""
     fewer = min(rounds_of(parameters), rounds)
-    if isinstance(parameters, ForestParameters):
+    if isinstance(parameters, ForestParameters | ExtraTreesParameters):
         return replace(parameters, trees=fewer)
     return replace(parameters, rounds=fewer)
 
@@ -70,6 +75,8 @@ def validate(parameters: ModelParameters, path: str = "model") -> list[Violation
             return xgboost.validate(parameters, f"{path}.{xgboost.KIND}")
         case ForestParameters():
             return forest.validate(parameters, f"{path}.{forest.KIND}")
+        case ExtraTreesParameters():
+            return extra_trees.validate(parameters, f"{path}.{extra_trees.KIND}")
 
 
 def fit(parameters: ModelParameters, request: FitRequest) -> Fitted:
@@ -81,6 +88,8 @@ def fit(parameters: ModelParameters, request: FitRequest) -> Fitted:
             return xgboost.fit(parameters, request)
         case ForestParameters():
             return forest.fit(parameters, request)
+        case ExtraTreesParameters():
+            return extra_trees.fit(parameters, request)
 
 
 def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:

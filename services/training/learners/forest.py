@@ -1,8 +1,10 @@
-"""Random forest of scikit-learn, grown in batches so that it can be watched and stopped."""
+"""Random forest of scikit-learn, and what it shares with extra trees: growing in batches, so that it can be
+watched and stopped, and its answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,11 +46,6 @@ def fit(parameters: ForestParameters, request: FitRequest) -> Fitted:
     # Here, not above: the server knows the parameters and fits nothing.
     from sklearn.ensemble import RandomForestClassifier
 
-    require_fittable(request, narrow=True)
-    if request.validation is not None:
-        raise InvalidArgument.of(
-            "early_stopping", "unused", "must be unset: a random forest has no early stopping."
-        )
     model = RandomForestClassifier(
         n_estimators=0,
         max_depth=parameters.max_depth or None,
@@ -60,17 +57,25 @@ def fit(parameters: ForestParameters, request: FitRequest) -> Fitted:
         n_jobs=request.threads,
         warm_start=True,
     )
+    return grow(KIND, model, parameters.trees, request)
+
+
+def grow(kind: str, model: Any, trees: int, request: FitRequest) -> Fitted:
+    """Grow a forest of scikit-learn that starts without a tree; see `fit`."""
+    require_fittable(request, narrow=True)
+    if request.validation is not None:
+        raise InvalidArgument.of("early_stopping", "unused", "must be unset: a forest has no early stopping.")
     features = np.ascontiguousarray(request.train.features, dtype=np.float32)  # what the trees compare
     grown, batch = 0, 2 * request.threads
-    while grown < parameters.trees and not (request.check() and grown):
-        grown = min(grown + batch, parameters.trees)
+    while grown < trees and not (request.check() and grown):
+        grown = min(grown + batch, trees)
         model.set_params(n_estimators=grown)
         model.fit(features, request.train.classes, sample_weight=request.train.weights)
         request.on_round(grown, None)
     # Summing trees from several threads changes the last bit of a probability from call to call.
     model.set_params(n_jobs=1)
     return Fitted(
-        kind=KIND,
+        kind=kind,
         model=model,
         class_count=request.class_count,
         feature_count=features.shape[1],

@@ -13,6 +13,11 @@ def ranged(default: Any, low: float, high: float, choices: tuple[str, ...] = ())
     return field(default=default, metadata={"low": low, "high": high, "choices": choices})
 
 
+def flag(default: bool) -> Any:
+    """A dataclass field that must be true or false."""
+    return field(default=default, metadata={"low": False, "high": True, "choices": ()})
+
+
 def range_violations(parameters: Any, path: str) -> list[Violation]:
     """Every field of a parameter dataclass that has the wrong type or leaves its range."""
     found = []
@@ -24,6 +29,8 @@ def range_violations(parameters: Any, path: str) -> list[Violation]:
 
 
 def _broken(rule: Field[Any], value: object) -> str | None:
+    if isinstance(rule.default, bool):
+        return None if isinstance(value, bool) else f"must be true or false, is {value!r}."
     low, high, choices = rule.metadata["low"], rule.metadata["high"], rule.metadata["choices"]
     if isinstance(value, str) and value in choices:
         return None

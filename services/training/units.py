@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -32,15 +33,18 @@ from services.training.learners.fitting import (
     Matrix,
     OnRound,
     Probabilities,
+    Reading,
     Table,
     Validation,
     Weights,
 )
+from services.training.learners.readings import Readings
 from services.training.splits import Rows
 
 Array: TypeAlias = npt.NDArray[np.generic]
 
-_FOLD = re.compile(r"fold_(\d+)")
+_FOLD = re.compile(r"(?:trial_\d+\.)?fold_(\d+)")
+_READINGS = Readings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,8 @@ class FitTask:
     golden : float64 (golden, features), optional
         Rows whose answers travel with the model; without them the model itself is not kept.
     class_count, seed, threads : int
+    is_repeated : bool
+        Whether other parameters are fitted on the same rows, so that reading them once pays.
     """
 
     key: str
@@ -86,6 +92,7 @@ class FitTask:
     class_count: int
     seed: int
     threads: int
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,20 +147,18 @@ def fit_unit(task: FitTask, on_round: OnRound, check: Check) -> FitOutcome:
     def table(part: Part) -> Table:
         return Table(task.matrix[part.rows], part.classes, part.weights)
 
-    fitted = learners.fit(
-        task.parameters,
-        FitRequest(
-            train=table(task.train),
-            validation=(
-                None if task.stopping is None else Validation(table(task.stopping), task.patience_rounds)
-            ),
-            class_count=task.class_count,
-            seed=task.seed,
-            threads=task.threads,
-            on_round=on_round,
-            check=check,
+    request = FitRequest(
+        train=table(task.train),
+        validation=(
+            None if task.stopping is None else Validation(table(task.stopping), task.patience_rounds)
         ),
+        class_count=task.class_count,
+        seed=task.seed,
+        threads=task.threads,
+        on_round=on_round,
+        check=check,
     )
+    fitted = learners.fit(task.parameters, request, _reading(task, request))
     kept = None
     if task.golden is not None:
         kept = KeptModel(
@@ -172,6 +177,20 @@ def fit_unit(task: FitTask, on_round: OnRound, check: Check) -> FitOutcome:
         probabilities=learners.predict_probabilities(fitted, task.matrix[task.predicted]),
         kept=kept,
     )
+
+
+def _reading(task: FitTask, request: FitRequest) -> Reading | None:
+    """The task's rows as its library holds them, if they are read once for several fits."""
+    if not task.is_repeated:
+        _READINGS.clear()  # what was repeated is over
+        return None
+    terms = learners.reading_terms(task.parameters, task.seed)
+    if terms is None:
+        return None
+    hasher = xxhash.xxh3_128()
+    _hash_arrays(hasher, [task.matrix, *_arrays_of(task)])
+    key = (type(task.parameters), terms, hasher.digest())
+    return _READINGS.get(key, lambda: learners.read(task.parameters, request))
 
 
 def fold_of(key: str) -> int | None:
@@ -193,14 +212,20 @@ def digest_of(task: FitTask) -> str:
         "versions": _versions(),
     }
     hasher.update(json.dumps(said, sort_keys=True).encode())
-    stopping = task.stopping
-    parts = [task.train] if stopping is None else [task.train, stopping]
-    arrays: list[Array] = [task.matrix, task.predicted]
-    arrays += [array for part in parts for array in (part.rows, part.classes, part.weights)]
-    for array in arrays if task.golden is None else [*arrays, task.golden]:
+    golden = [] if task.golden is None else [task.golden]
+    _hash_arrays(hasher, [task.matrix, task.predicted, *_arrays_of(task), *golden])
+    return hasher.hexdigest()
+
+
+def _arrays_of(task: FitTask) -> list[Array]:
+    parts = [task.train] if task.stopping is None else [task.train, task.stopping]
+    return [array for part in parts for array in (part.rows, part.classes, part.weights)]
+
+
+def _hash_arrays(hasher: xxhash.xxh3_128, arrays: Sequence[Array]) -> None:
+    for array in arrays:
         hasher.update(f"{array.dtype} {array.shape} ".encode())
         hasher.update(np.ascontiguousarray(array).data)
-    return hasher.hexdigest()
 
 
 @functools.cache

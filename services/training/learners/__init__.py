@@ -12,7 +12,7 @@ from marketml.bundle.files import LIGHTGBM_TEXT, XGBOOST_UBJ
 from marketml.rpc.refusals import Violation
 from services.training.learners import extra_trees, forest, lightgbm, xgboost
 from services.training.learners.extra_trees import ExtraTreesParameters
-from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities
+from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities, Reading
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
@@ -79,13 +79,35 @@ def validate(parameters: ModelParameters, path: str = "model") -> list[Violation
             return extra_trees.validate(parameters, f"{path}.{extra_trees.KIND}")
 
 
-def fit(parameters: ModelParameters, request: FitRequest) -> Fitted:
+def reading_terms(parameters: ModelParameters, seed: int) -> tuple[int, ...] | None:
+    """What decides how a library reads rows, beside the rows; None where reading them once wins nothing."""
+    match parameters:
+        case LightgbmParameters():
+            return lightgbm.reading_terms(parameters, seed)
+        case XgboostParameters():
+            return xgboost.reading_terms(parameters, seed)
+        case ForestParameters() | ExtraTreesParameters():
+            return None
+
+
+def read(parameters: ModelParameters, request: FitRequest) -> Reading:
+    """The rows of a request as the library holds them; only where there are `reading_terms`."""
+    match parameters:
+        case LightgbmParameters():
+            return lightgbm.read(parameters, request)
+        case XgboostParameters():
+            return xgboost.read(parameters, request)
+        case ForestParameters() | ExtraTreesParameters():
+            raise ValueError("A forest reads its rows for every fit.")
+
+
+def fit(parameters: ModelParameters, request: FitRequest, reading: Reading | None = None) -> Fitted:
     """Fit the model that the parameters name; see the library's module."""
     match parameters:
         case LightgbmParameters():
-            return lightgbm.fit(parameters, request)
+            return lightgbm.fit(parameters, request, reading)
         case XgboostParameters():
-            return xgboost.fit(parameters, request)
+            return xgboost.fit(parameters, request, reading)
         case ForestParameters():
             return forest.fit(parameters, request)
         case ExtraTreesParameters():

@@ -58,6 +58,17 @@ class FitRequest:
     check: Check
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The rows of a fit as its library holds them, in bins. Fits of other parameters on the same rows may
+    share one: a library only looks at it."""
+
+    train: Any
+    validation: Any | None
+    size_bytes: int
+    """About so many, never fewer."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A fitted model, cut to its best round.

@@ -15,6 +15,7 @@ from services.training.learners.fitting import (
     Fitted,
     Matrix,
     Probabilities,
+    Reading,
     Table,
     boost,
     log_loss,
@@ -50,8 +51,38 @@ def validate(parameters: LightgbmParameters, path: str = "model.lightgbm") -> li
     return range_violations(parameters, path)
 
 
-def fit(parameters: LightgbmParameters, request: FitRequest) -> Fitted:
+def reading_terms(parameters: LightgbmParameters, seed: int) -> tuple[int, ...]:
+    """What decides how rows are read, beside the rows."""
+    return parameters.max_bin, seed
+
+
+def read(parameters: LightgbmParameters, request: FitRequest) -> Reading:
+    """Sort the rows into bins; see `fit` for what is raised."""
+    require_fittable(request)
+    settings = {
+        "max_bin": parameters.max_bin,
+        # Which features can be split would depend on min_child_samples, and with it which ones are drawn.
+        "feature_pre_filter": False,
+        "seed": request.seed,
+        "num_threads": request.threads,
+        "verbosity": -1,
+    }
+    train = _dataset(request.train, settings, None)
+    slice_ = None if request.validation is None else request.validation.table
+    validation = None if slice_ is None else _dataset(slice_, settings, train)
+    values = request.train.features.size + (0 if slice_ is None else slice_.features.size)
+    return Reading(train, validation, 2 * values)
+
+
+def fit(parameters: LightgbmParameters, request: FitRequest, reading: Reading | None = None) -> Fitted:
     """Fit a classifier on `request.train`, stopping on `request.validation` if there is one.
+
+    Parameters
+    ----------
+    parameters : LightgbmParameters
+    request : FitRequest
+    reading : Reading, optional
+        Of this request, or of another one with its rows and the same `reading_terms`.
 
     Raises
     ------
@@ -60,12 +91,10 @@ def fit(parameters: LightgbmParameters, request: FitRequest) -> Fitted:
     """
     import lightgbm  # here, not above: the server knows the parameters and fits nothing
 
-    require_fittable(request)
-    settings = _settings(parameters, request)
-    train = _dataset(request.train, settings, None)
-    booster = lightgbm.Booster(settings, train)
-    if request.validation is not None:
-        booster.add_valid(_dataset(request.validation.table, settings, train), "validation")
+    reading = reading or read(parameters, request)
+    booster = lightgbm.Booster(_settings(parameters, request), reading.train)
+    if reading.validation is not None:
+        booster.add_valid(reading.validation, "validation")
 
     def update(index: int) -> bool:
         return not booster.update()
@@ -129,6 +158,7 @@ def _settings(parameters: LightgbmParameters, request: FitRequest) -> dict[str, 
         "lambda_l1": parameters.reg_alpha,
         "lambda_l2": parameters.reg_lambda,
         "max_bin": parameters.max_bin,
+        "feature_pre_filter": False,
         "seed": request.seed,
         "deterministic": True,
         "force_col_wise": True,  # row-wise sums are cut into blocks whose number is that of the threads

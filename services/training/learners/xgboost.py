@@ -14,6 +14,7 @@ from services.training.learners.fitting import (
     Fitted,
     Matrix,
     Probabilities,
+    Reading,
     Table,
     boost,
     log_loss,
@@ -48,8 +49,30 @@ def validate(parameters: XgboostParameters, path: str = "model.xgboost") -> list
     return range_violations(parameters, path)
 
 
-def fit(parameters: XgboostParameters, request: FitRequest) -> Fitted:
+def reading_terms(parameters: XgboostParameters, _seed: int) -> tuple[int, ...]:
+    """What decides how rows are read, beside the rows."""
+    return (parameters.max_bin,)
+
+
+def read(parameters: XgboostParameters, request: FitRequest) -> Reading:
+    """Sort the rows into bins; see `fit` for what is raised."""
+    require_fittable(request, narrow=True)
+    train = _matrix(request.train, parameters, request.threads, None)
+    slice_ = None if request.validation is None else request.validation.table
+    validation = None if slice_ is None else _matrix(slice_, parameters, request.threads, train)
+    values = request.train.features.size + (0 if slice_ is None else slice_.features.size)
+    return Reading(train, validation, 8 * values)  # by row and by column
+
+
+def fit(parameters: XgboostParameters, request: FitRequest, reading: Reading | None = None) -> Fitted:
     """Fit a classifier on `request.train`, stopping on `request.validation` if there is one.
+
+    Parameters
+    ----------
+    parameters : XgboostParameters
+    request : FitRequest
+    reading : Reading, optional
+        Of this request, or of another one with its rows and the same `reading_terms`.
 
     Raises
     ------
@@ -58,11 +81,9 @@ def fit(parameters: XgboostParameters, request: FitRequest) -> Fitted:
     """
     import xgboost  # here, not above: the server knows the parameters and fits nothing
 
-    require_fittable(request, narrow=True)
-    train = _matrix(request.train, parameters, request.threads, None)
-    known = [train]
-    if request.validation is not None:
-        known.append(_matrix(request.validation.table, parameters, request.threads, train))
+    reading = reading or read(parameters, request)
+    train = reading.train
+    known = [train] if reading.validation is None else [train, reading.validation]
     booster = xgboost.Booster(_settings(parameters, request), known)
 
     def update(index: int) -> bool:

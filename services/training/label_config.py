@@ -29,6 +29,12 @@ _THRESHOLD: dict[str, Rule] = {
     "trailing_volatility": Group({"multiple": _positive(1.0), "window_bars": _WINDOW}),
 }
 _THRESHOLD_CHOICE = (Choice(_THRESHOLDS, "trailing_volatility"),)
+_HORIZON_THRESHOLDS = (*_THRESHOLDS, "quantile")
+_HORIZON_THRESHOLD: dict[str, Rule] = {
+    **_THRESHOLD,
+    "quantile": Group({"tail": _positive(0.33, 0.5, is_below=True)}),
+}
+_HORIZON_CHOICE = (Choice(_HORIZON_THRESHOLDS, "trailing_volatility"),)
 _TRIPLE_BARRIER = Group(
     {
         "fraction": Group(
@@ -68,7 +74,7 @@ def _label_rules(is_binary: bool, has_events: bool) -> Group:
         {
             "fixed_horizon": Group(horizon)
             if is_binary
-            else Group({**horizon, **_THRESHOLD}, _THRESHOLD_CHOICE),
+            else Group({**horizon, **_HORIZON_THRESHOLD}, _HORIZON_CHOICE),
             "triple_barrier": _TRIPLE_BARRIER,
             "trend_scanning": Group(trend if is_binary else {**trend, "minimum_t": _positive(5.0)}),
             "meta_label": _META_LABEL,
@@ -86,7 +92,7 @@ def fill_label(given: Tree, platform: Tree, path: str, found: list[Violation]) -
     has_events = bool(events.get("enabled", beneath.get("enabled", False)))
     if is_binary:
         why = "a binary label is the sign of the return"
-        refuse_given(given.get("fixed_horizon", {}), _THRESHOLDS, f"{path}.fixed_horizon", why, found)
+        refuse_given(given.get("fixed_horizon", {}), _HORIZON_THRESHOLDS, f"{path}.fixed_horizon", why, found)
         why = "a binary label is the sign of the slope"
         refuse_given(given.get("trend_scanning", {}), ("minimum_t",), f"{path}.trend_scanning", why, found)
     if not has_events:
@@ -114,7 +120,9 @@ def read_label(label: Tree) -> labels.LabelRule:
     """The rule that a filled label means."""
     if "fixed_horizon" in label:
         horizon = label["fixed_horizon"]
-        return labels.FixedHorizon(horizon["horizon_bars"], _threshold(horizon))
+        quantile = horizon.get("quantile")
+        threshold = _threshold(horizon) if quantile is None else labels.QuantileThreshold(**quantile)
+        return labels.FixedHorizon(horizon["horizon_bars"], threshold)
     if "trend_scanning" in label:
         return labels.TrendScanning(**label["trend_scanning"])
     if "meta_label" in label:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,9 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
         path_table += _metric_rows(name, result.path_baseline_tables[name])
     learned = result.learned
     largest = np.argsort(-learned.importances, kind="stable")[:MAX_IMPORTANCES]
+    thresholds = learned.return_thresholds
     return {
+        **({} if thresholds is None else {"return_thresholds": asdict(thresholds)}),
         "model_name": model_name,
         "model_version": version,
         "model_digest": digest,

@@ -179,7 +179,8 @@ class Runner:
         frame = features.frame if len(features.frame) else pd.DataFrame(index=prices.index)
         samples = join_samples(frame.iloc[features.warm_up_bars :], timeframe, labels)
         self._told.tell(reports.metric("rows", samples.classes.size))
-        for index, name in enumerate(samples.class_names):
+        known = () if samples.quantile else samples.class_names  # else each model has its own count of them
+        for index, name in enumerate(known):
             self._told.tell(reports.metric(f"rows.{name}", int((samples.classes == index).sum())))
         self._look()
         return labels, samples

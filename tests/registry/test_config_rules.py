@@ -264,6 +264,10 @@ def test_a_binary_horizon_takes_no_threshold():
         "cusum_events": DEFAULT_EVENTS,
     }
     binary["labels"]["fixed_horizon"]["fraction"] = 0.01
+    binary["labels"]["fixed_horizon"]["quantile"] = {"tail": 0.3}
+    with pytest.raises(InvalidArgument, match=r"labels\.fixed_horizon\.quantile"):
+        changed({}, binary, ["labels"])
+    binary["labels"]["fixed_horizon"].pop("quantile")
     with pytest.raises(InvalidArgument, match=r"labels\.fixed_horizon\.fraction"):
         changed({}, binary, ["labels"])
 

@@ -144,6 +144,7 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "label.fixed_horizon.trailing_volatility.multiple": (0.0, -1.0),
     "label.fixed_horizon.trailing_volatility.window_bars": (1, 100_001),
     "label.triple_barrier.horizon_bars": (0, 100_001),
+    "label.fixed_horizon.quantile.tail": (0.0, -0.1, 0.5, math.nan),
     "label.triple_barrier.minimum_return": (-0.1, 1.0),
     "label.triple_barrier.volatility.profit_multiple": (0.0, math.nan),
     "label.triple_barrier.volatility.loss_multiple": (-4.0,),
@@ -312,6 +313,20 @@ def test_a_binary_trend_and_a_binary_meta_label_refuse_what_they_do_not_use() ->
     assert broken(message, platform) == {"config.label.binary": "unused"}
 
 
+    message.label.fixed_horizon.quantile.SetInParent()
+    assert broken(message) == {"config.label.fixed_horizon.quantile": "unused"}
+
+
+def test_a_threshold_of_quantiles_cuts_off_a_third_unless_told_otherwise() -> None:
+    message = config()
+    message.label.fixed_horizon.quantile.SetInParent()
+    expected = labels.FixedHorizon(24, labels.QuantileThreshold(0.33))
+    assert read_plan(filled(message)).label == expected
+    assert labels.QuantileThreshold() == expected.threshold
+    platform = {"label": {"fixed_horizon": {"horizon_bars": 3, "quantile": {"tail": 0.25}}}}
+    assert read_plan(filled(config(), platform)).label == labels.FixedHorizon(
+        3, labels.QuantileThreshold(0.25)
+    )
 def test_a_length_that_is_shorter_than_the_one_before_it_is_refused() -> None:
     message = config()
     message.label.trend_scanning.min_horizon_bars = 25

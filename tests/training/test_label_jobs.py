@@ -67,6 +67,32 @@ def test_a_job_learns_the_labels_it_was_told_and_the_manifest_says_which(
     assert (data["labelled_rows"] < 0.7 * data["rows"]) == (method == "triple_barrier")
 
 
+def test_a_job_by_quantiles_says_between_which_returns_its_range_lies(
+    training: TrainingClient, registry: RegistryClient
+) -> None:
+    config = quick_config()
+    config.label.fixed_horizon.quantile.tail = 0.3
+    handle = training.start_training("quantile", config)
+    events = list(handle.watch(timeout=WAIT_SECONDS))
+    job = handle.result()
+    assert job.state == pb.JOB_STATE_SUCCEEDED
+    _, manifest = registry.get_model("quantile")
+    assert manifest["config"]["label"]["fixed_horizon"]["quantile"] == {"tail": 0.3}
+    found = job.result.return_thresholds
+    assert found.lower < 0 < found.upper
+    scores = manifest["scores"]
+    assert scores["model"]["return_thresholds"] == {"lower": found.lower, "upper": found.upper}
+    of_folds = {fold["return_thresholds"]["lower"] for fold in scores["folds"]}
+    assert len(of_folds | {found.lower}) == len(scores["folds"]) + 1, "each model has its own"
+    proofs = {proof.consumer: proof for proof in job.result.proofs}
+    proof = proofs["final_model.return_thresholds"]
+    assert proof.train_row_count == proofs["final_model.early_stopping"].train_row_count
+    assert proof.gap.ToNanoseconds() > 0
+    told = {event.metric.name for event in events if event.HasField("metric")}
+    assert "rows" in told
+    assert "rows.up" not in told, "no row has a class before a model has its rows"
+
+
 def test_the_choice_of_features_takes_the_weights_of_the_rows(
     training: TrainingClient, registry: RegistryClient
 ) -> None:

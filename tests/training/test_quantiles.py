@@ -41,7 +41,7 @@ PLAN = TrainingPlan(
 
 
 def returning_samples(rows=600, seed=0):
-    """Samples whose returns follow their first feature, the later the wilder: so thresholds depend on rows."""
+    """Samples whose returns follow their first feature, the later the wilder: thresholds move with them."""
     samples = made_samples(rows, seed=seed, missing=0.0)
     noise = np.random.default_rng(seed + 1).normal(size=rows)
     returns = (samples.features[:, 0] + noise) * np.linspace(0.01, 0.05, rows)

@@ -168,14 +168,22 @@ class MovingAverages(_message.Message):
     def __init__(self, fast_bars: _Optional[int] = ..., slow_bars: _Optional[int] = ...) -> None: ...
 
 class FixedHorizon(_message.Message):
-    __slots__ = ("horizon_bars", "fraction", "trailing_volatility")
+    __slots__ = ("horizon_bars", "fraction", "trailing_volatility", "quantile")
     HORIZON_BARS_FIELD_NUMBER: _ClassVar[int]
     FRACTION_FIELD_NUMBER: _ClassVar[int]
     TRAILING_VOLATILITY_FIELD_NUMBER: _ClassVar[int]
+    QUANTILE_FIELD_NUMBER: _ClassVar[int]
     horizon_bars: int
     fraction: float
     trailing_volatility: TrailingVolatility
-    def __init__(self, horizon_bars: _Optional[int] = ..., fraction: _Optional[float] = ..., trailing_volatility: _Optional[_Union[TrailingVolatility, _Mapping]] = ...) -> None: ...
+    quantile: QuantileThreshold
+    def __init__(self, horizon_bars: _Optional[int] = ..., fraction: _Optional[float] = ..., trailing_volatility: _Optional[_Union[TrailingVolatility, _Mapping]] = ..., quantile: _Optional[_Union[QuantileThreshold, _Mapping]] = ...) -> None: ...
+
+class QuantileThreshold(_message.Message):
+    __slots__ = ("tail",)
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    tail: float
+    def __init__(self, tail: _Optional[float] = ...) -> None: ...
 
 class TrailingVolatility(_message.Message):
     __slots__ = ("multiple", "window_bars")
@@ -250,14 +258,16 @@ class CombinatorialPurged(_message.Message):
     def __init__(self, groups: _Optional[int] = ..., test_groups: _Optional[int] = ...) -> None: ...
 
 class ModelConfig(_message.Message):
-    __slots__ = ("lightgbm", "xgboost", "random_forest")
+    __slots__ = ("lightgbm", "xgboost", "random_forest", "extra_trees")
     LIGHTGBM_FIELD_NUMBER: _ClassVar[int]
     XGBOOST_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FOREST_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_TREES_FIELD_NUMBER: _ClassVar[int]
     lightgbm: Lightgbm
     xgboost: Xgboost
     random_forest: RandomForest
-    def __init__(self, lightgbm: _Optional[_Union[Lightgbm, _Mapping]] = ..., xgboost: _Optional[_Union[Xgboost, _Mapping]] = ..., random_forest: _Optional[_Union[RandomForest, _Mapping]] = ...) -> None: ...
+    extra_trees: ExtraTrees
+    def __init__(self, lightgbm: _Optional[_Union[Lightgbm, _Mapping]] = ..., xgboost: _Optional[_Union[Xgboost, _Mapping]] = ..., random_forest: _Optional[_Union[RandomForest, _Mapping]] = ..., extra_trees: _Optional[_Union[ExtraTrees, _Mapping]] = ...) -> None: ...
 
 class Lightgbm(_message.Message):
     __slots__ = ("rounds", "learning_rate", "num_leaves", "max_depth", "min_child_samples", "min_split_gain", "subsample", "colsample_bytree", "reg_alpha", "reg_lambda", "max_bin")
@@ -327,6 +337,26 @@ class RandomForest(_message.Message):
     max_samples: float
     def __init__(self, trees: _Optional[int] = ..., max_depth: _Optional[int] = ..., min_samples_leaf: _Optional[int] = ..., min_samples_split: _Optional[int] = ..., max_features_rule: _Optional[str] = ..., max_features_fraction: _Optional[float] = ..., max_samples: _Optional[float] = ...) -> None: ...
 
+class ExtraTrees(_message.Message):
+    __slots__ = ("trees", "max_depth", "min_samples_leaf", "min_samples_split", "max_features_rule", "max_features_fraction", "bootstrap", "max_samples")
+    TREES_FIELD_NUMBER: _ClassVar[int]
+    MAX_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLES_LEAF_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLES_SPLIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEATURES_RULE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEATURES_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
+    MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    trees: int
+    max_depth: int
+    min_samples_leaf: int
+    min_samples_split: int
+    max_features_rule: str
+    max_features_fraction: float
+    bootstrap: bool
+    max_samples: float
+    def __init__(self, trees: _Optional[int] = ..., max_depth: _Optional[int] = ..., min_samples_leaf: _Optional[int] = ..., min_samples_split: _Optional[int] = ..., max_features_rule: _Optional[str] = ..., max_features_fraction: _Optional[float] = ..., bootstrap: _Optional[bool] = ..., max_samples: _Optional[float] = ...) -> None: ...
+
 class EarlyStopping(_message.Message):
     __slots__ = ("enabled", "patience_rounds", "fraction")
     ENABLED_FIELD_NUMBER: _ClassVar[int]
@@ -354,7 +384,7 @@ class Budget(_message.Message):
     def __init__(self, max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "model_name", "state", "stage", "progress_fraction", "remaining", "attempt", "create_time", "start_time", "end_time", "config", "config_version", "snapshot_id", "last_sequence", "result", "failure")
+    __slots__ = ("job_id", "model_name", "state", "stage", "progress_fraction", "remaining", "attempt", "create_time", "start_time", "end_time", "config", "config_version", "snapshot_id", "last_sequence", "result", "failure", "priority", "resources")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +401,8 @@ class Job(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     model_name: str
     state: JobState
@@ -387,7 +419,19 @@ class Job(_message.Message):
     last_sequence: int
     result: TrainingResult
     failure: JobFailure
-    def __init__(self, job_id: _Optional[str] = ..., model_name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[JobStage, str]] = ..., progress_fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ..., snapshot_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., result: _Optional[_Union[TrainingResult, _Mapping]] = ..., failure: _Optional[_Union[JobFailure, _Mapping]] = ...) -> None: ...
+    priority: int
+    resources: ResourceUse
+    def __init__(self, job_id: _Optional[str] = ..., model_name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[JobStage, str]] = ..., progress_fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ..., snapshot_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., result: _Optional[_Union[TrainingResult, _Mapping]] = ..., failure: _Optional[_Union[JobFailure, _Mapping]] = ..., priority: _Optional[int] = ..., resources: _Optional[_Union[ResourceUse, _Mapping]] = ...) -> None: ...
+
+class ResourceUse(_message.Message):
+    __slots__ = ("cpu_seconds", "peak_memory_bytes", "wall_seconds")
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WALL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    cpu_seconds: float
+    peak_memory_bytes: int
+    wall_seconds: float
+    def __init__(self, cpu_seconds: _Optional[float] = ..., peak_memory_bytes: _Optional[int] = ..., wall_seconds: _Optional[float] = ...) -> None: ...
 
 class JobFailure(_message.Message):
     __slots__ = ("code", "reason", "message")
@@ -400,7 +444,7 @@ class JobFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths")
+    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds")
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -416,6 +460,7 @@ class TrainingResult(_message.Message):
     STOPPED_EARLY_FIELD_NUMBER: _ClassVar[int]
     PATH_TABLE_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     model_name: str
     model_version: int
     model_digest: str
@@ -431,7 +476,16 @@ class TrainingResult(_message.Message):
     stopped_early: bool
     path_table: _containers.RepeatedCompositeFieldContainer[MetricRow]
     paths: _containers.RepeatedCompositeFieldContainer[BacktestPath]
-    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ...) -> None: ...
+    return_thresholds: ReturnThresholds
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ...) -> None: ...
+
+class ReturnThresholds(_message.Message):
+    __slots__ = ("lower", "upper")
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    UPPER_FIELD_NUMBER: _ClassVar[int]
+    lower: float
+    upper: float
+    def __init__(self, lower: _Optional[float] = ..., upper: _Optional[float] = ...) -> None: ...
 
 class BacktestPath(_message.Message):
     __slots__ = ("path", "folds", "row_count", "metrics")
@@ -506,14 +560,16 @@ class SplitProof(_message.Message):
     def __init__(self, consumer: _Optional[str] = ..., train_row_count: _Optional[int] = ..., held_out_row_count: _Optional[int] = ..., purged_count: _Optional[int] = ..., embargoed_count: _Optional[int] = ..., gap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StartTrainingRequest(_message.Message):
-    __slots__ = ("request_id", "model_name", "config")
+    __slots__ = ("request_id", "model_name", "config", "priority")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     model_name: str
     config: TrainingConfig
-    def __init__(self, request_id: _Optional[str] = ..., model_name: _Optional[str] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ...) -> None: ...
+    priority: int
+    def __init__(self, request_id: _Optional[str] = ..., model_name: _Optional[str] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class StartTrainingResponse(_message.Message):
     __slots__ = ("job",)

@@ -23,6 +23,7 @@ Tree: TypeAlias = Mapping[str, Any]
 PATH = "config"
 MASK = "update_mask.paths"
 PATHS_MAX = 1_000
+_FORESTS = frozenset({"random_forest", "extra_trees"})  # do not stop early
 COMBINATORIAL_FOLDS_MAX, COMBINATORIAL_GROUPS_MAX = 100, 14
 
 
@@ -51,7 +52,7 @@ def filled(overrides: Tree) -> dict[str, Any]:
             labels["fixed_horizon"].pop("trailing_volatility", None)
     if labels["binary"] and _below(overrides, "labels.trend_scanning.minimum_t") is None:
         labels.get("trend_scanning", {}).pop("minimum_t", None)
-    if "random_forest" in training["model"] and _below(overrides, "training.early_stopping.enabled") is None:
+    if _FORESTS & training["model"].keys() and _below(overrides, "training.early_stopping.enabled") is None:
         training["early_stopping"]["enabled"] = False
     return tree
 
@@ -87,9 +88,9 @@ def violations(overrides: Tree) -> Iterator[Violation]:
     yield from _of_split(tree["training"]["split"], _below(overrides, "training.split.folds"))
     yield from _of_labels(tree["labels"])
     stops = tree["training"]["early_stopping"]["enabled"]
-    if "random_forest" in tree["training"]["model"] and stops:
+    if _FORESTS & tree["training"]["model"].keys() and stops:
         field = f"{PATH}.training.early_stopping.enabled"
-        yield Violation(field, "unused", "must be false: a random forest does not stop early.")
+        yield Violation(field, "unused", "must be false: a forest does not stop early.")
 
 
 def _of_labels(labels: Tree) -> Iterator[Violation]:

@@ -184,6 +184,15 @@ _FEATURES: dict[str, Rule] = {
     "limits.max_memory_bytes": Number(2**20, 64 * 2**30, 4 * 2**30),
 }
 
+_FOREST: dict[str, Rule] = {
+    "trees": Number(1, 5_000, 300),
+    "max_depth": Number(0, 64, 12),
+    "min_samples_leaf": Number(1, 1_000_000, 5),
+    "min_samples_split": Number(2, 1_000_000, 2),
+    "max_features_rule": Choice(("sqrt", "log2"), "sqrt"),
+    "max_features_fraction": Number(0.01, 1, None),
+    "max_samples": Number(0.05, 1, 1.0),
+}
 _MODEL: dict[str, Rule] = {
     "lightgbm.rounds": Number(1, 20_000, 500),
     "lightgbm.learning_rate": Number(0.0001, 1, 0.05),
@@ -206,13 +215,9 @@ _MODEL: dict[str, Rule] = {
     "xgboost.reg_alpha": Number(0, 10_000, 0.0),
     "xgboost.reg_lambda": Number(0, 10_000, 1.0),
     "xgboost.max_bin": Number(8, 1_024, 256),
-    "random_forest.trees": Number(1, 5_000, 300),
-    "random_forest.max_depth": Number(0, 64, 12),
-    "random_forest.min_samples_leaf": Number(1, 1_000_000, 5),
-    "random_forest.min_samples_split": Number(2, 1_000_000, 2),
-    "random_forest.max_features_rule": Choice(("sqrt", "log2"), "sqrt"),
-    "random_forest.max_features_fraction": Number(0.01, 1, None),
-    "random_forest.max_samples": Number(0.05, 1, 1.0),
+    **{f"random_forest.{path}": rule for path, rule in _FOREST.items()},
+    **{f"extra_trees.{path}": rule for path, rule in _FOREST.items()},
+    "extra_trees.bootstrap": Flag(False),
 }
 
 _TRAINING: dict[str, Rule] = {
@@ -252,12 +257,12 @@ _LABELS: dict[str, Rule] = {
     "fixed_horizon.fraction": _above_zero(),
     "fixed_horizon.trailing_volatility.multiple": _above_zero(1.0),
     "fixed_horizon.trailing_volatility.window_bars": _WINDOW_BARS,
+    "fixed_horizon.quantile.tail": Number(0, 0.5, 0.33, above_low=True, below_high=True),
     **{f"triple_barrier.{path}": rule for path, rule in _TRIPLE_BARRIER.items()},
     "trend_scanning.min_horizon_bars": Number(2, 1_000, 8),
     "trend_scanning.max_horizon_bars": Number(2, 1_000, 24),
     "trend_scanning.minimum_t": _above_zero(5.0),
     "meta_label.moving_averages.fast_bars": Number(1, 99_999, 12),
-    "fixed_horizon.quantile.tail": Number(0, 0.5, 0.33, above_low=True, below_high=True),
     "meta_label.moving_averages.slow_bars": Number(2, 100_000, 48),
     **{f"meta_label.triple_barrier.{path}": rule for path, rule in _TRIPLE_BARRIER.items()},
     "cusum_events.enabled": Flag(False),
@@ -283,8 +288,11 @@ ONE_OFS: Mapping[str, tuple[OneOf, ...]] = {
         OneOf(("embargo_bars", "embargo_duration"), "embargo_bars"),
         OneOf(("walk_forward", "combinatorial_purged", "folds"), "folds"),  # `folds` is older than the others
     ),
-    "training.model": (OneOf(("lightgbm", "xgboost", "random_forest"), "lightgbm"),),
+    "training.model": (OneOf(("lightgbm", "xgboost", "random_forest", "extra_trees"), "lightgbm"),),
     "training.model.random_forest": (
+        OneOf(("max_features_rule", "max_features_fraction"), "max_features_rule"),
+    ),
+    "training.model.extra_trees": (
         OneOf(("max_features_rule", "max_features_fraction"), "max_features_rule"),
     ),
     "labels": (OneOf(("fixed_horizon", "triple_barrier", "trend_scanning", "meta_label"), "triple_barrier"),),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +12,7 @@ from services.training import labels, splits
 from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
 from services.training.jobs import Tree
 from services.training.label_config import fill_label, read_label
-from services.training.learners import ModelParameters
-from services.training.learners.forest import ForestParameters
-from services.training.learners.lightgbm import LightgbmParameters
-from services.training.learners.xgboost import XgboostParameters
+from services.training.model_config import fill_model, is_forest
 
 MAX_SEED = 2**63 - 1
 _INFINITY = float("inf")
@@ -31,15 +27,6 @@ def _positive(default: float | None = None, high: float = _INFINITY, **more: Any
 
 def _bars(default: int, low: int, high: int) -> Number:
     return Number(low, high, default, unit=" bars")
-
-
-def _learner(kind: type[ModelParameters], *left_out: str) -> dict[str, Number]:
-    """The rules that stand beside a learner's parameters."""
-    return {
-        each.name: Number(each.metadata["low"], each.metadata["high"], default=getattr(kind, each.name))
-        for each in fields(kind)
-        if each.name not in left_out
-    }
 
 
 _FAMILY = Group({"enabled": Flag(True), "features": Given()}, is_whole=True)
@@ -90,21 +77,6 @@ _SPLIT = Group(
         Choice(("embargo_bars", "embargo_duration"), "embargo_bars"),
     ),
 )
-_MODEL = Group(
-    {
-        "lightgbm": Group(dict(_learner(LightgbmParameters))),
-        "xgboost": Group(dict(_learner(XgboostParameters))),
-        "random_forest": Group(
-            {
-                **_learner(ForestParameters, "max_features"),
-                "max_features_rule": Word(("sqrt", "log2"), "sqrt"),
-                "max_features_fraction": Number(0.01, 1.0),
-            },
-            (Choice(("max_features_rule", "max_features_fraction"), "max_features_rule"),),
-        ),
-    },
-    (Choice(("lightgbm", "xgboost", "random_forest"), "lightgbm"),),
-)
 _STOPS = Group(
     {"enabled": Flag(True), "patience_rounds": Number(1, 10_000, 50), "fraction": _positive(0.15, 0.5)}
 )
@@ -138,7 +110,6 @@ _OUTER = Group(
     {
         "features": _FEATURES,
         "split": _SPLIT,
-        "model": _MODEL,
         "class_weight": Word(("CLASS_WEIGHT_NONE", "CLASS_WEIGHT_BALANCED"), "CLASS_WEIGHT_NONE"),
         "sample_weights": _SAMPLE_WEIGHTS,
         "evaluation": _EVALUATION,
@@ -167,6 +138,7 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
     else:
         filled |= fill(_OUTER, given, platform, path, found)
     filled["label"] = fill_label(given.get("label", {}), platform.get("label", {}), f"{path}.label", found)
+    filled["model"] = fill_model(given.get("model", {}), platform.get("model", {}), f"{path}.model", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
     _refuse_split(given.get("split", {}), filled["split"], f"{path}.split", found)
     duration = filled["split"].get("embargo_duration")
@@ -196,8 +168,8 @@ def _fill_dataset(given: Tree, platform: Tree, path: str, found: list[Violation]
 def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: list[Violation]) -> Tree:
     mine, theirs = given.get("early_stopping", {}), platform.get("early_stopping", {})
     details = ("patience_rounds", "fraction")
-    if "random_forest" in filled["model"]:
-        why = "a random forest does not stop early"
+    if is_forest(filled["model"]):
+        why = "a forest does not stop early"
         if mine.get("enabled"):
             refuse_given(mine, ("enabled",), path, why, found)
         refuse_given(mine, details, path, why, found)
@@ -277,7 +249,7 @@ def warnings(filled: Tree) -> list[str]:
     elif split.get("embargo_bars", horizon) < horizon:
         bars = split["embargo_bars"]
         found.append(f"config.split.embargo_bars: {bars} is less than the label's horizon of {horizon} bars.")
-    if "random_forest" not in filled["model"] and not filled["early_stopping"]["enabled"]:
+    if not is_forest(filled["model"]) and not filled["early_stopping"]["enabled"]:
         found.append("config.early_stopping: every round is kept, however much the last ones overfit.")
     for kind in ("lightgbm", "xgboost"):
         model = filled["model"].get(kind)

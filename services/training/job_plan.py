@@ -9,10 +9,7 @@ from services.training import labels
 from services.training.config import fill_config
 from services.training.jobs import Tree
 from services.training.label_config import read_events, read_label
-from services.training.learners import ModelParameters
-from services.training.learners.forest import ForestParameters
-from services.training.learners.lightgbm import LightgbmParameters
-from services.training.learners.xgboost import XgboostParameters
+from services.training.model_config import read_model
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
 from services.training.splits import CombinatorialPurged, Embargo, KFold, Method, WalkForward
 from services.training.weights import SampleWeights
@@ -49,7 +46,7 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
         label_events=read_events(filled["label"]),
         is_binary=filled["label"]["binary"],
         training=TrainingPlan(
-            model=_model(filled["model"]),
+            model=read_model(filled["model"]),
             split=SplitPlan(
                 test_fraction=split["test_fraction"],
                 method=_method(split),
@@ -80,13 +77,3 @@ def _method(split: Tree) -> Method:
     if "combinatorial_purged" in split:
         return CombinatorialPurged(**split["combinatorial_purged"])
     return KFold(split["folds"])
-
-
-def _model(model: Tree) -> ModelParameters:
-    if "lightgbm" in model:
-        return LightgbmParameters(**model["lightgbm"])
-    if "xgboost" in model:
-        return XgboostParameters(**model["xgboost"])
-    forest = dict(model["random_forest"])
-    rule = forest.pop("max_features_rule", None)
-    return ForestParameters(max_features=rule or forest.pop("max_features_fraction"), **forest)

@@ -8,6 +8,8 @@ from enum import StrEnum
 from marketml.rpc.refusals import Violation
 from services.training import learners, splits, weights
 from services.training.learners import ModelParameters
+from services.training.search import SearchPlan
+from services.training.search import violations as search_violations
 from services.training.splits import Embargo, Method
 from services.training.weights import NO_WEIGHTS, SampleWeights
 
@@ -47,6 +49,7 @@ class TrainingPlan:
     early_stopping: EarlyStopping | None = None
     class_weight: ClassWeight = ClassWeight.NONE
     sample_weights: SampleWeights = NO_WEIGHTS
+    search: SearchPlan | None = None
     interval_level: float = 0.95
     interval_draws: int = 1_000
     threads: int = 1
@@ -67,6 +70,8 @@ def violations(plan: TrainingPlan) -> list[Violation]:
         require(field, low <= value <= high, "range", f"must be from {low} to {high}, is {value}.")
 
     found += weights.violations(plan.sample_weights)
+    if plan.search is not None:
+        found += search_violations(plan.search, plan.model)
     share("split.test_fraction", plan.split.test_fraction)
     count("threads", plan.threads, 1, MAX_THREADS)
     count("interval_draws", plan.interval_draws, 100, 100_000)
@@ -74,7 +79,7 @@ def violations(plan: TrainingPlan) -> list[Violation]:
     require("interval_level", 0.5 <= level < 1, "range", f"must be in [0.5, 1), is {level}.")
     if plan.early_stopping is not None:
         stops = learners.stops_early(plan.model)
-        require("early_stopping", stops, "unused", "must be unset: a random forest does not stop early.")
+        require("early_stopping", stops, "unused", "must be unset: a forest does not stop early.")
         count("early_stopping.patience_rounds", plan.early_stopping.patience_rounds, 1, 10_000)
         share("early_stopping.fraction", plan.early_stopping.fraction)
     return found

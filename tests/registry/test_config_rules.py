@@ -211,11 +211,12 @@ def test_what_the_mask_does_not_name_is_not_taken():
     assert changed({}, change, ["training.split.folds"]) == {"training": {"split": {"folds": 9}}}
 
 
-def test_a_random_forest_turns_early_stopping_off_unless_it_was_asked_for():
-    forest = {"training": {"model": {"random_forest": {}}}}
+@pytest.mark.parametrize("kind", ["random_forest", "extra_trees"])
+def test_a_forest_turns_early_stopping_off_unless_it_was_asked_for(kind):
+    forest = {"training": {"model": {kind: {}}}}
     assert filled(changed({}, forest, ["training.model"]))["training"]["early_stopping"]["enabled"] is False
     asked = changed({}, {"training": {"early_stopping": {"enabled": True}}}, ["training.early_stopping"])
-    with pytest.raises(InvalidArgument, match="random forest does not stop early"):
+    with pytest.raises(InvalidArgument, match="forest does not stop early"):
         changed(asked, forest, ["training.model"])
 
 
@@ -263,11 +264,11 @@ def test_a_binary_horizon_takes_no_threshold():
         "fixed_horizon": {"horizon_bars": 24},
         "cusum_events": DEFAULT_EVENTS,
     }
-    binary["labels"]["fixed_horizon"]["fraction"] = 0.01
     binary["labels"]["fixed_horizon"]["quantile"] = {"tail": 0.3}
     with pytest.raises(InvalidArgument, match=r"labels\.fixed_horizon\.quantile"):
         changed({}, binary, ["labels"])
     binary["labels"]["fixed_horizon"].pop("quantile")
+    binary["labels"]["fixed_horizon"]["fraction"] = 0.01
     with pytest.raises(InvalidArgument, match=r"labels\.fixed_horizon\.fraction"):
         changed({}, binary, ["labels"])
 

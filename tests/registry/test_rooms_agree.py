@@ -84,8 +84,11 @@ def test_both_rooms_accept_the_same_values(path):
             tree["dataset"][theirs[1]] = value
         else:
             tree |= _nested(theirs, value)
-        if "cusum_events" in theirs:  # refused where it would do nothing
+        # Refused where they would do nothing.
+        if "cusum_events" in theirs:
             tree["label"]["cusum_events"]["enabled"] = True
+        if "extra_trees" in theirs:
+            tree["model"]["extra_trees"]["bootstrap"] = True
         _, found = fill_config(tree, {})
         is_theirs = f"config.{'.'.join(theirs)}" not in {each.field for each in found}
         try:

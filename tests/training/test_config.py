@@ -14,6 +14,7 @@ from services.training import labels
 from services.training.config import default_config, fill_config, warnings
 from services.training.job_plan import read_plan
 from services.training.jobs import Tree
+from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
@@ -62,7 +63,7 @@ def test_the_built_in_defaults_are_those_of_the_contract() -> None:
 
 
 def test_a_filled_config_is_accepted_and_stays_as_it_is() -> None:
-    for kind in ("lightgbm", "xgboost", "random_forest"):
+    for kind in ("lightgbm", "xgboost", "random_forest", "extra_trees"):
         for is_binary in (False, True):
             message = config()
             for method in ("fixed_horizon", "triple_barrier", "trend_scanning"):
@@ -143,8 +144,8 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "label.fixed_horizon.fraction": (0.0, -0.1, math.inf, math.nan),
     "label.fixed_horizon.trailing_volatility.multiple": (0.0, -1.0),
     "label.fixed_horizon.trailing_volatility.window_bars": (1, 100_001),
-    "label.triple_barrier.horizon_bars": (0, 100_001),
     "label.fixed_horizon.quantile.tail": (0.0, -0.1, 0.5, math.nan),
+    "label.triple_barrier.horizon_bars": (0, 100_001),
     "label.triple_barrier.minimum_return": (-0.1, 1.0),
     "label.triple_barrier.volatility.profit_multiple": (0.0, math.nan),
     "label.triple_barrier.volatility.loss_multiple": (-4.0,),
@@ -177,14 +178,17 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "class_weight": (0, 7, -1),
     "model.random_forest.max_features_rule": ("", "all"),
     "model.random_forest.max_features_fraction": (0.0, 1.1),
+    "model.extra_trees.max_features_rule": ("", "all"),
+    "model.extra_trees.max_features_fraction": (0.0, 1.1),
 }
 for _kind, _parameters in (
     ("lightgbm", LightgbmParameters),
     ("xgboost", XgboostParameters),
     ("random_forest", ForestParameters),
+    ("extra_trees", ExtraTreesParameters),
 ):
     for _name, _field in _parameters.__dataclass_fields__.items():
-        if _name != "max_features":
+        if _name not in ("max_features", "bootstrap"):
             _low, _high = _field.metadata["low"], _field.metadata["high"]
             _RANGES[f"model.{_kind}.{_name}"] = (_low - 1, _high + 1)
 
@@ -267,14 +271,29 @@ def test_barriers_in_fractions_have_no_default() -> None:
     assert broken(message) == {f"{at}.profit_fraction": "required", f"{at}.loss_fraction": "required"}
 
 
+@pytest.mark.parametrize("kind", ["random_forest", "extra_trees"])
 @pytest.mark.parametrize("field", ["enabled", "patience_rounds", "fraction"])
-def test_a_random_forest_refuses_early_stopping_and_does_not_inherit_it(field: str) -> None:
+def test_a_forest_refuses_early_stopping_and_does_not_inherit_it(field: str, kind: str) -> None:
     platform = {"early_stopping": {"enabled": True, "patience_rounds": 5}}
     message = config()
-    message.model.random_forest.SetInParent()
+    getattr(message.model, kind).SetInParent()
     assert filled(message, platform)["early_stopping"] == {"enabled": False}
     setattr(message.early_stopping, field, 1 if field != "fraction" else 0.2)
     assert broken(message, platform) == {f"config.early_stopping.{field}": "unused"}
+
+
+def test_extra_trees_draw_a_share_of_the_rows_only_with_a_bootstrap() -> None:
+    platform = {"model": {"extra_trees": {"max_samples": 0.4}}}
+    message = config()
+    message.model.extra_trees.trees = 7
+    assert "max_samples" not in filled(message, platform)["model"]["extra_trees"]
+    assert read_plan(filled(message, platform)).training.model == ExtraTreesParameters(trees=7)
+    message.model.extra_trees.bootstrap = True
+    found = read_plan(filled(message, platform)).training.model
+    assert found == ExtraTreesParameters(trees=7, bootstrap=True, max_samples=0.4)
+    message.model.extra_trees.max_samples = 0.5
+    message.model.extra_trees.bootstrap = False
+    assert broken(message) == {"config.model.extra_trees.max_samples": "unused"}
 
 
 def test_details_of_early_stopping_are_refused_when_it_is_off() -> None:
@@ -294,6 +313,20 @@ def test_a_binary_label_refuses_a_threshold_and_does_not_inherit_one() -> None:
     assert broken(message) == {"config.label.fixed_horizon.fraction": "unused"}
     message.label.fixed_horizon.trailing_volatility.multiple = 1
     assert broken(message) == {"config.label.fixed_horizon.trailing_volatility": "unused"}
+    message.label.fixed_horizon.quantile.SetInParent()
+    assert broken(message) == {"config.label.fixed_horizon.quantile": "unused"}
+
+
+def test_a_threshold_of_quantiles_cuts_off_a_third_unless_told_otherwise() -> None:
+    message = config()
+    message.label.fixed_horizon.quantile.SetInParent()
+    expected = labels.FixedHorizon(24, labels.QuantileThreshold(0.33))
+    assert read_plan(filled(message)).label == expected
+    assert labels.QuantileThreshold() == expected.threshold
+    platform = {"label": {"fixed_horizon": {"horizon_bars": 3, "quantile": {"tail": 0.25}}}}
+    assert read_plan(filled(config(), platform)).label == labels.FixedHorizon(
+        3, labels.QuantileThreshold(0.25)
+    )
 
 
 def test_a_binary_trend_and_a_binary_meta_label_refuse_what_they_do_not_use() -> None:
@@ -313,20 +346,6 @@ def test_a_binary_trend_and_a_binary_meta_label_refuse_what_they_do_not_use() ->
     assert broken(message, platform) == {"config.label.binary": "unused"}
 
 
-    message.label.fixed_horizon.quantile.SetInParent()
-    assert broken(message) == {"config.label.fixed_horizon.quantile": "unused"}
-
-
-def test_a_threshold_of_quantiles_cuts_off_a_third_unless_told_otherwise() -> None:
-    message = config()
-    message.label.fixed_horizon.quantile.SetInParent()
-    expected = labels.FixedHorizon(24, labels.QuantileThreshold(0.33))
-    assert read_plan(filled(message)).label == expected
-    assert labels.QuantileThreshold() == expected.threshold
-    platform = {"label": {"fixed_horizon": {"horizon_bars": 3, "quantile": {"tail": 0.25}}}}
-    assert read_plan(filled(config(), platform)).label == labels.FixedHorizon(
-        3, labels.QuantileThreshold(0.25)
-    )
 def test_a_length_that_is_shorter_than_the_one_before_it_is_refused() -> None:
     message = config()
     message.label.trend_scanning.min_horizon_bars = 25

@@ -30,6 +30,11 @@ def train() -> None:
 @click.option("--name", help="Of the model; default: model_name in the file.")
 @reference_option
 @click.option("--watch", "is_watched", is_flag=True, help="Follow the job to its end.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-100, 100),
+    help="Of the jobs that wait the highest is taken first, then the oldest; default 0.",
+)
 @click.option("--request-id", help="Makes a repeat return the same job.")
 @command("training")
 def start(
@@ -38,6 +43,7 @@ def start(
     name: str | None,
     reference: str | None,
     is_watched: bool,
+    priority: int | None,
     request_id: str | None,
 ) -> None:
     """Queue a job. CONFIG.yaml holds the fields of a TrainingConfig, and model_name."""
@@ -48,7 +54,9 @@ def start(
     config = to_message(mapping, pb.TrainingConfig(), str(config_path))
     _put_reference(config, reference)
     with _client(context) as training:
-        handle = training.start_training(name or str(model_name), config, request_id=request_id)
+        handle = training.start_training(
+            name or str(model_name), config, request_id=request_id, priority=priority
+        )
         if is_watched:
             context.output.show(f"job {handle.job_id}")
             _watch(context.output, training, handle.job_id, 0)

@@ -148,6 +148,14 @@ def show_job(output: Output, job: pb.Job) -> None:
     if job.stage:
         output.show(f"  {enum_text(_STAGE, job.stage).replace('_', ' ')}, {job.progress_fraction:.0%} done")
     output.show(f"  attempt {job.attempt}, {job.last_sequence} events")
+    if job.priority:
+        output.show(f"  priority {job.priority}")
+    if job.HasField("resources"):
+        used = job.resources
+        output.show(
+            f"  took {seconds_text(used.cpu_seconds)} of processors in {seconds_text(used.wall_seconds)}, "
+            f"{used.peak_memory_bytes / 2**20:,.0f} MiB at most"
+        )
     if job.HasField("snapshot_id"):
         output.show(f"  snapshot {job.snapshot_id}")
     if job.HasField("failure"):

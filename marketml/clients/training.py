@@ -66,11 +66,20 @@ class TrainingClient(Connection):
         self._stub = stub(self._channel)
 
     def start_training(
-        self, model_name: str, config: pb.TrainingConfig, request_id: str | None = None
+        self,
+        model_name: str,
+        config: pb.TrainingConfig,
+        request_id: str | None = None,
+        *,
+        priority: int | None = None,
     ) -> JobHandle:
-        """Queue a job. Give your own `request_id` to be able to ask again after a crash, for the same job."""
+        """Queue a job. Give your own `request_id` to be able to ask again after a crash, for the same job. Of
+        the jobs that wait the highest `priority`, -100 to 100, is taken first."""
         request = pb.StartTrainingRequest(
-            request_id=request_id or new_request_id(), model_name=model_name, config=config
+            request_id=request_id or new_request_id(),
+            model_name=model_name,
+            config=config,
+            priority=priority,
         )
         response: pb.StartTrainingResponse = self._stub.StartTraining(request)
         return JobHandle(self, response.job.job_id)

@@ -67,7 +67,7 @@ class TrainingApplication:
         if validated.violations:
             raise InvalidArgument(validated.violations)
         self._rooms.require_dataset(validated.filled["dataset"])
-        draft = Draft(start.model_name, validated.filled, validated.config_version)
+        draft = Draft(start.model_name, validated.filled, validated.config_version, start.priority)
         job, event = self._store.start_job(start.request_id, start.body, draft, self._queued_jobs_count)
         if event is not None:
             self._supervisor.tell([event])

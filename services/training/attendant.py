@@ -22,8 +22,10 @@ import psutil
 from marketml.rpc.refusals import Aborted, Reason, Refusal
 from services.host.logs import problems
 from services.training.job_plan import read_plan
-from services.training.jobs import Ending, Event, Job, JobStage, StopMode, failed
+from services.training.jobs import Death, Ending, Event, Job, JobStage, Resources, StopMode, failed
+from services.training.resource_meter import ResourceMeter
 from services.training.store import Store
+from services.training.worker_deaths import death_of, memory_kills_count
 from services.training.worker_lines import (
     Assignment,
     Report,
@@ -78,6 +80,7 @@ class Attendant:
         self._patience_seconds = patience_seconds
         plan = read_plan(job.config)
         self._max_seconds, self._max_bytes = plan.max_duration_seconds, plan.max_memory_bytes
+        self._meter = ResourceMeter(job.resources)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = time.monotonic()
@@ -117,12 +120,18 @@ class Attendant:
         """End the worker because its attempt is over; nothing of it is stored any more."""
         self._kill()
 
+    def used(self) -> Resources | None:
+        """What the workers of the job took until now, if that is known."""
+        return self._meter.used()
+
     def watch(self) -> None:
-        """Enforce the budget and the deadline of a stop; called a few times a second."""
+        """Look what the worker takes, enforce the budget and the deadline of a stop; called a few times a
+        second."""
         with self._lock:
             process, since = self._process, self._discard_since
-        if process is None or process.poll() is not None:
-            return
+            if process is None or process.returncode is not None:
+                return
+            bytes_now = self._meter.look(process.pid)  # under the lock: nobody has waited for it yet
         if since is not None:
             waited = time.monotonic() - since
             registers = self._stage is JobStage.REGISTER
@@ -134,8 +143,8 @@ class Attendant:
         elapsed = time.monotonic() - self._begun
         if elapsed > self._max_seconds:
             self._give_up("max_duration", f"ran longer than {self._max_seconds:g} s")
-        elif self._max_bytes is not None and (used := _memory_bytes(process.pid)) > self._max_bytes:
-            self._give_up("max_memory_bytes", f"used {used:,} of {self._max_bytes:,} bytes")
+        elif self._max_bytes is not None and bytes_now > self._max_bytes:
+            self._give_up("max_memory_bytes", f"used {bytes_now:,} of {self._max_bytes:,} bytes")
 
     def _give_up(self, term: str, what: str) -> None:
         message = f"config.budget.{term}: the job {what}."
@@ -156,21 +165,24 @@ class Attendant:
             self.is_over = True
             self._on_end()
 
-    def _attend(self) -> Ending | str:
+    def _attend(self) -> Ending | Death:
         """Start the worker and store what it tells until it ends; its last word, or how it died."""
+        kills = memory_kills_count()
         process = self._spawn()
         assert process.stdout is not None
         try:
             for line in process.stdout:
                 said = read_worker_line(line)
+                if isinstance(said, Ending) or not self._meter.peak_bytes:
+                    self._meter.look(process.pid)
                 if isinstance(said, Ending):
                     return said
                 self._record(said)
         except UnreadableLineError as error:
             self._kill()
-            return f"The worker wrote nonsense: {error}"
+            return Death(f"The worker wrote nonsense: {error}")
         self._reap()
-        return _death_of(process.returncode)
+        return death_of(process.returncode, (kills, memory_kills_count()), self._meter.peak_bytes)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -197,20 +209,21 @@ class Attendant:
             self._patiently(lambda: self._store.record(self.job_id, self.attempt, details, report.changes))
         )
 
-    def _conclude(self, said: Ending | str) -> None:
+    def _conclude(self, said: Ending | Death) -> None:
         """Move the job to where the worker's end leaves it, once the process is gone."""
         self._reap()
         with self._lock:
             verdict, is_drained = self._verdict, self._is_drained
-        ending = said if isinstance(said, Ending) else verdict
-        if ending is not None:
-            event = self._patiently(lambda: self._store.end(self.job_id, self.attempt, ending))
+        used = self._meter.used()
+        if isinstance(said, Death) and verdict is not None:
+            said = verdict
+        if isinstance(said, Ending):
+            ending = said
+            event = self._patiently(lambda: self._store.end(self.job_id, self.attempt, ending, used))
         else:
-            cause = "The server ends." if is_drained else str(said)
+            death = Death("The server ends.", counts=False) if is_drained else said
             event = self._patiently(
-                lambda: self._store.release(
-                    self.job_id, self.attempt, cause, self._attempts_count, is_death=not is_drained
-                )
+                lambda: self._store.release(self.job_id, self.attempt, death, self._attempts_count, used)
             )
         self._publish([event])
 
@@ -247,11 +260,14 @@ class Attendant:
         process = self._process
         if process is None:
             return
-        try:
-            process.wait(LEAVE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            process.wait()
+        if process.returncode is None:
+            if not _ends(process.pid, LEAVE_SECONDS):
+                self._kill()
+                _ends(process.pid, None)
+            _signal(process, signal.SIGKILL)  # what it left behind
+            with self._lock:
+                self._meter.look(process.pid)  # once more, for a dead process keeps its times
+                process.wait()
         with self._lock:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None and not pipe.closed:
@@ -280,14 +296,12 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _memory_bytes(pid: int) -> int:
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _death_of(status: int | None) -> str:
-    if status is not None and status < 0:
-        return f"The worker was killed by {signal.Signals(-status).name}."
-    return f"The worker ended with status {status} without a last word."
+def _ends(pid: int, seconds: float | None) -> bool:
+    """Wait until a process has ended, without taking its status: until then nobody else gets its number."""
+    until, pause = None if seconds is None else time.monotonic() + seconds, 0.001
+    while psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+        if until is not None and time.monotonic() > until:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+    return True

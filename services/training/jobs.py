@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from marketml.rpc.refusals import Violation
+from marketml.rpc.refusals import Reason, Violation
 
 Tree: TypeAlias = dict[str, Any]
 """A message as JSON: field names of the contract, absent fields left out."""
@@ -67,6 +67,7 @@ class Start:
     model_name: str
     config: Tree
     broken: tuple[Violation, ...]
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,16 @@ class Draft:
     model_name: str
     config: Tree
     config_version: int
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the workers of a job took together, over all its attempts; its waiting is in no `wall_seconds`."""
+
+    cpu_seconds: float
+    peak_memory_bytes: int
+    wall_seconds: float
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,8 @@ class Job:
     last_sequence: int
     result: Tree | None
     failure: Tree | None
+    priority: int = 0
+    resources: Resources | None = None
 
     @property
     def is_final(self) -> bool:
@@ -171,3 +184,23 @@ def failed(code: str, reason: str, message: str) -> Ending:
     """The ending of a job that failed: code of google.rpc, reason of the closed list, one sentence."""
     failure = {"code": code, "reason": reason, "message": message}
     return Ending(JobState.FAILED, message, failure=failure)
+
+
+@dataclass(frozen=True)
+class Death:
+    """Why a worker is gone that said no last word.
+
+    One that its own server ended in order does not count among a job's deaths. `is_of_memory` is set when the
+    kernel counted a kill for lack of memory.
+    """
+
+    cause: str
+    counts: bool = True
+    is_of_memory: bool = False
+
+    def ending(self, deaths: int, attempts_count: int) -> Ending:
+        """How a job ends with which too many workers died, the last one like this."""
+        message = f"{deaths} of {attempts_count} workers died; the last one: {self.cause}"
+        if self.is_of_memory:
+            return failed("RESOURCE_EXHAUSTED", str(Reason.LIMIT_EXCEEDED), message)
+        return failed("ABORTED", str(Reason.WORKER_DIED), message)

@@ -24,11 +24,13 @@ from services.training.jobs import (
     MOVES,
     NO_CHANGES,
     Changes,
+    Death,
     Draft,
     Ending,
     Event,
     Job,
     JobState,
+    Resources,
     StopMode,
     Tree,
 )
@@ -100,6 +102,7 @@ class Store:
                     config=_text(draft.config),
                     config_version=draft.config_version,
                     last_sequence=0,
+                    priority=draft.priority,
                 )
             )
             moved = _state_changed(None, JobState.QUEUED, "Accepted.")
@@ -139,12 +142,13 @@ class Store:
             return [Event(**row._mapping) for row in rows]
 
     def claim(self, lease_seconds: float) -> tuple[Job, Event] | None:
-        """Take the job that has waited longest and begin its next attempt; None when none waits or another
-        server took it."""
-        oldest = select(jobs).where(jobs.c.state == JobState.QUEUED).order_by(jobs.c.create_time_us).limit(1)
+        """Take the waiting job of the highest priority, of equals the oldest, and begin its next attempt;
+        None when none waits that no other server is just taking."""
+        in_turn = (jobs.c.priority.desc(), jobs.c.create_time_us, jobs.c.job_id)
+        waiting = select(jobs).where(jobs.c.state == JobState.QUEUED).order_by(*in_turn).limit(1)
         try:
             with self._database.write() as connection:
-                row = connection.execute(oldest).one_or_none()
+                row = connection.execute(waiting.with_for_update(skip_locked=True)).one_or_none()
                 if row is None:
                     return None
                 seen, now = job_of(row), database_now(connection)
@@ -186,15 +190,16 @@ class Store:
             compare_and_set(connection, mine.values(**values), what="job", reason=Reason.LOST_RACE)
             return _append(connection, job_id, details)
 
-    def end(self, job_id: str, attempt: int, ending: Ending) -> Event:
-        """Put a job into a final state, on the word of the worker of `attempt` or of who watched it.
+    def end(self, job_id: str, attempt: int, ending: Ending, used: Resources | None = None) -> Event:
+        """Put a job into a final state, on the word of the worker of `attempt` or of who watched it. `used`
+        is what its workers took until now, if that is known.
 
         Raises
         ------
         Aborted
             The attempt is over.
         """
-        values: dict[str, Any] = {}
+        values = _resources(used)
         if ending.result is not None:
             values |= {"result": _text(ending.result), "fraction": 1.0}
         if ending.failure is not None:
@@ -204,12 +209,17 @@ class Store:
             return _end(connection, seen, ending.state, ending.cause, **values)
 
     def release(
-        self, job_id: str, attempt: int, cause: str, attempts_count: int, *, is_death: bool = True
+        self,
+        job_id: str,
+        attempt: int,
+        death: Death,
+        attempts_count: int,
+        used: Resources | None = None,
     ) -> Event:
         """Give a job back whose worker is gone: it waits again, or it has ended.
 
-        A job that was being stopped is STOPPED. One that `attempts_count` workers died with has FAILED;
-        a worker that its own server ended in order (`is_death` False) does not count.
+        A job that was being stopped is STOPPED. One that `attempts_count` workers died with has FAILED.
+        `used` is as for `end`.
 
         Raises
         ------
@@ -219,22 +229,14 @@ class Store:
         with self._database.write() as connection:
             seen = _held(connection, job_id, attempt)
             if seen.state is JobState.STOPPING:
-                return _end(connection, seen, JobState.STOPPED, cause)
-            deaths = seen.death_count + (1 if is_death else 0)
-            if deaths >= attempts_count:
-                message = f"{deaths} of {attempts_count} workers died; the last one: {cause}"
-                failure = {"code": "ABORTED", "reason": str(Reason.WORKER_DIED), "message": message}
-                return _end(
-                    connection,
-                    seen,
-                    JobState.FAILED,
-                    message,
-                    death_count=deaths,
-                    failure=_text(failure),
-                )
-            return _move(
-                connection, seen, JobState.QUEUED, cause, death_count=deaths, stage=None, lease_until_us=None
-            )
+                return _end(connection, seen, JobState.STOPPED, death.cause, **_resources(used))
+            values = _resources(used) | {"death_count": seen.death_count + (1 if death.counts else 0)}
+            if values["death_count"] >= attempts_count:
+                said = death.ending(values["death_count"], attempts_count)
+                values |= {"failure": _text(said.failure or {})}
+                return _end(connection, seen, said.state, said.cause, **values)
+            values |= {"stage": None, "lease_until_us": None}
+            return _move(connection, seen, JobState.QUEUED, death.cause, **values)
 
     def stop(self, job_id: str, mode: StopMode) -> tuple[Job, Event | None]:
         """Tell a job to stop: it is STOPPED at once while it waits, STOPPING while a worker has it, and
@@ -248,8 +250,10 @@ class Store:
                 continue
         raise Aborted(f"Job {job_id} moved {LOST_RACES_MAX} times meanwhile.", Reason.LOST_RACE)
 
-    def renew(self, job_id: str, attempt: int, lease_seconds: float) -> StopMode | None:
-        """Keep a job for its worker; how it was told to stop, if it was.
+    def renew(
+        self, job_id: str, attempt: int, lease_seconds: float, used: Resources | None = None
+    ) -> StopMode | None:
+        """Keep a job for its worker; how it was told to stop, if it was. `used` is as for `end`.
 
         Raises
         ------
@@ -261,9 +265,8 @@ class Store:
                 jobs.c.job_id == job_id, jobs.c.attempt == attempt, jobs.c.state.in_(HELD_STATES)
             )
             until = database_now(connection) + _microseconds(lease_seconds)
-            compare_and_set(
-                connection, mine.values(lease_until_us=until), what="job", reason=Reason.LOST_RACE
-            )
+            kept = mine.values(lease_until_us=until, **_resources(used))
+            compare_and_set(connection, kept, what="job", reason=Reason.LOST_RACE)
             return _get(connection, job_id).stop_mode
 
     def sweep(self, retention_seconds: float) -> int:
@@ -305,6 +308,10 @@ def _move(connection: Connection, seen: Job, to: JobState, cause: str, **values:
     compare_and_set(connection, as_seen.values(state=to, **values), what="job", reason=Reason.LOST_RACE)
     detail = _state_changed(seen.state, to, cause)
     return _append(connection, seen.job_id, [detail], is_last=to in FINAL_STATES)[0]
+
+
+def _resources(used: Resources | None) -> dict[str, Any]:
+    return {} if used is None else asdict(used)
 
 
 def _end(connection: Connection, seen: Job, to: JobState, cause: str, **values: Any) -> Event:

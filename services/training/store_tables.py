@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table, Text
 
-from services.training.jobs import Job, JobStage, JobState, StopMode
+from services.training.jobs import Job, JobStage, JobState, Resources, StopMode
 
 _metadata = MetaData()
 jobs = Table(
@@ -32,6 +33,10 @@ jobs = Table(
     Column("last_sequence", BigInteger, nullable=False),
     Column("result", Text),
     Column("failure", Text),
+    Column("priority", Integer, nullable=False),
+    Column("cpu_seconds", Float(53)),
+    Column("peak_memory_bytes", BigInteger),
+    Column("wall_seconds", Float(53)),
 )
 events = Table(
     "events",
@@ -51,10 +56,14 @@ def job_of(row: Row[Any]) -> Job:
     del values["lease_until_us"]
     for name in ("config", "result", "failure"):
         values[name] = None if values[name] is None else json.loads(values[name])
+    used = {field.name: values.pop(field.name) for field in fields(Resources)}
+    values["resources"] = None if None in used.values() else used
     return typed_job(values)
 
 
 def typed_job(values: dict[str, Any]) -> Job:
-    """A job whose enums are still their names."""
+    """A job whose enums are still their names, and whose resources a mapping."""
     kinds: dict[str, Any] = {"state": JobState, "stage": JobStage, "stop_mode": StopMode}
-    return Job(**values | {n: k(values[n]) for n, k in kinds.items() if values[n] is not None})
+    used = values.get("resources")  # which an answer remembered by an earlier version lacks
+    given = {"resources": None if used is None else Resources(**used)}
+    return Job(**values | given | {n: k(values[n]) for n, k in kinds.items() if values[n] is not None})

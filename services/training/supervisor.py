@@ -13,7 +13,7 @@ from marketml.rpc.refusals import Aborted, InvalidArgument, Refusal
 from services.host.logs import problems
 from services.training.attendant import Attendant
 from services.training.checkpoint_folders import CheckpointFolders
-from services.training.jobs import Event, Job, StopMode, Tree, failed
+from services.training.jobs import Death, Event, Job, StopMode, Tree, failed
 from services.training.store import Store
 from services.training.worker_lines import Assignment
 
@@ -145,7 +145,9 @@ class Supervisor:
     def _renew(self, attendants: Sequence[Attendant]) -> None:
         for attendant in attendants:
             try:
-                mode = self._store.renew(attendant.job_id, attendant.attempt, self._crew.lease_seconds)
+                mode = self._store.renew(
+                    attendant.job_id, attendant.attempt, self._crew.lease_seconds, attendant.used()
+                )
             except Aborted:
                 if not attendant.is_over:
                     attendant.fence()
@@ -155,9 +157,9 @@ class Supervisor:
 
     def _give_back_abandoned(self, *, all_held: bool) -> None:
         for job in self._store.abandoned(all_held=all_held):
-            cause = "The server that had it is gone."
+            death = Death("The server that had it is gone.")
             try:
-                event = self._store.release(job.job_id, job.attempt, cause, self._crew.attempts_count)
+                event = self._store.release(job.job_id, job.attempt, death, self._crew.attempts_count)
             except Aborted:
                 continue
             self.tell([event])

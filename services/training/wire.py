@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,6 +20,7 @@ from services.training.jobs import Event, Job, JobState, Page, Start, StopMode, 
 from services.training.wire_trees import read_tree, write_tree
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1000
+PRIORITY_MAX = 100
 PAGE_BYTES_MAX = 3 * 1024 * 1024  # a message has 4 MiB
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -45,14 +46,20 @@ def read_start(request: pb.StartTrainingRequest) -> Start:
     ]
     if not request.HasField("config"):
         raise InvalidArgument([*found, Violation("config", "required", "must be set.")])
+    if not -PRIORITY_MAX <= request.priority <= PRIORITY_MAX:
+        words = f"must be from {-PRIORITY_MAX} to {PRIORITY_MAX}, is {request.priority}."
+        found.append(Violation("priority", "range", words))
     config, broken = _read_config(request.config)
-    body = pb.StartTrainingRequest(model_name=request.model_name, config=request.config)
+    body = pb.StartTrainingRequest(
+        model_name=request.model_name, config=request.config, priority=request.priority or None
+    )
     return Start(
         request_id=request.request_id,
         body=body.SerializeToString(deterministic=True),
         model_name=request.model_name,
         config=config,
         broken=(*found, *broken),
+        priority=request.priority,
     )
 
 
@@ -128,6 +135,8 @@ def write_job(job: Job, *, is_brief: bool = False) -> pb.Job:
         config_version=job.config_version,
         snapshot_id=job.snapshot_id,
         last_sequence=job.last_sequence,
+        priority=job.priority,
+        resources=None if job.resources is None else pb.ResourceUse(**asdict(job.resources)),
     )
     if job.remaining_seconds is not None:
         message.remaining.FromNanoseconds(round(job.remaining_seconds * 1e9))

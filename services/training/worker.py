@@ -5,6 +5,7 @@ Its assignment comes as the first line of stdin; what happens goes as lines to s
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -28,6 +29,7 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int:
     """Run the job; the exit status."""
     _die_with_parent()
+    _die_first()
     told_to, lines = sys.stdin.buffer, _take_stdout()
 
     from services.host import logs
@@ -186,6 +188,12 @@ def _die_with_parent() -> None:
     """Have the kernel kill this process when the thread that started it ends, however it ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _die_first() -> None:
+    """Have the kernel kill this process and not the server where memory runs out: its job comes back."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("500")
 
 
 def _take_stdout() -> BinaryIO:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from services.training.jobs import Changes, Ending, JobStage, JobState, StopMode, Tree, failed
-from services.training.worker import Orders, Outbox, _die_with_parent, _take_stdout
+from services.training.worker import Orders, Outbox, _die_first, _die_with_parent, _take_stdout
 from services.training.worker_lines import Assignment, read_assignment
 
 RESULT = {"model_name": "scripted", "model_version": 1, "model_digest": "0" * 64, "rounds": 3}
@@ -24,6 +26,7 @@ def metric(name: str, value: float) -> Tree:
 
 def main() -> int:
     _die_with_parent()
+    _die_first()
     lines = _take_stdout()
     assignment = read_assignment(sys.stdin.buffer.readline())
     outbox, orders = Outbox(lines), Orders()
@@ -115,6 +118,29 @@ def eats(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
     return waits(_assignment, outbox, orders)
 
 
+def burns(assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    """Takes time and memory, some of it in a child, tells how much, and is killed the first time."""
+    eaten = bytearray(os.urandom(1)) * 60_000_000
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    sum(range(3_000_000))
+    child = resource.getrusage(resource.RUSAGE_CHILDREN)
+    outbox.tell(metric("cpu_seconds", time.process_time() + child.ru_utime + child.ru_stime))
+    outbox.tell(metric("eaten", len(eaten)))
+    orders.pause(60)
+    return dies(assignment, outbox, orders) if assignment.attempt == 1 else SUCCESS
+
+
+def fosters(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    """Has a child with much memory, and leaves it behind."""
+    code = "eaten = bytearray(b'x') * 200_000_000; print(flush=True); import time; time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    outbox.tell(metric("child", child.pid))
+    orders.pause(60)
+    return SUCCESS
+
+
 def fails(_assignment: Assignment, _outbox: Outbox, _orders: Orders) -> Ending:
     return failed("FAILED_PRECONDITION", "TOO_LITTLE_DATA", "7 rows are too few.")
 
@@ -134,6 +160,8 @@ SCRIPTS: dict[str, Callable[[Assignment, Outbox, Orders], Ending]] = {
         babbles,
         prints,
         eats,
+        burns,
+        fosters,
         fails,
     )
 }

@@ -67,6 +67,8 @@ WRONG: list[tuple[str, Message, type[Refusal], str]] = [
     ("StartTraining", start(model_name="Upper"), InvalidArgument, "model_name"),
     ("StartTraining", start(model_name="nul\x00"), InvalidArgument, "model_name"),
     ("StartTraining", start(config=pb.TrainingConfig()), InvalidArgument, "config.dataset"),
+    ("StartTraining", start(priority=101), InvalidArgument, "priority"),
+    ("StartTraining", start(priority=-(2**31)), InvalidArgument, "priority"),
     (
         "StartTraining",
         start(

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,23 @@ from services.training.jobs import (
     FINAL_STATES,
     MOVES,
     Changes,
+    Death,
     Draft,
     Ending,
     Event,
     Job,
     JobStage,
     JobState,
+    Resources,
     StopMode,
     failed,
 )
 from services.training.store import Store
+from services.training.store_tables import typed_job
 
 MIGRATIONS = Path(services.training.__file__).with_name("migrations")
 DRAFT = Draft("model", {"seed": 7}, 3)
+GONE, DRAINED = Death("Gone."), Death("Drained.", counts=False)
 PROGRESS = json.dumps({"progress": {"fraction": 0.5}})
 
 
@@ -174,6 +179,57 @@ def test_jobs_are_taken_in_the_order_they_came(store: Store) -> None:
     assert store.claim(60) is None
 
 
+def test_the_highest_priority_is_taken_first_and_a_job_that_comes_back_keeps_its_turn(store: Store) -> None:
+    priorities = [0, -100, 7, 0, 100, 7]
+    ids = [queue(store, draft=Draft("model", {}, 1, priority)).job_id for priority in priorities]
+    in_turn = [ids[number] for number in (4, 2, 5, 0, 3, 1)]
+    first, _ = store.claim(60) or pytest.fail("no job waits")
+    assert (first.job_id, first.priority) == (in_turn[0], 100)
+    store.release(first.job_id, 1, GONE, 3)
+    assert [claimed[0].job_id for _ in ids if (claimed := store.claim(60))] == in_turn
+    assert store.get(ids[1]).priority == -100
+
+
+def test_what_the_workers_took_is_kept_over_all_attempts_and_by_none_that_is_over(store: Store) -> None:
+    job = running(store)
+    assert job.resources is None
+    store.renew(job.job_id, 1, 60, Resources(1.5, 2**40, 2.25))
+    assert store.get(job.job_id).resources == Resources(1.5, 2**40, 2.25)
+    store.renew(job.job_id, 1, 60)
+    store.release(job.job_id, 1, GONE, 3)  # by a server that knows nothing of it
+    again, _ = store.claim(60) or pytest.fail("no job waits")
+    assert again.resources == Resources(1.5, 2**40, 2.25)
+    with pytest.raises(Aborted):
+        store.renew(job.job_id, 1, 60, Resources(99.0, 99, 99.0))
+    store.end(job.job_id, 2, Ending(JobState.SUCCEEDED, "Done.", result={}), Resources(3.0, 2**41, 5.0))
+    assert store.get(job.job_id).resources == Resources(3.0, 2**41, 5.0)
+
+
+def test_a_job_whose_last_worker_the_kernel_killed_for_memory_fails_for_that(store: Store) -> None:
+    job = running(store)
+    store.release(job.job_id, 1, Death("Out of memory.", is_of_memory=True), 1)
+    failure = store.get(job.job_id).failure
+    assert failure is not None
+    assert (failure["code"], failure["reason"]) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+    assert_sound(store, job.job_id)
+
+
+def test_the_answer_that_an_earlier_version_remembered_is_still_read() -> None:
+    """It was stored before jobs had a priority and resources."""
+    values = asdict(Job(**_BEFORE))  # type: ignore[arg-type]
+    del values["priority"], values["resources"]
+    old = typed_job(json.loads(json.dumps(values)))
+    assert (old.job_id, old.priority, old.resources) == ("a" * 32, 0, None)
+
+
+_BEFORE = {
+    **dict.fromkeys(("stage", "remaining_seconds", "start_time_us", "end_time_us", "snapshot_id")),
+    **dict.fromkeys(("stop_mode", "result", "failure")),
+    **dict.fromkeys(("attempt", "death_count", "fraction", "create_time_us", "config_version"), 0),
+    **{"job_id": "a" * 32, "model_name": "m", "state": JobState.QUEUED, "config": {}, "last_sequence": 1},
+}
+
+
 def test_fifty_writers_at_once_lose_no_event_and_leave_no_gap(store: Store) -> None:
     job = running(store)
 
@@ -197,7 +253,7 @@ def test_only_one_of_many_endings_holds(store: Store) -> None:
     endings: list[Callable[[], object]] = [
         lambda: store.end(job.job_id, 1, Ending(JobState.SUCCEEDED, "Done.", result={})),
         lambda: store.end(job.job_id, 1, failed("INTERNAL", "BUG", "Broken.")),
-        lambda: store.release(job.job_id, 1, "Gone.", 1),
+        lambda: store.release(job.job_id, 1, GONE, 1),
         lambda: store.stop(job.job_id, StopMode.DISCARD),
     ] * 5
     begin = threading.Barrier(len(endings))
@@ -218,11 +274,11 @@ def test_only_one_of_many_endings_holds(store: Store) -> None:
 
 def test_a_worker_of_an_older_attempt_can_write_nothing(store: Store) -> None:
     job = running(store)
-    store.release(job.job_id, 1, "The worker is gone.", attempts_count=3)
+    store.release(job.job_id, 1, GONE, attempts_count=3)
     writes: list[Callable[[], object]] = [
         lambda: store.record(job.job_id, 1, [PROGRESS], Changes(fraction=0.9)),
         lambda: store.end(job.job_id, 1, Ending(JobState.SUCCEEDED, "Done.", result={})),
-        lambda: store.release(job.job_id, 1, "Again.", 3),
+        lambda: store.release(job.job_id, 1, GONE, 3),
         lambda: store.renew(job.job_id, 1, 60),
     ]
     for is_claimed in (False, True):
@@ -240,17 +296,17 @@ def test_a_worker_of_an_older_attempt_can_write_nothing(store: Store) -> None:
 
 def test_a_job_is_tried_again_until_it_has_killed_too_many_workers(store: Store) -> None:
     job = running(store)
-    store.release(job.job_id, 1, "Killed by SIGKILL.", attempts_count=2)
+    store.release(job.job_id, 1, Death("Killed by SIGKILL."), attempts_count=2)
     assert store.get(job.job_id).state is JobState.QUEUED
     assert store.claim(60)
-    store.release(job.job_id, 2, "Told by its server.", attempts_count=2, is_death=False)
+    store.release(job.job_id, 2, DRAINED, attempts_count=2)
     assert store.get(job.job_id).state is JobState.QUEUED
     assert store.claim(60)
-    store.release(job.job_id, 3, "Killed by SIGKILL.", attempts_count=2)
+    store.release(job.job_id, 3, Death("Killed by SIGKILL."), attempts_count=2)
     ended = store.get(job.job_id)
     assert (ended.state, ended.attempt) == (JobState.FAILED, 3)
     assert ended.failure is not None
-    assert ended.failure["reason"] == "WORKER_DIED"
+    assert (ended.failure["code"], ended.failure["reason"]) == ("ABORTED", "WORKER_DIED")
     assert "Killed by SIGKILL." in ended.failure["message"]
     assert_sound(store, job.job_id)
 
@@ -268,7 +324,7 @@ def test_what_stopping_means_depends_on_the_state(store: Store) -> None:
     assert (harder.stop_mode, nothing) == (StopMode.DISCARD, None)
     softer, _ = store.stop(job.job_id, StopMode.KEEP_BEST)
     assert softer.stop_mode is StopMode.DISCARD
-    store.release(job.job_id, 1, "The worker is gone.", attempts_count=3)
+    store.release(job.job_id, 1, GONE, attempts_count=3)
     ended = store.get(job.job_id)
     assert ended.state is JobState.STOPPED
     assert store.stop(job.job_id, StopMode.DISCARD) == (ended, None)
@@ -290,7 +346,7 @@ def test_a_final_state_is_frozen(store: Store) -> None:
         for write in (
             lambda job=job: store.record(job.job_id, 1, [PROGRESS]),
             lambda job=job: store.end(job.job_id, 1, failed("INTERNAL", "BUG", "Again.")),
-            lambda job=job: store.release(job.job_id, 1, "Gone.", 3),
+            lambda job=job: store.release(job.job_id, 1, GONE, 3),
             lambda job=job: store.renew(job.job_id, 1, 60),
         ):
             with pytest.raises(Aborted):
@@ -339,8 +395,8 @@ _STEPS = {
         job, attempt, Ending(JobState.SUCCEEDED, "Done.", result={})
     ),
     "fail": lambda store, job, attempt: store.end(job, attempt, failed("INTERNAL", "BUG", "Broken.")),
-    "die": lambda store, job, attempt: store.release(job, attempt, "Gone.", 3),
-    "leave": lambda store, job, attempt: store.release(job, attempt, "Drained.", 3, is_death=False),
+    "die": lambda store, job, attempt: store.release(job, attempt, GONE, 3),
+    "leave": lambda store, job, attempt: store.release(job, attempt, DRAINED, 3),
     "keep": lambda store, job, attempt: store.stop(job, StopMode.KEEP_BEST),
     "discard": lambda store, job, attempt: store.stop(job, StopMode.DISCARD),
 }

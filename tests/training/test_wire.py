@@ -162,6 +162,16 @@ def test_a_field_of_another_contract_is_refused_and_not_passed_over() -> None:
         assert [(each.field, each.rule) for each in found] == [("config.model.lightgbm", "unknown")]
 
 
+def test_the_priority_of_a_request_is_read_and_part_of_it() -> None:
+    plain, zero, high = (
+        wire.read_start(pb.StartTrainingRequest(request_id="r", model_name="m", config={}, priority=priority))
+        for priority in (None, 0, 7)
+    )
+    assert (plain.priority, zero.priority, high.priority) == (0, 0, 7)
+    assert plain.body == zero.body != high.body
+    assert wire.write_job(job(priority=-100)).priority == -100
+
+
 def test_a_stop_names_its_mode() -> None:
     for mode in StopMode:
         request = pb.StopTrainingRequest(job_id="a" * 32, mode=pb.StopMode.Value(mode))

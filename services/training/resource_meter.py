@@ -1,0 +1,85 @@
+"""The meter of a worker: what its process and whatever that started take, looked at from outside."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from services.training.jobs import Resources
+
+
+class ResourceMeter:
+    """Adds up one attempt of a job, on top of what earlier ones took. From any thread.
+
+    Parameters
+    ----------
+    before
+        What earlier attempts took, if that is known.
+    """
+
+    def __init__(self, before: Resources | None) -> None:
+        self._before = before or Resources(0.0, 0, 0.0)
+        self._begun = time.monotonic()
+        self._lock = threading.Lock()
+        self._cpu_seconds = 0.0
+        self._peak_bytes = 0
+
+    def look(self, pid: int) -> int:
+        """Look at a process that nobody has waited for yet; the resident bytes of it and its descendants.
+
+        Time of children that ended is in their parents' once these have waited for them, so the sum may fall
+        when one goes without that: the highest counts.
+        """
+        cpu_seconds, bytes_now = 0.0, 0
+        for process in _family(pid):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                cpu_seconds += times.user + times.system + times.children_user + times.children_system
+                bytes_now += process.memory_info().rss
+        peak_bytes = max(bytes_now, _high_water_bytes(pid))
+        with self._lock:
+            self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+            self._peak_bytes = max(self._peak_bytes, peak_bytes)
+        return bytes_now
+
+    @property
+    def peak_bytes(self) -> int:
+        """The highest memory of this attempt so far, 0 before it was seen with any."""
+        with self._lock:
+            return self._peak_bytes
+
+    def used(self) -> Resources | None:
+        """What all attempts took until now; None while this one was not seen with any memory."""
+        seconds = time.monotonic() - self._begun
+        with self._lock:
+            if not self._peak_bytes:
+                return None
+            return Resources(
+                self._before.cpu_seconds + self._cpu_seconds,
+                max(self._before.peak_memory_bytes, self._peak_bytes),
+                self._before.wall_seconds + seconds,
+            )
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _high_water_bytes(pid: int) -> int:
+    """The most that a process was resident with, by the kernel's own account; 0 where that is not told."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0

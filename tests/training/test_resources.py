@@ -1,0 +1,155 @@
+"""What a job took: measured from outside, over all attempts; and deaths for lack of memory, told as such."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.training.jobs import FINAL_STATES, JobState, StopMode
+from services.training.resource_meter import ResourceMeter
+from services.training.store import Store
+from services.training.wire import write_job
+from services.training.worker_deaths import death_of, memory_kills_count
+from tests.support.waiting import eventually
+from tests.training.crews import crewed, sqlite_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_store(tmp_path) as opened:
+        yield opened
+
+
+def test_a_job_tells_what_its_workers_and_their_children_took_over_all_attempts(store: Store) -> None:
+    with crewed(store, lease_seconds=1.0) as jobs:
+        job_id = jobs.queue("burns")
+        assert store.get(job_id).resources is None
+        assert not write_job(store.get(job_id)).HasField("resources")
+        for attempt in (1, 2):
+            eventually(lambda count=attempt: len(jobs.metrics(job_id, "eaten")) == count, 30)
+            seen = eventually(lambda: store.get(job_id).resources, 30, "what the running job takes")
+            jobs.supervisor.stop(job_id, StopMode.KEEP_BEST)  # ends the pause of this worker
+            eventually(lambda count=attempt: store.get(job_id).attempt > count or store.get(job_id).is_final)
+        job = jobs.until(job_id, *FINAL_STATES)
+        assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
+        assert job.resources is not None
+        told = sum(jobs.metrics(job_id, "cpu_seconds"))
+        assert job.resources.cpu_seconds > told - 0.1  # the kernel counts in hundredths
+        assert job.resources.cpu_seconds < 2 * told + 2.0
+        assert 60_000_000 < job.resources.peak_memory_bytes < 2_000_000_000
+        assert job.resources.wall_seconds >= seen.wall_seconds
+        written = write_job(job).resources
+        assert written.cpu_seconds == job.resources.cpu_seconds
+        assert written.peak_memory_bytes == job.resources.peak_memory_bytes
+        assert written.wall_seconds == job.resources.wall_seconds
+
+
+def test_memory_of_children_is_the_jobs_and_breaks_its_budget(store: Store) -> None:
+    with crewed(store) as jobs:
+        job = jobs.until(jobs.queue("fosters", budget={"max_memory_bytes": 150_000_000}), *FINAL_STATES)
+        assert job.failure is not None
+        assert job.failure["message"].startswith("config.budget.max_memory_bytes")
+        assert job.resources is not None
+        assert job.resources.peak_memory_bytes > 150_000_000
+
+
+def test_what_a_worker_leaves_behind_ends_with_it(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("fosters")
+        (pid,) = eventually(lambda: jobs.metrics(job_id, "child"), 30)
+        child = psutil.Process(int(pid))
+        store.stop(job_id, StopMode.KEEP_BEST)
+        jobs.supervisor.stop(job_id, StopMode.KEEP_BEST)
+        assert jobs.until(job_id, *FINAL_STATES).state is JobState.SUCCEEDED
+        eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux can be told whom to kill")
+def test_where_memory_runs_out_the_worker_goes_and_not_its_server(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("waits")
+        worker = jobs.worker(job_id)
+        ours, its = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (os.getpid(), worker.pid))
+        assert its == 500 > ours
+        store.stop(job_id, StopMode.DISCARD)
+        jobs.supervisor.stop(job_id, StopMode.DISCARD)
+        jobs.until(job_id, *FINAL_STATES)
+
+
+def test_a_process_that_is_gone_takes_nothing_more() -> None:
+    meter = ResourceMeter(None)
+    assert meter.look(2**22 + 1) == 0
+    assert meter.used() is None
+    assert meter.look(psutil.Process().pid) > 0
+    before = meter.used()
+    assert before is not None
+    meter.look(2**22 + 1)
+    after = meter.used()
+    assert after is not None
+    assert (after.cpu_seconds, after.peak_memory_bytes) == (before.cpu_seconds, before.peak_memory_bytes)
+
+
+@pytest.mark.parametrize(
+    ("kills", "said", "is_of_memory"),
+    [
+        ((3, 4), "The kernel killed the worker because memory ran out; it had used 12,345 bytes.", True),
+        ((3, 3), "The worker was killed by SIGKILL; the kernel counted no kill for lack of memory.", False),
+        (
+            (None, None),
+            "The worker was killed by SIGKILL, signal 9, which the kernel uses when memory runs out; "
+            "it had used 12,345 bytes.",
+            False,
+        ),
+    ],
+)
+def test_a_kill_is_told_as_one_for_memory_where_the_kernel_counted_one(
+    kills: tuple[int | None, int | None], said: str, is_of_memory: bool
+) -> None:
+    death = death_of(-signal.SIGKILL, kills, 12_345)
+    assert (death.cause, death.is_of_memory, death.counts) == (said, is_of_memory, True)
+    failure = death.ending(3, 3).failure or {}
+    assert failure["code"] == ("RESOURCE_EXHAUSTED" if is_of_memory else "ABORTED")
+    assert said in failure["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(3, "ended with status 3"), (-signal.SIGSEGV, "killed by SIGSEGV"), (-50, "killed by signal 50")],
+)
+def test_other_deaths_are_not_for_memory(status: int, said: str) -> None:
+    death = death_of(status, (3, 4), 1)
+    assert said in death.cause
+    assert not death.is_of_memory
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.events": "oom 9\noom_kill 2\n"}, 2),
+        ({"proc/self/cgroup": "0::/host/path\n", "sys/fs/cgroup/memory.events": "oom_kill 4\n"}, 4),
+        (
+            {
+                "proc/self/cgroup": "5:cpu:/\n4:memory:/a\n0::/\n",
+                "sys/fs/cgroup/memory/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n",
+                "proc/vmstat": "oom_kill 99\n",
+            },
+            5,
+        ),
+        ({"proc/self/cgroup": "4:memory:/a\n", "proc/vmstat": "pgfault 1\noom_kill 6\n"}, 6),
+        ({"proc/self/cgroup": "nonsense\n", "proc/vmstat": "oom_kill many\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_kernels_count_of_kills_is_read_where_it_is_told(
+    tmp_path: Path, files: dict[str, str], count: int | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert memory_kills_count(tmp_path) == count

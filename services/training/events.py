@@ -9,11 +9,13 @@ from typing import TypeAlias
 
 from services.training.labels import ReturnThresholds
 from services.training.scores import Scores
+from services.training.search.study import Trial
 
 
 class Stage(StrEnum):
     """The stages of a run, in order."""
 
+    SEARCH = "search"
     CROSS_VALIDATION = "cross_validation"
     FINAL_FIT = "final_fit"
     FINAL_TEST = "final_test"
@@ -74,13 +76,23 @@ class FoldFinished:
 
 
 @dataclass(frozen=True)
+class TrialFinished:
+    """One of at most `trial_count` trials is over; `best` is that so far by `metric`, if one is complete."""
+
+    metric: str
+    trial_count: int
+    trial: Trial
+    best: Trial | None
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the reader of the result should know; one sentence."""
 
     message: str
 
 
-Event: TypeAlias = StageStarted | Progress | RoundFinished | FoldFinished | Warned
+Event: TypeAlias = StageStarted | Progress | RoundFinished | FoldFinished | TrialFinished | Warned
 
 
 class Stop(StrEnum):

@@ -4,6 +4,9 @@
         └──────► training rows (purged) ─► purged folds ─► tables             ▲
                         └─► early stopping slice (purged) ─► final model ─────┘
 
+Where parameters are searched for, each trial is scored on those folds; those of the best are the tables, and
+its parameters the final model's.
+
 Where features are chosen by the data, every fit chooses its own, on the rows it is fitted on. So it is with
 the thresholds of classes, where they are quantiles: what a fit predicts is scored by its own thresholds.
 
@@ -16,8 +19,9 @@ Every set of rows comes from `splits`, and every split leaves its proof in the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,8 +39,10 @@ from services.training.events import (
     Stage,
     StageStarted,
     Stop,
+    TrialFinished,
     Warned,
 )
+from services.training.learners import ModelParameters
 from services.training.learners.fitting import Check, Probabilities
 from services.training.plan import TrainingPlan, violations
 from services.training.recipes import Ground, Recipe, learn
@@ -44,12 +50,16 @@ from services.training.results import Learned, TrainedResult
 from services.training.samples import Choose, Samples, require_finite
 from services.training.scores import (
     MetricSummary,
+    Score,
     Scores,
     block_bootstrap,
     block_rows,
     score,
     summarise,
 )
+from services.training.search import SearchPlan
+from services.training.search.study import SearchResult, Trial
+from services.training.search.trials import Bench, Search, once_chosen, once_proven
 from services.training.seeds import stream
 from services.training.splits import Fold, Rows, SplitProof
 from services.training.units import FitOutcome, FitTask, fold_of
@@ -68,6 +78,7 @@ def evaluate_and_fit(
     should_stop: Callable[[], Stop | None] = lambda: None,
     choose: Choose | None = None,
     workshop: Workshop | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> TrainedResult:
     """Run the whole pipeline.
 
@@ -75,6 +86,8 @@ def evaluate_and_fit(
     run; `Stop.DISCARD` raises `Discarded`. `Stop.KEEP_BEST` during the final fit ends it at the round it has
     reached. During cross-validation it drops the fold under way and those to come, and fits the final model
     with at most the median rounds of the finished folds, or, if none is, the best round of the one dropped.
+    During a search it drops the trial under way, and goes on with the best of those before it as if its folds
+    were all.
     Either way the model is cut to the best round found, and is scored on the final span like any other.
 
     Parameters
@@ -89,6 +102,8 @@ def evaluate_and_fit(
         Takes every event, in order, on the calling thread.
     workshop : Workshop, optional
         Where the units are fitted; default: here, one after the other.
+    clock : callable
+        Seconds of a steady clock, for the time that a search may take.
 
     Raises
     ------
@@ -104,7 +119,7 @@ def evaluate_and_fit(
     if choose is None:
         require_finite(samples)
     control = Control(check, should_stop)
-    return _Run(samples, plan, seed, events, control, choose, workshop or Alone()).run()
+    return _Run(samples, plan, seed, events, control, choose, workshop or Alone(), clock).run()
 
 
 @dataclass
@@ -118,6 +133,7 @@ class _Run:
     control: Control
     choose: Choose | None
     workshop: Workshop
+    clock: Callable[[], float]
     proofs: dict[str, list[SplitProof]] = field(default_factory=dict)  # of each fold, of the final model
     paths: list[PathResult] = field(default_factory=list)
     longest_rounds: dict[str, int] = field(
@@ -135,12 +151,15 @@ class _Run:
         self._prove("final_test", train, test, dropped)
         self._require_every_class(train)
         ground = Ground(samples, plan, self.seed, self.choose, self._prove)
-        folds, interrupted_rounds = self._cross_validate(ground, train)
+        folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
+        search = None if plan.search is None else self._search(ground, plan.search, folds, test)
+        found = None if search is None else search.result
+        scored, interrupted_rounds = self._cross_validate(ground, folds, train, search)
 
         self.events(StageStarted(Stage.FINAL_FIT))
-        model, already_capped = plan.model, self.control.keeps_best
+        model, already_capped = plan.model if found is None else found.model, self.control.keeps_best
         if already_capped:
-            known = [fold.rounds for fold in folds] or [interrupted_rounds]
+            known = [fold.rounds for fold in scored] or [interrupted_rounds]
             model = learners.capped(model, int(np.median(known)))
         recipe = learn(ground, "final_model", model, train, test, keeps=True)
         watch = self._watch(lambda: self.control.poll() and not already_capped)
@@ -149,21 +168,61 @@ class _Run:
             self.events(Warned(f"Stopped early: the final model has {learned.rounds} rounds."))
 
         self.events(StageStarted(Stage.FINAL_TEST))
-        result = self._result(learned, folds, train, test)
+        result = self._result(learned, scored, train, test, found)
         self._report(1.0)
         return result
 
-    def _cross_validate(self, ground: Ground, train: Rows) -> tuple[list[FoldResult], int]:
-        """The finished folds, and the best round of the one that a stop interrupted (or 0)."""
-        samples, split = self.samples, self.plan.split
+    def _search(self, ground: Ground, plan: SearchPlan, folds: list[Fold], test: Rows) -> Search:
+        """The trials of a search, and what the folds of the best one learnt."""
+        self.events(StageStarted(Stage.SEARCH))
+        taken = np.unique(np.concatenate([rows for fold in folds for rows in (fold.train, fold.test)]))
+        self._prove("search", taken, test, splits.Dropped(0, 0))
+        prove = once_proven(self._prove)
+        ground = replace(ground, choose=once_chosen(ground.choose), prove=prove)
+        watch, begun = self._watch(self.control.poll), self.clock()
+
+        def measure(number: int, learned: Learned) -> Score:
+            sight = self._sight(learned, folds[number - 1].train, folds[number - 1].test)
+            return self._score([sight], learned.probabilities).metrics[plan.metric]
+
+        def finished(trial: Trial, best: Trial | None) -> None:
+            self.finished_units = trial.number * len(folds)
+            self._report_units(self.finished_units)
+            self.events(TrialFinished(plan.metric, plan.trials, trial, best))
+
+        bench = Bench(
+            recipe=lambda model, number: self._fold(ground, model, number, folds[number - 1]),
+            fold_count=len(folds),
+            learn=lambda recipes: self.workshop.run(recipes, watch),
+            measure=measure,
+            must_end=lambda: self.control.keeps_best,
+            seconds=lambda: self.clock() - begun,
+            finished=finished,
+        )
+        search = Search(plan, self.plan.model, self.seed, bench)
+        search.run()
+        self.finished_units = plan.trials * len(folds)
+        if search.result is not None:
+            self.events(Warned(search.result.caution()))
+        return search
+
+    def _cross_validate(
+        self, ground: Ground, folds: list[Fold], train: Rows, search: Search | None
+    ) -> tuple[list[FoldResult], int]:
+        """The finished folds, of the best trial if there was a search, and the best round of the fit that a
+        stop interrupted (or 0)."""
         self.events(StageStarted(Stage.CROSS_VALIDATION))
         finished: list[FoldResult] = []
-        folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
         finished_fits: list[Learned] = []
-        recipes = (self._fold(ground, number, fold) for number, fold in enumerate(folds, start=1))
-        learnt = self.workshop.run(recipes, self._watch(self.control.poll))
-        for number, (fold, learned) in enumerate(zip(folds, learnt, strict=True), start=1):
-            if self.control.keeps_best:
+        learnt: Iterable[Learned]
+        if search is None:
+            model = self.plan.model
+            recipes = (self._fold(ground, model, number, fold) for number, fold in enumerate(folds, start=1))
+            learnt = self.workshop.run(recipes, self._watch(self.control.poll))
+        else:
+            learnt = search.folds
+        for number, (fold, learned) in enumerate(zip(folds, learnt, strict=False), start=1):
+            if self.control.keeps_best and search is None:
                 self.events(Warned(f"Stopped in fold {number} of {len(folds)}: {len(finished)} are scored."))
                 self._score_paths(train, folds, finished_fits)
                 return finished, learned.rounds
@@ -179,12 +238,12 @@ class _Run:
             finished_fits.append(learned)
             self.events(FoldFinished(len(folds), result))
         self._score_paths(train, folds, finished_fits)
-        return finished, 0
+        return finished, 0 if search is None else search.interrupted_rounds
 
-    def _fold(self, ground: Ground, number: int, fold: Fold) -> Recipe:
+    def _fold(self, ground: Ground, model: ModelParameters, number: int, fold: Fold) -> Recipe:
         consumer = f"fold_{number}"
-        self._prove(consumer, fold.train, fold.test, splits.Dropped(fold.purged_count, fold.embargoed_count))
-        return learn(ground, consumer, self.plan.model, fold.train, fold.test)
+        ground.prove(consumer, fold.train, fold.test, splits.Dropped(fold.purged_count, fold.embargoed_count))
+        return learn(ground, consumer, model, fold.train, fold.test)
 
     def _score_paths(self, train: Rows, folds: list[Fold], learnt: list[Learned]) -> None:
         """Score the paths of combinatorial folds; `learnt` is what the first of `folds` have."""
@@ -208,7 +267,9 @@ class _Run:
                 )
             )
 
-    def _result(self, learned: Learned, folds: list[FoldResult], train: Rows, test: Rows) -> TrainedResult:
+    def _result(
+        self, learned: Learned, folds: list[FoldResult], train: Rows, test: Rows, search: SearchResult | None
+    ) -> TrainedResult:
         samples, plan = self.samples, self.plan
         sight = self._sight(learned, train, test)
         return TrainedResult(
@@ -231,6 +292,7 @@ class _Run:
                 stream(self.seed, "final_test"),
             ),
             proofs=tuple(proof for proofs in self.proofs.values() for proof in proofs),
+            search=search,
             stopped=self.control.keeps_best,
         )
 
@@ -277,7 +339,8 @@ class _Run:
         self._report_units(self.finished_units)
 
     def _report_units(self, units: float) -> None:
-        self._report((1.0 - FINAL_TEST_SHARE) * units / (self.plan.split.method.fold_count + 1))
+        trials = 1 if self.plan.search is None else self.plan.search.trials
+        self._report((1.0 - FINAL_TEST_SHARE) * units / (trials * self.plan.split.method.fold_count + 1))
 
     def _report(self, fraction: float) -> None:
         if fraction > self.fraction:

@@ -15,6 +15,7 @@ from services.training.events import FoldResult, PathResult
 from services.training.labels import ReturnThresholds
 from services.training.learners.fitting import Probabilities
 from services.training.scores import Interval, MetricSummary, Scores
+from services.training.search.study import SearchResult
 from services.training.splits import SplitProof
 
 
@@ -70,7 +71,8 @@ class TrainedResult:
 
     `learned` is the final model. `fold_table` and `baseline_tables` summarise the finished folds, `path_*`
     the paths all of whose folds are finished: none but of combinatorial folds. `test_*` is of the final span.
-    `stopped` says that `Stop.KEEP_BEST` cut the run short.
+    `search` is how the model was found whose folds these are, if it was searched for. `stopped` says that
+    `Stop.KEEP_BEST` cut the run short.
     """
 
     learned: Learned
@@ -85,6 +87,7 @@ class TrainedResult:
     test_baselines: Mapping[str, Scores]
     test_intervals: Mapping[str, Interval]
     proofs: tuple[SplitProof, ...]
+    search: SearchResult | None
     stopped: bool
 
     @property

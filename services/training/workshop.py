@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,9 +47,10 @@ class Records(Protocol):
 
 
 class Workshop(Protocol):
-    """Runs recipes. Their results come in their order, and do not depend on who fits what when."""
+    """Runs recipes. Their results come in their order, and do not depend on who fits what when. Closing them
+    ends what is under way."""
 
-    def run(self, recipes: Iterable[Recipe], watch: Watch) -> Iterator[Learned]: ...
+    def run(self, recipes: Iterable[Recipe], watch: Watch) -> Generator[Learned, None, None]: ...
 
 
 class Alone:
@@ -61,7 +62,7 @@ class Alone:
     def __init__(self, memory: Memory | None = None) -> None:
         self._memory = memory
 
-    def run(self, recipes: Iterable[Recipe], watch: Watch) -> Iterator[Learned]:
+    def run(self, recipes: Iterable[Recipe], watch: Watch) -> Generator[Learned, None, None]:
         """What each recipe returns."""
         for recipe in recipes:
             yield finish(recipe, lambda tasks: [self._fit(task, watch) for task in tasks])

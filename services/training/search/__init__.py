@@ -1,6 +1,12 @@
 """Search: trials of a model's parameters on the purged folds, and the best of them."""
 
-from services.training.search.plan import SearchPlan, violations
+from services.training.search.plan import (
+    MAX_STARTUP_TRIALS,
+    MAX_TRIALS,
+    SearchPlan,
+    space_violations,
+    violations,
+)
 from services.training.search.space import (
     Condition,
     Integer,
@@ -11,9 +17,12 @@ from services.training.search.space import (
     Value,
     applied,
     default_space,
+    parameters_of,
 )
 
 __all__ = [
+    "MAX_STARTUP_TRIALS",
+    "MAX_TRIALS",
     "Condition",
     "Integer",
     "OneOf",
@@ -24,5 +33,7 @@ __all__ = [
     "Value",
     "applied",
     "default_space",
+    "parameters_of",
+    "space_violations",
     "violations",
 ]

@@ -60,9 +60,9 @@ def is_better(metric: str, value: float, than: float) -> bool:
     return value < than if metric in LOSSES else value > than
 
 
-def violations(plan: SearchPlan, kind: type[ModelParameters], path: str = "search") -> list[Violation]:
-    """Every rule that the plan of a search over a learner's parameters breaks, with the full field path."""
-    found = list(space_violations(plan.space, kind, f"{path}.space"))
+def violations(plan: SearchPlan, model: ModelParameters, path: str = "search") -> list[Violation]:
+    """Every rule that the plan of a search over a model's parameters breaks, with the full field path."""
+    found = list(space_violations(plan.space, model, f"{path}.space"))
     for name, value, most in (
         ("trials", plan.trials, MAX_TRIALS),
         ("startup_trials", plan.startup_trials, MAX_STARTUP_TRIALS),
@@ -78,13 +78,13 @@ def violations(plan: SearchPlan, kind: type[ModelParameters], path: str = "searc
     return found
 
 
-def space_violations(space: Space, kind: type[ModelParameters], path: str) -> Iterator[Violation]:
-    """Every rule that a space over a learner's parameters breaks."""
-    known = parameters_of(kind)
+def space_violations(space: Space, model: ModelParameters, path: str) -> Iterator[Violation]:
+    """Every rule that a space over a model's parameters breaks."""
+    known = parameters_of(model)
     for name, searched in space.items():
         at = f"{path}.{name[:80]}"
         if name not in known:
-            yield Violation(at, "unknown", f"must be one of {', '.join(known)}, is {name[:80]!r}.")
+            yield Violation(at, "unknown", f"must be a parameter of the model: {', '.join(known)}.")
             continue
         yield from _of_range(searched.range, known[name], at)
         if searched.condition is not None:

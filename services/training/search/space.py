@@ -13,13 +13,13 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
 from services.training.learners import ModelParameters
-from services.training.learners.forest import ForestParameters
+from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 
 Value: TypeAlias = int | float | str
 
-_RULE, _FRACTION = "max_features_rule", "max_features_fraction"
+_RULE, _FRACTION, _DRAWN = "max_features_rule", "max_features_fraction", "max_samples"
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,13 @@ class Allowed:
     words: tuple[str, ...] = ()
 
 
-def parameters_of(kind: type[ModelParameters]) -> dict[str, Allowed]:
-    """The parameters of a learner by their names in the config, and what each may be."""
+def parameters_of(model: ModelParameters) -> dict[str, Allowed]:
+    """The parameters of a model that can be searched, by their names in the config, and what each may be."""
     found = {}
-    for each in fields(kind):
+    for each in fields(model):
         low, high, words = (each.metadata[name] for name in ("low", "high", "choices"))
+        if isinstance(each.default, bool) or (each.name == _DRAWN and not _draws_rows(model)):
+            continue
         if words:
             found[_RULE] = Allowed(math.inf, -math.inf, False, words)
             found[_FRACTION] = Allowed(low, high, False)
@@ -94,10 +96,10 @@ def parameters_of(kind: type[ModelParameters]) -> dict[str, Allowed]:
     return found
 
 
-def default_space(kind: type[ModelParameters]) -> dict[str, Searched]:
+def default_space(model: ModelParameters) -> dict[str, Searched]:
     """What is tried where a config does not say: what shapes a model, each within what is usual for it."""
     ranges: dict[str, Range]
-    if kind is LightgbmParameters:
+    if isinstance(model, LightgbmParameters):
         ranges = {
             "learning_rate": Real(0.01, 0.3, log=True),
             "num_leaves": Integer(7, 127, log=True),
@@ -107,7 +109,7 @@ def default_space(kind: type[ModelParameters]) -> dict[str, Searched]:
             "reg_alpha": Real(1e-3, 10.0, log=True),
             "reg_lambda": Real(1e-3, 100.0, log=True),
         }
-    elif kind is XgboostParameters:
+    elif isinstance(model, XgboostParameters):
         ranges = {
             "learning_rate": Real(0.01, 0.3, log=True),
             "max_depth": Integer(3, 9),
@@ -124,8 +126,8 @@ def default_space(kind: type[ModelParameters]) -> dict[str, Searched]:
             "min_samples_leaf": Integer(1, 100, log=True),
             _FRACTION: Real(0.05, 1.0, log=True),
         }
-        if issubclass(kind, ForestParameters):
-            ranges["max_samples"] = Real(0.3, 1.0)
+        if _draws_rows(model):
+            ranges[_DRAWN] = Real(0.3, 1.0)
     return {name: Searched(each) for name, each in ranges.items()}
 
 
@@ -182,11 +184,16 @@ def nearest(range_: Range, value: Value) -> Value | None:
         case OneOf(values):
             return value if value in values else None
         case Integer(low, high, step, _):
-            kept = min(max(int(value), low), high)
-            return low + round((kept - low) / step) * step
-        case Real(low, high, step, _):
-            kept = min(max(float(value), low), high)
-            return kept if step is None else min(low + round((kept - low) / step) * step, high)
+            count = round((min(max(int(value), low), high) - low) / step)
+            return low + count * step
+        case Real(low, high, space, _):
+            near = min(max(float(value), low), high)
+            return near if space is None else min(low + round((near - low) / space) * space, high)
+
+
+def _draws_rows(model: ModelParameters) -> bool:
+    """Whether each tree takes rows drawn at random, so that their number means something."""
+    return not isinstance(model, ExtraTreesParameters) or model.bootstrap
 
 
 def _asks_for(searched: Searched) -> str | None:

@@ -72,6 +72,33 @@ class Trial:
         return None if self.state is TrialState.UNSCORED else statistics.fmean(self.fold_values)
 
 
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search leaves: its trials in order, the best of them and the model it tried.
+
+    There were to be `planned_count` trials.
+    """
+
+    metric: str
+    planned_count: int
+    trials: tuple[Trial, ...]
+    best: Trial
+    model: ModelParameters
+
+    def caution(self) -> str:
+        """What the reader of the folds should know; one sentence or two."""
+        count = len(self.trials)
+        cut = f" (of {self.planned_count} planned)" if count < self.planned_count else ""
+        return (
+            f"The folds are those of the best of {count} trials{cut}, chosen by its score on them, which "
+            "flatters it. The test span took no part in the search."
+        )
+
+    def count(self, state: TrialState) -> int:
+        """Trials that ended so."""
+        return sum(trial.state is state for trial in self.trials)
+
+
 class Study:
     """The trials of one search.
 
@@ -195,7 +222,8 @@ def _value(trial: Trial) -> float:
 def _suggest(trial: optuna.Trial, name: str, range_: Range) -> Value:
     match range_:
         case OneOf(values):
-            chosen: Value = trial.suggest_categorical(name, values)
+            chosen = trial.suggest_categorical(name, values)
+            assert chosen is not None, "no choice is None"
             return chosen
         case Integer(low, high, step, log):
             return trial.suggest_int(name, low, high, step=step, log=log)

@@ -31,12 +31,18 @@ class FolderMemory:
     folder
     warn
         Told once, in one sentence, that the folder takes no more.
+
+    Attributes
+    ----------
+    recalled_count : int
+        Outcomes that were found.
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
         self._warn = warn
         self._has_warned = False
+        self.recalled_count = 0
         with suppress(OSError):
             for draft in folder.glob(f"*{_DRAFT_SUFFIX}"):  # of an attempt that was killed
                 draft.unlink(missing_ok=True)
@@ -44,7 +50,10 @@ class FolderMemory:
     def recall(self, key: str, digest: str) -> FitOutcome | None:
         """The outcome of a unit, if it is kept."""
         found = self._read("outcome", key, digest)
-        return found if isinstance(found, FitOutcome) else None
+        if not isinstance(found, FitOutcome):
+            return None
+        self.recalled_count += 1
+        return found
 
     def keep(self, key: str, digest: str, outcome: FitOutcome) -> None:
         """Keep the outcome of a unit."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+import xxhash
 
 from services.training.jobs import Tree
 from services.training.labels import close_times
@@ -15,6 +17,9 @@ from services.training.learners.fitting import Classes, Weights
 from services.training.rooms import Features, Fit
 from services.training.samples import Chosen, Samples
 from services.training.splits import Rows
+from services.training.workshop import Records
+
+_FINAL = "final_model.selection"
 
 
 def may_be_fitted(config: Tree) -> bool:
@@ -62,6 +67,8 @@ class Chooser:
     samples : Samples
         Their features are not looked at.
     timeframe : timedelta
+    records : Records, optional
+        Remembers what was chosen.
     """
 
     select: Callable[[Tree, pd.Series, pd.Series | None, int], Fit]
@@ -70,17 +77,19 @@ class Chooser:
     offered: Features
     samples: Samples
     timeframe: timedelta
-    last: tuple[Fit, Features] | None = field(default=None, init=False)
-    """What the last fit took: when the run is over, the final model's."""
+    records: Records | None = None
+    final: tuple[Fit, Features] | None = field(default=None, init=False)
+    """What the final model takes."""
 
     def __call__(self, consumer: str, rows: Rows, classes: Classes, weights: Weights, seed: int) -> Chosen:
         """The features of one fit, over all rows of the samples."""
         target = self._target(rows, classes)
         weight = None if np.all(weights == weights[0]) else pd.Series(weights, target.index, name="weight")
-        fit = self.select(self.offered.config, target, weight, seed)
+        fit = self._fit(consumer, target, weight, seed)
         self.told(consumer, fit.considered_count, len(fit.features))
         features = self.generate(fit.config)
-        self.last = (fit, features)
+        if consumer == _FINAL:
+            self.final = (fit, features)
         at = np.searchsorted(close_times(features.frame.index, self.timeframe), self.samples.t0)
         return Chosen(
             features=features.frame.to_numpy(np.float64)[at],
@@ -89,8 +98,8 @@ class Chooser:
 
     def section(self) -> Tree:
         """What the manifest says of the final model's features, and of those they were chosen from."""
-        assert self.last is not None, "a run ends with a fit"
-        fit, features = self.last
+        assert self.final is not None, "a run ends with the final model"
+        fit, features = self.final
         return {
             **features_section(features),
             "chosen": fit.features,
@@ -99,6 +108,24 @@ class Chooser:
                 "feature_count": fit.considered_count,
             },
         }
+
+    def _fit(self, consumer: str, target: pd.Series, weight: pd.Series | None, seed: int) -> Fit:
+        """What is chosen, or was by an earlier attempt of the same job."""
+        if self.records is None:
+            return self.select(self.offered.config, target, weight, seed)
+        said = {"features": self.offered.digest, "config": self.offered.config, "seed": seed}
+        hasher = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
+        times = target.index.to_numpy()
+        for array in (times, target.to_numpy(), np.empty(0) if weight is None else weight.to_numpy()):
+            hasher.update(f"{array.dtype} {array.shape} ".encode())
+            hasher.update(np.ascontiguousarray(array).view(np.uint8).data)
+        digest = hasher.hexdigest()
+        known = self.records.recall_record(consumer, digest)
+        if known is not None:
+            return Fit(**known)
+        fit = self.select(self.offered.config, target, weight, seed)
+        self.records.keep_record(consumer, digest, asdict(fit))
+        return fit
 
     def _target(self, rows: Rows, classes: Classes) -> pd.Series:
         decided = pd.to_datetime(self.samples.t0[rows], unit="us", utc=True)

@@ -1,12 +1,14 @@
 """The run of a job, stage by stage: from what happened to a registered model.
 
-It asks the rooms, tells what happens, and looks before every step whether it shall stop. The same snapshot,
-config and seed give the same bundle: no time, host or job goes into it.
+It asks the rooms, tells what happens, and looks before every step whether it shall stop. What an earlier
+attempt of the job has fitted or chosen is in its folder and is taken from there. The same snapshot, config
+and seed give the same bundle: no time, host or job goes into it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pandas as pd
@@ -15,6 +17,7 @@ from marketml.bundle import Bundle
 from marketml.rpc.refusals import Refusal
 from marketml.timeframes import TIMEFRAMES
 from services.training import choosing, events, reports
+from services.training.checkpoints import FolderMemory
 from services.training.choosing import Chooser
 from services.training.export.bundle import export_bundle
 from services.training.job_plan import JobPlan, read_plan
@@ -25,6 +28,7 @@ from services.training.results import TrainedResult
 from services.training.rooms import Features, Fit, ForRuns, Snapshot
 from services.training.samples import Samples, join_samples
 from services.training.worker_lines import Assignment
+from services.training.workshop import Alone
 
 T = TypeVar("T")
 
@@ -92,6 +96,8 @@ class Runner:
         self._told = told
         self._asked = asked
         self._retry_seconds = retry_seconds
+        folder = assignment.checkpoint_folder
+        self._memory = None if folder is None else FolderMemory(Path(folder), self._warn)
         self._spans = spans(assignment.config["features"])
 
     def run(self) -> Ending:
@@ -121,7 +127,10 @@ class Runner:
             events=self._pass_on,
             should_stop=self._stop,
             choose=chooser,
+            workshop=Alone(self._memory),
         )
+        if self._memory is not None and self._memory.recalled_count:
+            self._told.tell(reports.metric("units_recalled", self._memory.recalled_count))
         bundle = export_bundle(
             result,
             seed=self._plan.seed,
@@ -211,7 +220,7 @@ class Runner:
             self._told.tell(reports.metric(f"{consumer}.chosen", kept))
 
         timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
-        return Chooser(select, generate, told, features, samples, timeframe)
+        return Chooser(select, generate, told, features, samples, timeframe, self._memory)
 
     def _register(self, bundle: Bundle, result: TrainedResult, samples: Samples) -> Ending:
         """Put the bundle into the registry, at most once per job: the request id is the job's."""
@@ -256,6 +265,9 @@ class Runner:
             "features": chosen,
             "lineage": {"snapshot_id": snapshot.snapshot_id, "features_digest": chosen["digest"]},
         }
+
+    def _warn(self, message: str) -> None:
+        self._told.tell(reports.warning(message))
 
     def _begin(self, stage: JobStage) -> None:
         if stage in _NOTHING_TO_KEEP:

@@ -180,6 +180,10 @@ def test_a_full_disk_is_told_once_and_costs_the_checkpoint_alone(warnings: list[
         assert memory.recall_record("big", "d0") is not None
 
 
+class Killed(BaseException):
+    """The process would be gone here: nothing that comes after it in the program happens."""
+
+
 class Counted(FolderMemory):
     """Counts what is fitted, which is what is kept."""
 
@@ -262,3 +266,41 @@ def test_a_damaged_checkpoint_is_fitted_again_and_the_model_is_the_same(tmp_path
     assert units == UNITS
     assert same_model(first, again)
     assert run(tmp_path)[1] == []
+
+
+@pytest.mark.parametrize("moment", ["before the write", "before the name", "after it"])
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_run_that_is_killed_at_a_unit_goes_on_with_it_and_is_the_same(
+    tmp_path: Path, calm: TrainedResult, monkeypatch: pytest.MonkeyPatch, unit: str, moment: str
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    class Dying(Counted):
+        def keep(self, key: str, digest: str, outcome: FitOutcome) -> None:
+            if key != unit:
+                super().keep(key, digest, outcome)
+            elif moment == "before the write":
+                raise Killed
+            elif moment == "after it":
+                super().keep(key, digest, outcome)
+                raise Killed
+            else:
+                with monkeypatch.context() as patched:
+                    patched.setattr(Path, "rename", die)
+                    super().keep(key, digest, outcome)
+
+    with pytest.raises(Killed):
+        evaluate_and_fit(
+            made_samples(), PLAN, 5, events=lambda _: None, workshop=workshop.Alone(Dying(tmp_path))
+        )
+    again, units = run(tmp_path)
+    done = UNITS.index(unit) + (moment == "after it")
+    assert units == UNITS[done:]
+    assert same_model(again, calm)
+    assert not list(tmp_path.glob("*.draft"))
+
+
+@pytest.fixture(scope="module")
+def calm() -> TrainedResult:
+    return evaluate_and_fit(made_samples(), PLAN, 5, events=lambda _: None)

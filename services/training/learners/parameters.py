@@ -19,10 +19,10 @@ def flag(default: bool) -> Any:
 
 
 def range_violations(parameters: Any, path: str) -> list[Violation]:
-    """Every field of a parameter dataclass that has the wrong type or leaves its range."""
+    """Every field of a parameter dataclass that has a range and leaves it, or is of another type."""
     found = []
     for each in fields(parameters):
-        description = _broken(each, getattr(parameters, each.name))
+        description = _broken(each, getattr(parameters, each.name)) if each.metadata else None
         if description:
             found.append(Violation(f"{path}.{each.name}", "range", description))
     return found

@@ -107,9 +107,18 @@ def fit(parameters: XgboostParameters, request: FitRequest, reading: Reading | N
 
 
 def predict_probabilities(fitted: Fitted, features: Matrix) -> Probabilities:
-    """Class probabilities, float64 (rows, classes)."""
-    predicted = np.asarray(fitted.model.inplace_predict(features), dtype=np.float64)
-    return predicted if fitted.class_count > 2 else np.column_stack((1.0 - predicted, predicted))
+    """Class probabilities, float64 (rows, classes).
+
+    The scores are the library's, float32. Their link is taken in float64, as whoever reads the model's bundle
+    takes it: what an ensemble makes of a probability may hang on its last bit.
+    """
+    scores = raw_scores(fitted, features)
+    if fitted.class_count == 2:
+        with np.errstate(over="ignore"):  # of a probability of 0
+            predicted = 1.0 / (1.0 + np.exp(-scores[:, 0]))
+        return np.column_stack((1.0 - predicted, predicted))
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def raw_scores(fitted: Fitted, features: Matrix) -> npt.NDArray[np.float64]:

@@ -122,10 +122,21 @@ class FeaturesClient(AuditCalls, CacheCalls, SelectionCalls, Connection):
             yield FeatureStream(messages, on_progress)
 
     def describe_features(
-        self, snapshot_id: str, *, config: pb.FeatureConfig | None = None
+        self,
+        snapshot_id: str | None = None,
+        *,
+        venue: str | None = None,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+        reference: Instrument | None = None,
+        config: pb.FeatureConfig | None = None,
     ) -> pb.FeatureHeader:
-        """What `generate_features` would give of a snapshot; nothing is computed."""
-        request = pb.GenerateFeaturesRequest(snapshot_id=snapshot_id, config=config, header_only=True)
+        """What `generate_features` would give of a snapshot or a series; nothing is computed."""
+        request = pb.GenerateFeaturesRequest(config=config, header_only=True)
+        put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of, reference)
         with self._generate(request) as messages:
             for message in messages:
                 return pb.GenerateFeaturesResponse.FromString(message).header

@@ -146,6 +146,20 @@ class TrainingClient(Connection):
         response: pb.ValidateTrainingConfigResponse = self._stub.ValidateTrainingConfig(request)
         return response
 
+    def plan_training(self, config: pb.TrainingConfig, model_name: str = "") -> pb.PlanTrainingResponse:
+        """What a job would take on the room's host, and what its bounds would refuse.
+
+        With a `model_name`, finished jobs of that name tell how many rounds fits take.
+
+        Raises
+        ------
+        Unavailable
+            The host is being measured: the refusal says how long to wait.
+        """
+        request = pb.PlanTrainingRequest(config=config, model_name=model_name)
+        response: pb.PlanTrainingResponse = self._stub.PlanTraining(request)
+        return response
+
     def get_default_training_config(self) -> pb.TrainingConfig:
         """The defaults in force: every field but the dataset."""
         response: pb.GetDefaultTrainingConfigResponse = self._stub.GetDefaultTrainingConfig(

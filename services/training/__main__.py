@@ -22,11 +22,15 @@ from services.host import (
 )
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
+from services.training.calibrator import Calibrator
 from services.training.checkpoint_folders import CheckpointFolders
+from services.training.cost_store import CostStore
 from services.training.feeds import Feeds
 from services.training.job_metrics import JobMetrics
 from services.training.jobs import Event
+from services.training.machine import host_key
 from services.training.neighbours import Endpoints, Neighbours
+from services.training.planner import Planner
 from services.training.servicer import TrainingServicer
 from services.training.settings import TrainingSettings
 from services.training.store import Store
@@ -34,6 +38,7 @@ from services.training.supervisor import Crew, Supervisor
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 WORKER = (sys.executable, "-m", "services.training.worker")
+CALIBRATION = (sys.executable, "-m", "services.training.calibration_worker")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -62,7 +67,13 @@ def build(
 
     supervisor = Supervisor(store, crew, publish)
     counted.watch_workers(supervisor.workers_count)
-    application = TrainingApplication(store, supervisor, feeds, rooms, settings.queued_jobs_count)
+    calibrator = Calibrator(
+        CostStore(database), host_key(cores_count(), crew.threads_count), CALIBRATION, crew.threads_count
+    )
+    planner = Planner(
+        store, rooms, calibrator, crew.threads_count, measures_at_start=settings.measures_host_at_start
+    )
+    application = TrainingApplication(store, supervisor, feeds, rooms, planner, settings.queued_jobs_count)
     service = training_pb2.DESCRIPTOR.services_by_name["TrainingService"]
     return Room(
         "training",

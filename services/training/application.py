@@ -11,6 +11,8 @@ from services.training.config import default_config, fill_config, warnings
 from services.training.config_rules import one_per_field
 from services.training.feeds import Feeds, OnPool
 from services.training.jobs import Draft, Event, Job, JobState, Page, Start, StopMode, Tree, Validated
+from services.training.planned import Planned
+from services.training.planner import Planner
 from services.training.rooms import ForRequests
 from services.training.store import Store
 from services.training.supervisor import Supervisor
@@ -25,12 +27,14 @@ class TrainingApplication:
         supervisor: Supervisor,
         feeds: Feeds,
         rooms: ForRequests,
+        planner: Planner,
         queued_jobs_count: int,
     ) -> None:
         self._store = store
         self._supervisor = supervisor
         self._feeds = feeds
         self._rooms = rooms
+        self._planner = planner
         self._queued_jobs_count = queued_jobs_count
 
     @asynccontextmanager
@@ -38,9 +42,11 @@ class TrainingApplication:
         """Runs jobs while it is entered."""
         self._feeds.attach(asyncio.get_running_loop())
         await asyncio.to_thread(self._supervisor.start)
+        self._planner.start()
         try:
             yield
         finally:
+            await asyncio.to_thread(self._planner.close)
             await asyncio.to_thread(self._supervisor.close)
 
     def start_training(self, start: Start) -> Job:
@@ -124,6 +130,21 @@ class TrainingApplication:
         `broken` is what was found wrong while it was read.
         """
         return self._validate(given, broken)
+
+    def plan_training(self, given: Tree, broken: Sequence[Violation], model_name: str) -> Planned:
+        """Forecast a job of a config; `broken` is what was found wrong while it was read.
+
+        Raises
+        ------
+        InvalidArgument
+            Every broken rule of the config.
+        NotFound, FailedPrecondition, Unavailable
+            See `Planner.plan`.
+        """
+        validated = self._validate(given, broken)
+        if validated.violations:
+            raise InvalidArgument(validated.violations)
+        return self._planner.plan(validated.filled, validated.config_version, model_name)
 
     def get_default_training_config(self) -> tuple[Tree, int]:
         """The defaults in force, without a dataset, and their version."""

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -26,6 +25,7 @@ from services.training.jobs import Death, Ending, Event, Job, JobStage, Resource
 from services.training.resource_meter import ResourceMeter
 from services.training.store import Store
 from services.training.worker_deaths import death_of, memory_kills_count
+from services.training.worker_environment import worker_environment
 from services.training.worker_lines import (
     Assignment,
     Report,
@@ -189,7 +189,7 @@ class Attendant:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(self._assignment.threads_count),
+            env=worker_environment(self._assignment.threads_count),
             start_new_session=True,  # a Ctrl-C in the server's terminal is the server's business
         )
         with self._lock:
@@ -276,18 +276,6 @@ class Attendant:
 
     def _fields(self) -> dict[str, object]:
         return {"fields": {"job_id": self.job_id, "attempt": self.attempt}}
-
-
-def _environment(threads_count: int) -> dict[str, str]:
-    """The worker's: without this server's settings, which hold what it must not know."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MARKETML_")}
-    threads = dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),
-        str(threads_count),
-    )
-    ours = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(part for part in (ours, kept.get("PYTHONPATH", "")) if part)
-    return kept | threads | {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": path}
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

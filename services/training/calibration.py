@@ -102,6 +102,7 @@ TRIALS = (
     Trial(_extra_trees(16, 1), 20_000, 40, 3),
     Trial(_extra_trees(8), 40_000, 20, 2),
 )
+KINDS = tuple(dict.fromkeys(learners.kind_of(trial.parameters) for trial in TRIALS))
 _SCORED_TIMES = 3  # the model, and the two baselines
 _SCORED = ((500, 2, 100), (2_000, 3, 500), (8_000, 3, 1_000), (20_000, 2, 1_000))  # rows, classes, draws
 

@@ -84,6 +84,8 @@ class HostCosts:
         Of each kind and phase (`lightgbm.round`): those of CPU seconds, and of seconds by the clock.
     start : Seconds
         From the start of a worker process to its first work.
+    library_start : mapping of Seconds
+        Before the first fit of each kind: its library is loaded.
     idle_bytes : int
         Resident memory of a worker that has done nothing.
     library_bytes : mapping
@@ -92,6 +94,7 @@ class HostCosts:
 
     coefficients: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
     start: Seconds
+    library_start: Mapping[str, Seconds]
     idle_bytes: int
     library_bytes: Mapping[str, int]
 
@@ -288,6 +291,7 @@ def read_costs(tree: Tree) -> HostCosts:
     return HostCosts(
         coefficients={name: both(pair) for name, pair in tree["coefficients"].items()},
         start=Seconds(**tree["start"]),
+        library_start={kind: Seconds(**spent) for kind, spent in tree["library_start"].items()},
         idle_bytes=tree["idle_bytes"],
         library_bytes=tree["library_bytes"],
     )

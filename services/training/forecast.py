@@ -7,7 +7,7 @@ on as many rows; only nobody fits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,9 @@ from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
+from services.training.planned import Forecast, StageForecast
 from services.training.recipes import Ground, Recipe, learn
+from services.training.rooms import Source
 from services.training.samples import Samples
 from services.training.units import FitOutcome, FitTask
 from services.training.weights import NO_WEIGHTS
@@ -51,70 +53,6 @@ _NODE_BYTES, _LEAF_BYTES = 21, 8  # in a bundle's arrays
 _NATIVE_LEAF_BYTES = {"lightgbm": 130, "xgboost": 60}
 _MANIFEST_BYTES, _FEATURE_BYTES, _FOLD_BYTES = 8_000, 120, 2_500
 _ARRIVAL_BYTES_A_SECOND = 250e6
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a job would learn from, as the other rooms tell it before any of it is computed.
-
-    Attributes
-    ----------
-    bar_count : int
-    timeframe : timedelta
-    feature_count : int
-        Columns that the features room would send.
-    chosen_count : int
-        Those of them that one fit takes at most.
-    warm_up_bars : int
-    features_cost : float
-        Microseconds a bar that the features room says its work takes.
-    """
-
-    bar_count: int
-    timeframe: timedelta
-    feature_count: int
-    chosen_count: int
-    warm_up_bars: int
-    features_cost: float
-
-
-@dataclass(frozen=True)
-class StageForecast:
-    """What one stage takes."""
-
-    stage: JobStage
-    seconds: Seconds
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a job would take.
-
-    `stages_at_most` are with all rounds that each fit may take.
-    """
-
-    row_count: int
-    feature_count: int
-    fit_count: int
-    stages: tuple[StageForecast, ...]
-    stages_at_most: tuple[StageForecast, ...]
-    peak_memory_bytes: int
-    bundle_bytes: int
-
-    @property
-    def seconds(self) -> Seconds:
-        return total(self.stages)
-
-    @property
-    def seconds_at_most(self) -> Seconds:
-        return total(self.stages_at_most)
-
-
-def total(stages: Iterable[StageForecast]) -> Seconds:
-    found = NOTHING
-    for each in stages:
-        found += each.seconds
-    return found
 
 
 @dataclass(frozen=True)
@@ -257,6 +195,8 @@ def _stages(
     fits = dict.fromkeys((JobStage.CROSS_VALIDATION, JobStage.FINAL_FIT), NOTHING)
     for each in units:
         fits[each.stage] += fit_seconds(costs, each.shape, training.threads)
+    for kind in {learners.kind_of(each.shape.parameters) for each in units}:
+        fits[JobStage.CROSS_VALIDATION] += costs.library_start[kind]
     folds, classes = training.split.method.fold_count, len(_class_names(plan))
     held_out = max((each.shape.predicted_rows for each in units), default=0)
     scored = costs.seconds(SCORING, "score", score_terms(held_out, classes))

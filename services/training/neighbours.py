@@ -17,9 +17,10 @@ from marketml.clients.features import FeaturesClient
 from marketml.clients.registry import RegistryClient
 from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
-from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
+from marketml.rpc.refusals import Internal, InvalidArgument, ResourceExhausted, Unavailable, Violation
 from services.training.jobs import Tree
-from services.training.rooms import Features, Fit, Registered, Snapshot
+from services.training.neighbours_source import read_source
+from services.training.rooms import Features, Fit, Registered, Snapshot, Source
 from services.training.wire_trees import read_tree, write_tree
 
 # Where a field of a neighbour's request, with all that is below it, stands in ours. What is not here has no
@@ -34,6 +35,10 @@ _PATHS: dict[str, dict[str, str]] = {
     },
     "registry": {},
 }
+
+
+# Of the features' limits: the highest that may be asked for.
+_HIGHEST_LIMITS = {"max_rows": 10_000_000, "max_features": 20_000, "max_memory_bytes": 64 * 2**30}
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,27 @@ class Neighbours:
                 self._data.get_snapshot(dataset["snapshot_id"])
             else:
                 self._data.query_frame(**_frame(dataset), limit=1)
+
+    def describe_source(self, dataset: Tree, features: Tree) -> Source:
+        """What a job would learn from; the limits of the features that refuse it are told, and lifted to see
+        the rest."""
+        limits, refused = dict(features.get("limits", {})), []
+        while True:
+            try:
+                with _asking("features"):
+                    header = self._features.describe_features(
+                        **_source(dataset), config=_feature_config({**features, "limits": limits})
+                    )
+                break
+            except ResourceExhausted as refusal:
+                name = refusal.subject.removeprefix("config.limits.")
+                if name not in _HIGHEST_LIMITS or limits.get(name) == _HIGHEST_LIMITS[name]:
+                    raise
+                refused.append((name, refusal.message))
+                limits[name] = _HIGHEST_LIMITS[name]
+        with _asking("features"):
+            catalogue = self._features.list_features()
+        return read_source(header, catalogue, features, refused)
 
     def create_snapshot(self, dataset: Tree, request_id: str) -> Snapshot:
         """Freeze the aligned frame of `dataset.series`; once per `request_id`."""
@@ -249,6 +275,13 @@ def _frame(dataset: Tree) -> dict[str, Any]:
         "as_of": _moment(source.get("as_of_time")),
         **{name: timedelta(seconds=dataset[name]) for name in ages if name in dataset},
     }
+
+
+def _source(dataset: Tree) -> dict[str, Any]:
+    """The source of features in the words of the features room's client."""
+    if "snapshot_id" in dataset:
+        return {"snapshot_id": dataset["snapshot_id"]}
+    return {name: value for name, value in _frame(dataset).items() if not name.endswith("_max_age")}
 
 
 def _snapshot(snapshot: Any) -> Snapshot:

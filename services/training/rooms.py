@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 import pandas as pd
@@ -62,6 +63,48 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """A bound that work would break: `field` is its full path; `forecast` is None where only the sentence in
+    `description` tells it."""
+
+    field: str
+    forecast: float | None
+    bound: float
+    description: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a job would learn from, as the rooms tell it before any of it is computed.
+
+    Attributes
+    ----------
+    bar_count : int
+    timeframe : timedelta
+    feature_count : int
+        Columns that the features room would send.
+    chosen_count : int
+        Those that one fit takes at most.
+    is_chosen : bool
+        Whether the features of each fit are chosen by its data.
+    warm_up_bars : int
+    features_cost : float
+        Microseconds a bar that the features room says its work takes.
+    refused : tuple of Bound
+        What the limits of the features would refuse.
+    """
+
+    bar_count: int
+    timeframe: timedelta
+    feature_count: int
+    chosen_count: int
+    is_chosen: bool
+    warm_up_bars: int
+    features_cost: float
+    refused: tuple[Bound, ...] = ()
+
+
+@dataclass(frozen=True)
 class Registered:
     """A version in the registry."""
 
@@ -75,6 +118,7 @@ class ForRequests(Protocol):
     def defaults(self) -> tuple[Tree, int]: ...
     def check_features(self, config: Tree) -> tuple[list[Violation], list[str]]: ...
     def require_dataset(self, dataset: Tree) -> None: ...
+    def describe_source(self, dataset: Tree, features: Tree) -> Source: ...
 
 
 class ForRuns(Protocol):

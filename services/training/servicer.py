@@ -51,6 +51,9 @@ class TrainingServicer:
         validated = self._application.validate_training_config(*wire.read_config(request))
         return wire.write_validated(validated)
 
+    def PlanTraining(self, request: pb.PlanTrainingRequest, _call: Call) -> pb.PlanTrainingResponse:
+        return wire.write_planned(self._application.plan_training(*wire.read_plan(request)))
+
     def GetDefaultTrainingConfig(
         self, _request: pb.GetDefaultTrainingConfigRequest, _call: Call
     ) -> pb.GetDefaultTrainingConfigResponse:

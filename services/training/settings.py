@@ -27,6 +27,7 @@ class TrainingSettings(NeighbourSettings):
     attempts_count: int = 3
     job_threads_count: int | None = None
     lease_seconds: float = 15.0  # on PostgreSQL, how long the jobs of a server that vanished wait for another
+    measures_host_at_start: bool = True  # for forecasts, some seconds; else when the first one is asked for
     heartbeat_seconds: float = 5.0  # of a watch in which nothing happens
     request_retention_seconds: float = 7 * 86_400.0  # how long a repeated request finds its first answer
     neighbour_retry_seconds: float = 60.0  # how long a job waits for a room that does not answer

@@ -17,6 +17,7 @@ from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.rpc.unknown_fields import unknown_fields
 from marketml.training.v1 import training_pb2 as pb
 from services.training.jobs import Event, Job, JobState, Page, Start, StopMode, Tree, Validated
+from services.training.planned import Planned
 from services.training.wire_trees import read_tree, write_tree
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1000
@@ -195,6 +196,45 @@ def write_validated(validated: Validated) -> pb.ValidateTrainingConfigResponse:
     )
     if not validated.violations:
         write_tree(validated.filled, response.config)
+    return response
+
+
+def read_plan(request: pb.PlanTrainingRequest) -> tuple[Tree, list[Violation], str]:
+    """The config, what of it means nothing, and the name of the model or nothing."""
+    found: list[Violation] = []
+    if request.model_name:
+        found += _broken("model_name", request.model_name, _MODEL_NAME, "1 to 64 of a-z 0-9 . _ -")
+    if not request.HasField("config"):
+        raise InvalidArgument([*found, Violation("config", "required", "must be set.")])
+    config, broken = _read_config(request.config)
+    return config, [*found, *broken], request.model_name
+
+
+def write_planned(planned: Planned) -> pb.PlanTrainingResponse:
+    forecast = planned.forecast
+    response = pb.PlanTrainingResponse(
+        config_version=planned.config_version,
+        row_count=forecast.row_count,
+        feature_count=forecast.feature_count,
+        fit_count=forecast.fit_count,
+        cpu_seconds=forecast.seconds.cpu,
+        peak_memory_bytes=forecast.peak_memory_bytes,
+        bundle_bytes=forecast.bundle_bytes,
+        expected_rounds=planned.expected_rounds,
+        refusals=[
+            pb.ExceededBound(
+                field=each.field, forecast=each.forecast, bound=each.bound, description=each.description
+            )
+            for each in planned.refusals
+        ],
+        assumptions=planned.assumptions,
+    )
+    write_tree(planned.config, response.config)
+    response.duration.FromNanoseconds(round(forecast.seconds.wall * 1e9))
+    response.duration_at_most.FromNanoseconds(round(forecast.seconds_at_most.wall * 1e9))
+    for each in forecast.stages:
+        stage = response.stages.add(stage=each.stage.value, cpu_seconds=each.seconds.cpu)
+        stage.duration.FromNanoseconds(round(each.seconds.wall * 1e9))
     return response
 
 

@@ -19,11 +19,15 @@ ABSENT = {("data", "neighbours"), ("registry", "neighbours"), ("features", "stor
 PARTS = {
     "training": {
         "attendant": "application",
+        "calibration_worker": "__main__",
+        "calibrator": "application",
         "checkpoint_folders": "store",
         "checkpoints": "store",
+        "planner": "application",
         "supervisor": "application",
         "runner": "application",
         "worker": "__main__",
+        "worker_environment": "application",
     },
     "registry": {
         "background": "application",

@@ -40,6 +40,7 @@ T = TypeVar("T")
 START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 40.0
 _MARK = "TEST_ROOM"  # an environment variable that every descendant of a room process inherits
+_CALM: dict[str, dict[str, object]] = {"training": {"measures_host_at_start": False}}  # seconds of every core
 
 
 class Served:
@@ -144,7 +145,7 @@ class RoomProcess:
         self._ready: dict[str, str] | None = None
         # Else a room on a port it had before takes the ports beside it, which may be others' by then.
         beside = {"health_address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0"}
-        given = {"address": "127.0.0.1:0"} | beside | settings
+        given = {"address": "127.0.0.1:0"} | beside | _CALM.get(name, {}) | settings
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("MARKETML_")}
         variables = {f"MARKETML_{name.upper()}_{key.upper()}": str(value) for key, value in given.items()}
         with self.log_path.open("ab") as log:

@@ -33,6 +33,7 @@ class JobStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     JOB_STAGE_FINAL_FIT: _ClassVar[JobStage]
     JOB_STAGE_FINAL_TEST: _ClassVar[JobStage]
     JOB_STAGE_REGISTER: _ClassVar[JobStage]
+    JOB_STAGE_SEARCH: _ClassVar[JobStage]
 
 class StopMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -45,6 +46,13 @@ class ClassWeight(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CLASS_WEIGHT_UNSPECIFIED: _ClassVar[ClassWeight]
     CLASS_WEIGHT_NONE: _ClassVar[ClassWeight]
     CLASS_WEIGHT_BALANCED: _ClassVar[ClassWeight]
+
+class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRIAL_STATE_UNSPECIFIED: _ClassVar[TrialState]
+    TRIAL_STATE_COMPLETE: _ClassVar[TrialState]
+    TRIAL_STATE_PRUNED: _ClassVar[TrialState]
+    TRIAL_STATE_UNSCORED: _ClassVar[TrialState]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -60,15 +68,20 @@ JOB_STAGE_CROSS_VALIDATION: JobStage
 JOB_STAGE_FINAL_FIT: JobStage
 JOB_STAGE_FINAL_TEST: JobStage
 JOB_STAGE_REGISTER: JobStage
+JOB_STAGE_SEARCH: JobStage
 STOP_MODE_UNSPECIFIED: StopMode
 STOP_MODE_KEEP_BEST: StopMode
 STOP_MODE_DISCARD: StopMode
 CLASS_WEIGHT_UNSPECIFIED: ClassWeight
 CLASS_WEIGHT_NONE: ClassWeight
 CLASS_WEIGHT_BALANCED: ClassWeight
+TRIAL_STATE_UNSPECIFIED: TrialState
+TRIAL_STATE_COMPLETE: TrialState
+TRIAL_STATE_PRUNED: TrialState
+TRIAL_STATE_UNSCORED: TrialState
 
 class TrainingConfig(_message.Message):
-    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed", "sample_weights")
+    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed", "sample_weights", "search")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +93,7 @@ class TrainingConfig(_message.Message):
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
     dataset: Dataset
     features: _features_pb2.FeatureConfig
     label: LabelConfig
@@ -91,7 +105,101 @@ class TrainingConfig(_message.Message):
     budget: Budget
     seed: int
     sample_weights: SampleWeights
-    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., sample_weights: _Optional[_Union[SampleWeights, _Mapping]] = ...) -> None: ...
+    search: SearchConfig
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., sample_weights: _Optional[_Union[SampleWeights, _Mapping]] = ..., search: _Optional[_Union[SearchConfig, _Mapping]] = ...) -> None: ...
+
+class SearchConfig(_message.Message):
+    __slots__ = ("enabled", "trials", "max_duration", "metric", "startup_trials", "pruning", "space")
+    class SpaceEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ParameterSpace
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ParameterSpace, _Mapping]] = ...) -> None: ...
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DURATION_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    PRUNING_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    trials: int
+    max_duration: _duration_pb2.Duration
+    metric: str
+    startup_trials: int
+    pruning: bool
+    space: _containers.MessageMap[str, ParameterSpace]
+    def __init__(self, enabled: _Optional[bool] = ..., trials: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metric: _Optional[str] = ..., startup_trials: _Optional[int] = ..., pruning: _Optional[bool] = ..., space: _Optional[_Mapping[str, ParameterSpace]] = ...) -> None: ...
+
+class ParameterSpace(_message.Message):
+    __slots__ = ("integer", "real", "numbers", "words", "condition")
+    INTEGER_FIELD_NUMBER: _ClassVar[int]
+    REAL_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    integer: IntegerRange
+    real: RealRange
+    numbers: NumberChoice
+    words: WordChoice
+    condition: ParameterCondition
+    def __init__(self, integer: _Optional[_Union[IntegerRange, _Mapping]] = ..., real: _Optional[_Union[RealRange, _Mapping]] = ..., numbers: _Optional[_Union[NumberChoice, _Mapping]] = ..., words: _Optional[_Union[WordChoice, _Mapping]] = ..., condition: _Optional[_Union[ParameterCondition, _Mapping]] = ...) -> None: ...
+
+class IntegerRange(_message.Message):
+    __slots__ = ("low", "high", "step", "log")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    low: int
+    high: int
+    step: int
+    log: bool
+    def __init__(self, low: _Optional[int] = ..., high: _Optional[int] = ..., step: _Optional[int] = ..., log: _Optional[bool] = ...) -> None: ...
+
+class RealRange(_message.Message):
+    __slots__ = ("low", "high", "step", "log")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    step: float
+    log: bool
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., step: _Optional[float] = ..., log: _Optional[bool] = ...) -> None: ...
+
+class NumberChoice(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class WordChoice(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ParameterCondition(_message.Message):
+    __slots__ = ("parameter", "numbers", "words")
+    PARAMETER_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    parameter: str
+    numbers: _containers.RepeatedScalarFieldContainer[float]
+    words: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, parameter: _Optional[str] = ..., numbers: _Optional[_Iterable[float]] = ..., words: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ParameterValue(_message.Message):
+    __slots__ = ("number", "word")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    number: float
+    word: str
+    def __init__(self, number: _Optional[float] = ..., word: _Optional[str] = ...) -> None: ...
 
 class SampleWeights(_message.Message):
     __slots__ = ("uniqueness", "return_attribution", "oldest_weight")
@@ -444,7 +552,7 @@ class JobFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds")
+    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds", "search")
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -461,6 +569,7 @@ class TrainingResult(_message.Message):
     PATH_TABLE_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
     RETURN_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
     model_name: str
     model_version: int
     model_digest: str
@@ -477,7 +586,37 @@ class TrainingResult(_message.Message):
     path_table: _containers.RepeatedCompositeFieldContainer[MetricRow]
     paths: _containers.RepeatedCompositeFieldContainer[BacktestPath]
     return_thresholds: ReturnThresholds
-    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ...) -> None: ...
+    search: SearchResult
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ..., search: _Optional[_Union[SearchResult, _Mapping]] = ...) -> None: ...
+
+class SearchResult(_message.Message):
+    __slots__ = ("metric", "trial_count", "complete_count", "pruned_count", "unscored_count", "best_trial", "best_value", "best_parameters", "first_value")
+    class BestParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ParameterValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ParameterValue, _Mapping]] = ...) -> None: ...
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNSCORED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BEST_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    BEST_VALUE_FIELD_NUMBER: _ClassVar[int]
+    BEST_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_VALUE_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    trial_count: int
+    complete_count: int
+    pruned_count: int
+    unscored_count: int
+    best_trial: int
+    best_value: float
+    best_parameters: _containers.MessageMap[str, ParameterValue]
+    first_value: float
+    def __init__(self, metric: _Optional[str] = ..., trial_count: _Optional[int] = ..., complete_count: _Optional[int] = ..., pruned_count: _Optional[int] = ..., unscored_count: _Optional[int] = ..., best_trial: _Optional[int] = ..., best_value: _Optional[float] = ..., best_parameters: _Optional[_Mapping[str, ParameterValue]] = ..., first_value: _Optional[float] = ...) -> None: ...
 
 class ReturnThresholds(_message.Message):
     __slots__ = ("lower", "upper")
@@ -634,7 +773,7 @@ class Heartbeat(_message.Message):
     def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_sequence: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "time", "attempt", "state_changed", "stage_started", "progress", "fold_finished", "metric", "model_registered", "warning")
+    __slots__ = ("sequence", "time", "attempt", "state_changed", "stage_started", "progress", "fold_finished", "metric", "model_registered", "warning", "trial_finished")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -645,6 +784,7 @@ class Event(_message.Message):
     METRIC_FIELD_NUMBER: _ClassVar[int]
     MODEL_REGISTERED_FIELD_NUMBER: _ClassVar[int]
     WARNING_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FINISHED_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     time: _timestamp_pb2.Timestamp
     attempt: int
@@ -655,7 +795,8 @@ class Event(_message.Message):
     metric: Metric
     model_registered: ModelRegistered
     warning: Warning
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fold_finished: _Optional[_Union[FoldFinished, _Mapping]] = ..., metric: _Optional[_Union[Metric, _Mapping]] = ..., model_registered: _Optional[_Union[ModelRegistered, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ...) -> None: ...
+    trial_finished: TrialFinished
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., stage_started: _Optional[_Union[StageStarted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fold_finished: _Optional[_Union[FoldFinished, _Mapping]] = ..., metric: _Optional[_Union[Metric, _Mapping]] = ..., model_registered: _Optional[_Union[ModelRegistered, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ..., trial_finished: _Optional[_Union[TrialFinished, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
     __slots__ = ("previous_state", "state", "cause")
@@ -698,6 +839,37 @@ class FoldFinished(_message.Message):
     rounds: int
     metrics: _containers.RepeatedCompositeFieldContainer[TestMetric]
     def __init__(self, fold: _Optional[int] = ..., fold_count: _Optional[int] = ..., rounds: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ...) -> None: ...
+
+class TrialFinished(_message.Message):
+    __slots__ = ("trial", "trial_count", "state", "metric", "value", "fold_values", "parameters", "best_trial", "best_value", "absent_reason")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ParameterValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ParameterValue, _Mapping]] = ...) -> None: ...
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    FOLD_VALUES_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    BEST_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    BEST_VALUE_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_REASON_FIELD_NUMBER: _ClassVar[int]
+    trial: int
+    trial_count: int
+    state: TrialState
+    metric: str
+    value: float
+    fold_values: _containers.RepeatedScalarFieldContainer[float]
+    parameters: _containers.MessageMap[str, ParameterValue]
+    best_trial: int
+    best_value: float
+    absent_reason: str
+    def __init__(self, trial: _Optional[int] = ..., trial_count: _Optional[int] = ..., state: _Optional[_Union[TrialState, str]] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., fold_values: _Optional[_Iterable[float]] = ..., parameters: _Optional[_Mapping[str, ParameterValue]] = ..., best_trial: _Optional[int] = ..., best_value: _Optional[float] = ..., absent_reason: _Optional[str] = ...) -> None: ...
 
 class Metric(_message.Message):
     __slots__ = ("name", "value")
@@ -764,3 +936,65 @@ class GetDefaultTrainingConfigResponse(_message.Message):
     config: TrainingConfig
     config_version: int
     def __init__(self, config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ...) -> None: ...
+
+class PlanTrainingRequest(_message.Message):
+    __slots__ = ("config", "model_name")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    config: TrainingConfig
+    model_name: str
+    def __init__(self, config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., model_name: _Optional[str] = ...) -> None: ...
+
+class PlanTrainingResponse(_message.Message):
+    __slots__ = ("config", "config_version", "row_count", "feature_count", "fit_count", "duration", "duration_at_most", "cpu_seconds", "stages", "peak_memory_bytes", "bundle_bytes", "expected_rounds", "refusals", "assumptions")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    DURATION_AT_MOST_FIELD_NUMBER: _ClassVar[int]
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    ASSUMPTIONS_FIELD_NUMBER: _ClassVar[int]
+    config: TrainingConfig
+    config_version: int
+    row_count: int
+    feature_count: int
+    fit_count: int
+    duration: _duration_pb2.Duration
+    duration_at_most: _duration_pb2.Duration
+    cpu_seconds: float
+    stages: _containers.RepeatedCompositeFieldContainer[StageForecast]
+    peak_memory_bytes: int
+    bundle_bytes: int
+    expected_rounds: int
+    refusals: _containers.RepeatedCompositeFieldContainer[ExceededBound]
+    assumptions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., fit_count: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., duration_at_most: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_seconds: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[StageForecast, _Mapping]]] = ..., peak_memory_bytes: _Optional[int] = ..., bundle_bytes: _Optional[int] = ..., expected_rounds: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[ExceededBound, _Mapping]]] = ..., assumptions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StageForecast(_message.Message):
+    __slots__ = ("stage", "duration", "cpu_seconds")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    stage: JobStage
+    duration: _duration_pb2.Duration
+    cpu_seconds: float
+    def __init__(self, stage: _Optional[_Union[JobStage, str]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_seconds: _Optional[float] = ...) -> None: ...
+
+class ExceededBound(_message.Message):
+    __slots__ = ("field", "forecast", "bound", "description")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    forecast: float
+    bound: float
+    description: str
+    def __init__(self, field: _Optional[str] = ..., forecast: _Optional[float] = ..., bound: _Optional[float] = ..., description: _Optional[str] = ...) -> None: ...

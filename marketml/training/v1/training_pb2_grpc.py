@@ -70,6 +70,11 @@ class TrainingServiceStub:
                 request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.GetDefaultTrainingConfigRequest.SerializeToString,
                 response_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.GetDefaultTrainingConfigResponse.FromString,
                 _registered_method=True)
+        self.PlanTraining = channel.unary_unary(
+                '/marketml.training.v1.TrainingService/PlanTraining',
+                request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingRequest.SerializeToString,
+                response_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer:
@@ -127,6 +132,15 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanTraining(self, request, context):
+        """Forecasts what a job would take on this host, and what its bounds would refuse. Nothing is queued or computed.
+        INVALID_ARGUMENT and NOT_FOUND as StartTraining; FAILED_PRECONDITION when there is too little data; UNAVAILABLE with
+        a time to wait while the host is measured, once for each kind of host and version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +178,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.GetDefaultTrainingConfig,
                     request_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.GetDefaultTrainingConfigRequest.FromString,
                     response_serializer=marketml_dot_training_dot_v1_dot_training__pb2.GetDefaultTrainingConfigResponse.SerializeToString,
+            ),
+            'PlanTraining': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanTraining,
+                    request_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingRequest.FromString,
+                    response_serializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -356,6 +375,33 @@ class TrainingService:
             '/marketml.training.v1.TrainingService/GetDefaultTrainingConfig',
             marketml_dot_training_dot_v1_dot_training__pb2.GetDefaultTrainingConfigRequest.SerializeToString,
             marketml_dot_training_dot_v1_dot_training__pb2.GetDefaultTrainingConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanTraining(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.training.v1.TrainingService/PlanTraining',
+            marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingRequest.SerializeToString,
+            marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingResponse.FromString,
             options,
             channel_credentials,
             insecure,

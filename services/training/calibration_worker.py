@@ -1,0 +1,55 @@
+"""The process that measures the host: `python -m services.training.calibration_worker THREADS`.
+
+It imports what a worker imports, fits for some seconds, writes its costs as one JSON line, and ends; also
+when its stdin does, for then the server that started it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+
+_STARTED = time.monotonic()
+
+
+def main(threads: int) -> int:
+    """Measure; the exit status."""
+    threading.Thread(target=_end_with_server, daemon=True).start()
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no cost
+
+    import psutil
+
+    from services.training import neighbours, runner  # noqa: F401  as a worker does before its first work
+    from services.training.calibration import KINDS, Stopwatch, measure, warm_up
+    from services.training.cost_model import HostCosts, Seconds, fit_costs, write_costs
+
+    process = psutil.Process()
+    wall = time.monotonic() - _STARTED
+    start, idle_bytes = Seconds(time.process_time(), wall), process.memory_info().rss
+    library_bytes, library_seconds, before = {}, {}, idle_bytes
+    for kind in KINDS:
+        watch = Stopwatch()
+        warm_up(kind, threads)
+        library_seconds[kind] = watch.lap()
+        after = process.memory_info().rss
+        library_bytes[kind], before = max(0, after - before), after
+    coefficients = fit_costs(list(measure(threads=threads)))
+    costs = HostCosts(coefficients, start, library_seconds, idle_bytes, library_bytes)
+    lines.write(json.dumps(write_costs(costs)) + "\n")
+    lines.close()
+    return 0
+
+
+def _end_with_server() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    status = main(int(sys.argv[1]))
+    sys.stderr.flush()
+    os._exit(status)  # an orderly end would wait for the thread that reads stdin

@@ -115,10 +115,10 @@ class Chooser:
             return self.select(self.offered.config, target, weight, seed)
         said = {"features": self.offered.digest, "config": self.offered.config, "seed": seed}
         hasher = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
-        times = target.index.to_numpy()
+        times = target.index.as_unit("us").asi8
         for array in (times, target.to_numpy(), np.empty(0) if weight is None else weight.to_numpy()):
             hasher.update(f"{array.dtype} {array.shape} ".encode())
-            hasher.update(np.ascontiguousarray(array).view(np.uint8).data)
+            hasher.update(np.ascontiguousarray(array).data)
         digest = hasher.hexdigest()
         known = self.records.recall_record(consumer, digest)
         if known is not None:

@@ -132,6 +132,31 @@ class DataClient(PolicyCalls, QualityCalls, SymbolCalls, DataQueries):
         finally:
             responses.cancel()
 
+    def get_frame_state(
+        self,
+        venue: str,
+        symbol: str,
+        timeframe: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+        funding_max_age: timedelta | None = None,
+        open_interest_max_age: timedelta | None = None,
+        base_timeframe: str = "",
+        reference: Instrument | None = None,
+    ) -> str:
+        """A word that is another one whenever `query_frame` may give other rows, told without reading any.
+
+        Ask for it before the rows: while it stays the same, they are still what `query_frame` would give,
+        with the same limit or form.
+        """
+        key = market_pb2.SeriesKey(venue=venue, symbol=symbol, timeframe=timeframe)
+        ages = (funding_max_age, open_interest_max_age)
+        frame = frame_spec(key, start, end, as_of, *ages, base_timeframe, reference)
+        response: pb.GetFrameStateResponse = self._stub.GetFrameState(pb.GetFrameStateRequest(frame=frame))
+        return response.state
+
     def create_snapshot(
         self,
         venue: str,

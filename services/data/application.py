@@ -197,6 +197,11 @@ class DataApplication:
         self._refuse_future(query.specs[0].as_of_us, "frame.as_of_time")
         return self._reader.frames(query, self._bounds(check))
 
+    def get_frame_state(self, spec: FrameSpec, check: Callable[[], None]) -> str:
+        """A word that is another one whenever the frame's rows may be others; see `Reader.state`."""
+        self._refuse_future(spec.as_of_us, "frame.as_of_time")
+        return self._reader.state(spec, check)
+
     def create_snapshot(
         self, spec: FrameSpec, *, request_id: str, body: bytes, check: Callable[[], None]
     ) -> Snapshot:

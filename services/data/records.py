@@ -12,10 +12,12 @@ from services.data.series import Series
 
 @dataclass(frozen=True)
 class SeriesState:
-    """A stored series: its id, and the capture time of its newest revision."""
+    """A stored series: its id, the capture time of its newest revision, and a number that is another one
+    whenever anything was stored."""
 
     id: int
     newest_capture_us: int
+    change_key: int
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,10 @@ class DataServicer(PolicyServicer, QualityServicer):
         query = wire_queries.read_frame_query(request)
         return wire.written_chunks(self._application.query_frame(query, call.check))
 
+    def GetFrameState(self, request: pb.GetFrameStateRequest, call: Call) -> pb.GetFrameStateResponse:
+        spec = wire_queries.read_frame(request.frame)
+        return pb.GetFrameStateResponse(state=self._application.get_frame_state(spec, call.check))
+
     def CreateSnapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> pb.CreateSnapshotResponse:
         snapshot = self._application.create_snapshot(
             wire_queries.read_frame(request.frame),

@@ -83,7 +83,7 @@ def filled(database_url: str) -> str:
     return database_url
 
 
-@pytest.mark.parametrize("revision", ["data0005", "data0004", "data0003", "data0002", "data0001"])
+@pytest.mark.parametrize("revision", [f"data000{number}" for number in (6, 5, 4, 3, 2, 1)])
 def test_rows_go_back_to_a_revision_and_come_again_as_they_were(filled, revision):
     with opened(filled) as stores:
         before = stores.contents()

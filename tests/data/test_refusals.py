@@ -153,6 +153,8 @@ INVALID = [
     ("QueryFundingRates", pb.QueryFundingRatesRequest(series=KEY), "series.timeframe", "empty"),
     ("QueryOpenInterest", pb.QueryOpenInterestRequest(series=KEY), "series.timeframe", "empty"),
     ("QueryOpenInterest", pb.QueryOpenInterestRequest(), "series.venue", "required"),
+    *_keyed("GetFrameState", "frame.series", lambda key: pb.GetFrameStateRequest(frame=_frame(series=key))),
+    *_framed("GetFrameState", lambda frame: pb.GetFrameStateRequest(frame=frame)),
     *_keyed("QueryFrame", "frame.series", lambda key: pb.QueryFrameRequest(frame=_frame(series=key))),
     *_framed("QueryFrame", lambda frame: pb.QueryFrameRequest(frame=frame)),
     ("QueryFrame", pb.QueryFrameRequest(frame=_frame(), limit=-3), "limit", "range"),
@@ -342,6 +344,11 @@ ABSENT = [
     (
         "QueryFrame",
         pb.QueryFrameRequest(frame=_frame(series=Key(venue=VENUE, symbol="A/B", timeframe="1h"))),
+        "series",
+    ),
+    (
+        "GetFrameState",
+        pb.GetFrameStateRequest(frame=_frame(series=Key(venue=VENUE, symbol="A/B", timeframe="1h"))),
         "series",
     ),
     (

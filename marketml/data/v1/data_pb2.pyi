@@ -369,6 +369,18 @@ class QueryFrameResponse(_message.Message):
     chunk: _market_pb2.FrameChunk
     def __init__(self, chunk: _Optional[_Union[_market_pb2.FrameChunk, _Mapping]] = ...) -> None: ...
 
+class GetFrameStateRequest(_message.Message):
+    __slots__ = ("frame",)
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    frame: FrameSpec
+    def __init__(self, frame: _Optional[_Union[FrameSpec, _Mapping]] = ...) -> None: ...
+
+class GetFrameStateResponse(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    def __init__(self, state: _Optional[str] = ...) -> None: ...
+
 class Snapshot(_message.Message):
     __slots__ = ("snapshot_id", "frame", "row_count", "size_bytes", "first_time", "last_time", "create_time")
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]

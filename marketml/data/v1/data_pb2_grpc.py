@@ -101,6 +101,11 @@ class DataServiceStub:
                 request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.QueryFrameRequest.SerializeToString,
                 response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.QueryFrameResponse.FromString,
                 _registered_method=True)
+        self.GetFrameState = channel.unary_unary(
+                '/marketml.data.v1.DataService/GetFrameState',
+                request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.GetFrameStateRequest.SerializeToString,
+                response_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.GetFrameStateResponse.FromString,
+                _registered_method=True)
         self.CreateSnapshot = channel.unary_unary(
                 '/marketml.data.v1.DataService/CreateSnapshot',
                 request_serializer=marketml_dot_data_dot_v1_dot_data__pb2.CreateSnapshotRequest.SerializeToString,
@@ -262,6 +267,16 @@ class DataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFrameState(self, request, context):
+        """Says by a word whether the rows of a frame may have changed, and reads none. Who asks for it, and then for the rows,
+        may keep what was made of them: while the same word is told again, QueryFrame gives the same rows again. Any row
+        stored, marked as missing or deleted of the series that the frame is read from is another word at once, also where
+        the rows stay the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSnapshot(self, request, context):
         """Freezes an aligned frame: one Arrow file named by its SHA-256. The same frame gives the same snapshot.
         """
@@ -407,6 +422,11 @@ def add_DataServiceServicer_to_server(servicer, server):
                     servicer.QueryFrame,
                     request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.QueryFrameRequest.FromString,
                     response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.QueryFrameResponse.SerializeToString,
+            ),
+            'GetFrameState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFrameState,
+                    request_deserializer=marketml_dot_data_dot_v1_dot_data__pb2.GetFrameStateRequest.FromString,
+                    response_serializer=marketml_dot_data_dot_v1_dot_data__pb2.GetFrameStateResponse.SerializeToString,
             ),
             'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSnapshot,
@@ -817,6 +837,33 @@ class DataService:
             '/marketml.data.v1.DataService/QueryFrame',
             marketml_dot_data_dot_v1_dot_data__pb2.QueryFrameRequest.SerializeToString,
             marketml_dot_data_dot_v1_dot_data__pb2.QueryFrameResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFrameState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marketml.data.v1.DataService/GetFrameState',
+            marketml_dot_data_dot_v1_dot_data__pb2.GetFrameStateRequest.SerializeToString,
+            marketml_dot_data_dot_v1_dot_data__pb2.GetFrameStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

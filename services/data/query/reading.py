@@ -24,6 +24,7 @@ from services.data.query.known import Reference, known_of
 from services.data.query.lags import NO_LAGS, OpenInterestLags
 from services.data.query.longer_bars import LongerBars
 from services.data.query.resampling import shorter_timeframes
+from services.data.query.states import state_of
 from services.data.query.views import (
     BEGINNING_US,
     END_US,
@@ -84,6 +85,11 @@ class _Stored:
     def states(self) -> list[SeriesState]:
         return [self.state, *self.others.values()]
 
+    @property
+    def read(self) -> list[tuple[Series, SeriesState]]:
+        others = [(self.series.sibling(kind), state) for kind, state in self.others.items()]
+        return [(self.base, self.state), *others]
+
 
 class Reader:
     """Reads what a store holds. `lags` are how long after its observation open interest is known."""
@@ -140,6 +146,20 @@ class Reader:
         """
         return self._plan(spec, check).spec
 
+    def state(self, spec: FrameSpec, check: Callable[[], None]) -> str:
+        """A word of what the spec's frame is read from. Rows that are read after it was told, and the same
+        word told later, are the rows of then, too; see `state_of`.
+
+        Raises
+        ------
+        NotFound
+            There are no such candles, and none to make them of.
+        """
+        plan = self._plan(spec, check)
+        parts = [plan.own] if plan.reference is None else [plan.own, plan.reference]
+        lags_us = [self._lags.of(part.series.venue) for part in parts]
+        return state_of(plan.spec, [each for part in parts for each in part.read], lags_us)
+
     def settlement_interval_us(self, series: Series) -> int | None:
         """The time between the two newest settlements, None where there are none or one, or the series is of
         another kind or was just deleted."""
@@ -171,11 +191,10 @@ class Reader:
         return _Plan(filled, as_of_us, own, reference)
 
     def _stored(self, spec: FrameSpec, check: Callable[[], None]) -> _Stored:
-        base, state = self._base(spec, check)
-        others = {}
-        for kind in (FUNDING_RATES, OPEN_INTEREST):
-            if (found := self._store.find(spec.series.sibling(kind))) is not None:
-                others[kind] = found
+        stored = self._store.find_all(spec.series.venue, spec.series.symbol)
+        base, state = self._base(spec, stored, check)
+        kinds = (FUNDING_RATES, OPEN_INTEREST)
+        others = {kind: stored[named] for kind in kinds if (named := spec.series.sibling(kind)) in stored}
         return _Stored(spec.series, base, state, others)
 
     def _bars(
@@ -198,7 +217,9 @@ class Reader:
         view = View(self._store, base.kind, stored.state, as_of_us, check, base.step_us)
         return view if base == stored.series else LongerBars(view, stored.series.timeframe)
 
-    def _base(self, spec: FrameSpec, check: Callable[[], None]) -> tuple[Series, SeriesState]:
+    def _base(
+        self, spec: FrameSpec, stored: Mapping[Series, SeriesState], check: Callable[[], None]
+    ) -> tuple[Series, SeriesState]:
         """The stored candles that a frame's bars are made of.
 
         By default its own, else the longest shorter ones: of which something had been stored at `as_of_us`,
@@ -206,18 +227,20 @@ class Reader:
         """
         if spec.base_timeframe is not None:
             named = dataclasses.replace(spec.series, timeframe=spec.base_timeframe)
-            return named, self._found(named)
-        stored: list[tuple[Series, SeriesState]] = []
+            if named not in stored:
+                raise no_series(named)
+            return named, stored[named]
+        found: list[tuple[Series, SeriesState]] = []
         for timeframe in (spec.series.timeframe, *shorter_timeframes(spec.series.timeframe)):
             series = dataclasses.replace(spec.series, timeframe=timeframe)
-            if (state := self._store.find(series)) is not None:
+            if (state := stored.get(series)) is not None:
                 as_of_us = _as_of(spec.as_of_us, [state])
                 if View(self._store, series.kind, state, as_of_us, check).had_been_stored():
                     return series, state
-                stored.append((series, state))
-        if not stored:
+                found.append((series, state))
+        if not found:
             raise no_series(spec.series)
-        return stored[0]
+        return found[0]
 
     def _found(self, series: Series) -> SeriesState:
         state = self._store.find(series)

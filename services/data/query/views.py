@@ -6,7 +6,7 @@ A piece is a block as it lies, or rows cut out of one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +43,9 @@ class Shelf(Protocol):
 
     def find(self, series: Series) -> SeriesState | None:
         """The stored series, None when there is none."""
+
+    def find_all(self, venue: str, symbol: str) -> Mapping[Series, SeriesState]:
+        """The stored series of an instrument, all as they were at one moment."""
 
     def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
         """The first `count` blocks that may have rows in [start, end), by time."""

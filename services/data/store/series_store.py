@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 
 from marketml.rpc.refusals import (
     Aborted,
@@ -29,7 +30,7 @@ from services.data.revisions import (
     are_marks,
     marks,
 )
-from services.data.series import CANDLES, TIMEFRAMES_US, Kind, Series, grid_times
+from services.data.series import CANDLES, KINDS, TIMEFRAMES_US, Kind, Series, grid_times
 from services.data.store.block_store import BlockStore, heads
 from services.data.store.coverages import coverage_of, end_block, totals
 from services.data.store.statements import (
@@ -38,8 +39,10 @@ from services.data.store.statements import (
     LAST_HEADS_WITHIN,
     LOCKED_SERIES_STATE,
     RENEW_SERIES,
+    RENEW_SERIES_OF_SOURCE,
     SERIES_ID,
     SERIES_STATE,
+    SERIES_STATES,
     SURE_COUNT,
 )
 from services.data.store.tables import BLOCKS, SERIES, SNAPSHOTS, insert_on, key_values
@@ -58,6 +61,17 @@ class SeriesStore:
         """The stored series, None when there is none."""
         with self._database.read() as connection:
             return _found(connection, series)
+
+    def find_all(self, venue: str, symbol: str) -> Mapping[Series, SeriesState]:
+        """The stored series of an instrument, of every kind and timeframe, all as they were at one moment."""
+        with self._database.read() as connection:
+            rows = connection.execute(SERIES_STATES, {"venue": venue, "symbol": symbol}).all()
+        return {
+            Series(KINDS[row.kind], venue, symbol, row.timeframe): SeriesState(
+                row.id, row.newest_capture_us, row.change_key
+            )
+            for row in rows
+        }
 
     def newest_time_us(self, series: Series) -> int | None:
         """Event time of the newest row, marks included; None without any."""
@@ -105,9 +119,8 @@ class SeriesStore:
             except ConflictError as conflict:
                 raise _stored_otherwise(series, conflict.time_us) from None
             if is_stored:
-                newest_us = max(state.newest_capture_us, captured_us)
-                renewed = {"new_source": source, "new_capture_us": newest_us}
-                connection.execute(RENEW_SERIES, {"series_id": state.id} | renewed)
+                renewed = _renewed(state, captured_us) | {"new_source": source}
+                connection.execute(RENEW_SERIES_OF_SOURCE, renewed)
             check()
         return counts
 
@@ -157,8 +170,7 @@ class SeriesStore:
                 on_conflict = OnConflict.KEEP if only_absent else OnConflict.REVISE
                 counts, _ = self._blocks.join(connection, series, state.id, new, on_conflict, is_stamped=True)
             if marked_count := counts.inserted + counts.revised:
-                renewed = update(SERIES).where(SERIES.c.id == state.id)
-                connection.execute(renewed.values(newest_capture_us=captured_us))
+                connection.execute(RENEW_SERIES, _renewed(state, captured_us))
             check()
             return json.dumps(marked_count).encode()
 
@@ -275,12 +287,20 @@ class SeriesStore:
 def _found(connection: Connection, series: Series, *, lock: bool = False) -> SeriesState | None:
     query = LOCKED_SERIES_STATE if lock else SERIES_STATE
     row = connection.execute(query, key_values(series)).one_or_none()
-    return None if row is None else SeriesState(row.id, row.newest_capture_us)
+    return None if row is None else SeriesState(row.id, row.newest_capture_us, row.change_key)
+
+
+def _renewed(state: SeriesState, captured_us: int) -> dict[str, Any]:
+    """What `RENEW_SERIES` takes. A number that is drawn, and not one that is counted: of a backup that was
+    restored, and then written to, it is another one than what was told before."""
+    newest_us = max(state.newest_capture_us, captured_us)
+    drawn = {"new_capture_us": newest_us, "new_change_key": secrets.randbits(62)}
+    return {"series_id": state.id} | drawn
 
 
 def _locked(connection: Connection, series: Series) -> SeriesState:
     """The series' row, made when it is new, locked until the end of the transaction."""
-    values = key_values(series) | {"source": "", "newest_capture_us": 0}
+    values = key_values(series) | {"source": "", "newest_capture_us": 0, "change_key": 0}
     if (state := _found(connection, series, lock=True)) is None:
         connection.execute(insert_on(connection, SERIES).on_conflict_do_nothing().values(values))
         state = _found(connection, series, lock=True)

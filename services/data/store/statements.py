@@ -60,12 +60,16 @@ SURE_COUNT = select(func.sum(BLOCKS.c.row_count - BLOCKS.c.forming_count - BLOCK
 
 # A series by venue, symbol, kind and timeframe; whether there is one with this series_id.
 _named = [SERIES.c[name] == bindparam(name) for name in SERIES_KEY]
-SERIES_STATE = select(SERIES.c.id, SERIES.c.newest_capture_us).where(*_named)
+_state = select(SERIES.c.id, SERIES.c.newest_capture_us, SERIES.c.change_key)
+SERIES_STATE = _state.where(*_named)
 LOCKED_SERIES_STATE = SERIES_STATE.with_for_update()
+# All series of a venue and symbol.
+SERIES_STATES = _state.add_columns(SERIES.c.kind, SERIES.c.timeframe).where(*_named[:2])
 SERIES_ID = select(SERIES.c.id).where(SERIES.c.id == _given("series_id"))
-# After an ingest: series_id, new_source, new_capture_us.
+# After rows were stored: series_id, new_capture_us, new_change_key; of an ingest new_source, too.
 RENEW_SERIES = (
     update(SERIES)
     .where(SERIES.c.id == _given("series_id"))
-    .values(source=bindparam("new_source"), newest_capture_us=_given("new_capture_us"))
+    .values(newest_capture_us=_given("new_capture_us"), change_key=_given("new_change_key"))
 )
+RENEW_SERIES_OF_SOURCE = RENEW_SERIES.values(source=bindparam("new_source"))

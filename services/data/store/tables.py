@@ -22,6 +22,7 @@ SERIES = Table(
     Column("timeframe", String),
     Column("source", String),
     Column("newest_capture_us", BigInteger),
+    Column("change_key", BigInteger),
 )
 HEAD = [field.name for field in dataclasses.fields(Head)]
 BLOCKS = Table(

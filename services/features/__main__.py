@@ -20,6 +20,7 @@ from services.features.pieces import Pool
 from services.features.pool import LocalPool
 from services.features.servicer import FeaturesServicer
 from services.features.settings import FeaturesSettings
+from services.features.vectors import Vectors
 from services.host import Metrics, Room, SettingsError, explained_start, read_settings, serve
 
 
@@ -49,6 +50,7 @@ def build(settings: FeaturesSettings) -> Room:
         time.monotonic,
         Cache(settings.folder / "cache", settings.cache_bytes),
         pool,
+        Vectors(settings.vectors_bytes),
     )
 
     @asynccontextmanager

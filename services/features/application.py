@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from typing import Protocol
 
 from marketml.rpc.refusals import InvalidArgument, Violation
@@ -20,13 +19,14 @@ from services.features.config import FeatureConfig, feature_count, lookback_bars
 from services.features.digest import choice_digest
 from services.features.feature import Family
 from services.features.generation import DataRoom, Generation
-from services.features.latest import NewestBars, latest
+from services.features.latest import Newest, NewestBars
 from services.features.leakage import audited
 from services.features.pieces import Pool
 from services.features.presets import PRESETS, Preset
 from services.features.selecting import Selecting
 from services.features.selection.request import Selected, SelectionRequest
-from services.features.source import SeriesKey, Source
+from services.features.source import Source
+from services.features.vectors import Question, Vectors
 
 
 class Neighbour(DataRoom, NewestBars, Protocol):
@@ -48,6 +48,8 @@ class FeaturesApplication:
         Results on disk; None keeps none.
     pool
         Processes that the work can be divided over; None leaves all of it to the calling thread.
+    vectors
+        The newest vectors in memory; None keeps none.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class FeaturesApplication:
         now: Callable[[], float],
         cache: Cache | None = None,
         pool: Pool | None = None,
+        vectors: Vectors | None = None,
     ) -> None:
         self._data = data
         self._budget = budget
         self._now = now
         self._cache = cache or Cache(None, 0)
         self._generation = Generation(data, budget, now, self._cache, pool)
+        self._newest = Newest(data, budget, vectors or Vectors(0))
         self._selecting = Selecting(self._generation, budget, now)
 
     def generate_features(
@@ -88,18 +92,9 @@ class FeaturesApplication:
             return
         yield from parts
 
-    def get_latest_features(
-        self,
-        key: SeriesKey,
-        reference: SeriesKey | None,
-        config: FeatureConfig,
-        as_of: datetime | None,
-        check: Callable[[], None],
-    ) -> Latest:
-        """The newest closed bar's features, with a reference beside it, as known at `as_of`."""
-        if violations := config_rules.violations(config):
-            raise InvalidArgument(violations)
-        return latest(self._data, self._budget, key, reference, config, as_of, check)
+    def get_latest_features(self, asked: Question, check: Callable[[], None]) -> Latest:
+        """The newest closed bar's features."""
+        return self._newest.latest(asked, check)
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:
         """What is wrong with a config, and otherwise what it would do."""

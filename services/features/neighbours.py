@@ -74,6 +74,23 @@ class DataRoom:
                     )
                     return Bars(key, frame, reference) if len(frame) <= rows_max else None
 
+    def frame_state(self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None) -> str:
+        """A word of what `load_newest` reads: told again after rows were read, they are still the same.
+
+        Raises
+        ------
+        NotFound, Unavailable
+            As `load`.
+        """
+        with _told_as_ours(_OF_NEWEST):
+            return self._client.get_frame_state(
+                venue=key.venue,
+                symbol=key.symbol,
+                timeframe=key.timeframe,
+                as_of=as_of,
+                reference=_instrument(reference),
+            )
+
     def load_newest(
         self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None, rows_max: int
     ) -> pd.DataFrame:

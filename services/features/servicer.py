@@ -31,10 +31,8 @@ class FeaturesServicer:
     def GetLatestFeatures(
         self, request: pb.GetLatestFeaturesRequest, call: Call
     ) -> pb.GetLatestFeaturesResponse:
-        key, reference, as_of = wire.read_latest(request)
-        config = wire_config.read_config(request.config)
-        latest = self._application.get_latest_features(key, reference, config, as_of, call.check)
-        return wire.write_latest(latest)
+        asked = wire.read_latest(request, wire_config.read_config(request.config))
+        return wire.write_latest(self._application.get_latest_features(asked, call.check))
 
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call

@@ -12,9 +12,11 @@ from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.timeframes import TIMEFRAMES
 from services.features.answer import Latest, Review
 from services.features.catalogue import Entry
+from services.features.config import FeatureConfig
 from services.features.feature import Family
 from services.features.plan import Omission
 from services.features.source import SeriesKey, SeriesSource, SnapshotSource, Source
+from services.features.vectors import Question
 
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _FAMILIES = {pb.FeatureFamily.Value(f"FEATURE_FAMILY_{family.name}"): family for family in Family}
@@ -89,16 +91,14 @@ def write_entry(entry: Entry) -> pb.FeatureInfo:
     )
 
 
-def read_latest(
-    request: pb.GetLatestFeaturesRequest,
-) -> tuple[SeriesKey, SeriesKey | None, datetime | None]:
+def read_latest(request: pb.GetLatestFeaturesRequest, config: FeatureConfig) -> Question:
     """Whose newest bar, with what reference beside it, and as known when."""
     violations = _key_violations(request.series, "series")
     reference = _read_reference(request, request.series, "reference", violations)
     as_of = _read_time(request, "as_of_time", "as_of_time", violations, up=False)
     if violations:
         raise InvalidArgument(violations)
-    return _read_key(request.series), reference, as_of
+    return Question(_read_key(request.series), reference, config, as_of)
 
 
 def write_latest(latest: Latest) -> pb.GetLatestFeaturesResponse:

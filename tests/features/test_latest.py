@@ -13,7 +13,8 @@ from services.features.answer import Latest
 from services.features.budget import MemoryBudget
 from services.features.columns import BLOCK_BARS
 from services.features.config import FeatureConfig, Limits
-from services.features.latest import history_bars, latest
+from services.features.latest import Newest, history_bars
+from services.features.vectors import Question, Vectors
 from tests.features.conftest import SYMBOL, TIMEFRAME, VENUE, Rooms
 from tests.features.frames import HOUR, random_walk
 from tests.features.whole import EVERYTHING, KEY, generated
@@ -21,18 +22,22 @@ from tests.features.whole import EVERYTHING, KEY, generated
 ROLLING = pb.FeatureConfig(tsfresh=pb.TsfreshConfig(enabled=True, windows=[8, 24], columns=["close"]))
 
 
-class Newest:
+class Bars:
     """The last bars of one frame, as the data room gives them."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
+
+    def frame_state(self, key, reference, as_of) -> str:
+        return "always the same"
 
     def load_newest(self, key, reference, as_of, rows_max) -> pd.DataFrame:
         return self.frame.iloc[-rows_max:]
 
 
 def newest(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING) -> Latest:
-    return latest(Newest(frame), MemoryBudget(2**33), KEY, None, config, None, lambda: None)
+    room = Newest(Bars(frame), MemoryBudget(2**33), Vectors(0))
+    return room.latest(Question(KEY, None, config, None), lambda: None)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100, 255, 256, 257, 300])

@@ -33,6 +33,7 @@ def main() -> int:
     threading.Thread(target=orders.follow, args=(sys.stdin.buffer,), daemon=True).start()
     threading.Thread(target=outbox.tick, daemon=True).start()
     outbox.tell({"stage_started": {"stage": JobStage.FEATURES}}, Changes(stage=JobStage.FEATURES))
+    outbox.tell(metric("server", os.getppid()))
     outbox.tell(metric("pid", os.getpid()))
     outbox.end(SCRIPTS[assignment.model_name](assignment, outbox, orders))
     return 0
@@ -52,14 +53,19 @@ def progresses(_assignment: Assignment, outbox: Outbox, _orders: Orders) -> Endi
     return SUCCESS
 
 
-def counts(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+def counts(_assignment: Assignment, outbox: Outbox, orders: Orders, pause_seconds: float = 0.005) -> Ending:
     """Tells a number every few milliseconds until told to stop."""
     number = 0
     while orders.mode is None:
         outbox.tell(metric("n", number))
         number += 1
-        orders.pause(0.005)
-    return Ending(JobState.STOPPED, "Told to.")
+        orders.pause(pause_seconds)
+    return SUCCESS if orders.mode is StopMode.KEEP_BEST else Ending(JobState.STOPPED, "Told to.")
+
+
+def murmurs(assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    """Counts, with pauses."""
+    return counts(assignment, outbox, orders, 0.2)
 
 
 def waits(_assignment: Assignment, _outbox: Outbox, orders: Orders) -> Ending:
@@ -151,6 +157,7 @@ SCRIPTS: dict[str, Callable[[Assignment, Outbox, Orders], Ending]] = {
         succeeds,
         progresses,
         counts,
+        murmurs,
         waits,
         deaf,
         dies,

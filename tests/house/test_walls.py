@@ -24,10 +24,12 @@ PARTS = {
         "checkpoint_folders": "store",
         "checkpoints": "store",
         "planner": "application",
+        "reproducer": "application",
         "supervisor": "application",
         "runner": "application",
         "worker": "__main__",
         "worker_environment": "application",
+        "worker_log": "application",
     },
     "registry": {
         "background": "application",

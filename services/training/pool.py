@@ -1,0 +1,324 @@
+"""Fitters of this machine: processes started fresh that fit units for a worker, and die with it.
+
+A task goes to a fitter as bytes on its pipe, and what comes of it comes back so. Its matrix goes through one
+file that the fitters map into memory, however many tasks take it. A task whose fitter died is fitted again by
+a new one, once.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from marketml.rpc.refusals import Aborted, Reason, ResourceExhausted
+from services.host.children import child_environment
+from services.training.fit_answers import read_answer
+from services.training.learners.fitting import Matrix
+from services.training.together import Fit, Round
+from services.training.unit_files import write_task
+from services.training.units import FitTask
+
+FITTER = (sys.executable, "-m", "services.training.fitter")
+MATRIX_SUFFIX = ".matrix"
+TRIES = 2
+
+
+class LocalPool:
+    """`processes_count` fitters that share `threads_count` threads. They are started by the thread that
+    submits, at the first units, and have to be: they die with it.
+
+    Parameters
+    ----------
+    folder
+        Where the matrices are; only this process has files of this kind there.
+    command
+        Starts a fitter.
+    """
+
+    def __init__(
+        self, folder: Path, processes_count: int, threads_count: int, command: tuple[str, ...] = FITTER
+    ) -> None:
+        self.processes_count = processes_count
+        self.threads_each = max(1, threads_count // processes_count)
+        self._command = command
+        self._matrices = Matrices(folder)
+        self._numbers = 0
+        self._fitters: list[_Fitter] = []
+
+    @contextmanager
+    def opened(self) -> Iterator[LocalWork]:
+        """Fit the units of one run."""
+        work = LocalWork(self)
+        try:
+            yield work
+        finally:
+            work.withdraw()
+
+    def close(self) -> None:
+        """Kill the fitters, and remove what they read."""
+        for fitter in self._fitters:
+            fitter.kill()
+        self._fitters = []
+        self._matrices.close()
+
+    def pids(self) -> list[int]:
+        """The fitters that there are."""
+        return [fitter.pid for fitter in self._fitters]
+
+    def place(self, task: FitTask) -> dict[str, Any]:
+        """Where a fitter finds the matrix of a task."""
+        return self._matrices.place(task.matrix)
+
+    def number(self) -> int:
+        """A number for a task; each is greater than those before."""
+        self._numbers += 1
+        return self._numbers
+
+    def fitter(self) -> _Fitter:
+        """The one with the least to do, started if there are not all yet."""
+        if len(self._fitters) < self.processes_count and all(each.tasks for each in self._fitters):
+            try:
+                self._fitters.append(_Fitter(self._command, self.threads_each))
+            except OSError as error:
+                message = f"No process could be started that fits models: {error.strerror}."
+                raise ResourceExhausted("processes", message) from None
+        return min(self._fitters, key=lambda each: len(each.tasks))
+
+    def bury(self, fitter: _Fitter) -> str:
+        """Be done with a fitter that is dead; how it died."""
+        fitter.kill()
+        if fitter in self._fitters:
+            self._fitters.remove(fitter)
+        return fitter.death
+
+
+@dataclass
+class _Ordered:
+    """A task that a fitter has."""
+
+    ticket: int
+    task: FitTask
+    said: queue.SimpleQueue[_Said]
+    tries: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What a fitter said of a task: a round, its answer, or nothing more because it died."""
+
+    number: int
+    fitter: _Fitter
+    round: Round | None = None
+    answer: bytes | None = None
+
+
+class LocalWork:
+    """Units of one run; see `together.Work`."""
+
+    def __init__(self, pool: LocalPool) -> None:
+        self._pool = pool
+        self._said: queue.SimpleQueue[_Said] = queue.SimpleQueue()
+        self._running: dict[int, tuple[_Fitter, _Ordered]] = {}
+        self._is_ended = False
+
+    @property
+    def width(self) -> int:
+        return self._pool.processes_count
+
+    def submit(self, ticket: int, task: FitTask) -> None:
+        """Have a unit fitted.
+
+        Raises
+        ------
+        ResourceExhausted
+            The disk does not hold its matrix, or no process could be started.
+        """
+        self._order(_Ordered(ticket, replace(task, threads=self._pool.threads_each), self._said))
+
+    def end_early(self) -> None:
+        """End what is fitted, and what is submitted from now on, with the rounds that it has."""
+        self._is_ended = True
+        for number, (fitter, _) in self._running.items():
+            fitter.tell({"end": number})
+
+    def next(self, seconds: float) -> Round | Fit | None:
+        """What happened next.
+
+        Raises
+        ------
+        Refusal
+            Why a unit cannot be fitted; `Aborted` when two fitters died with it.
+        """
+        try:
+            said = self._said.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if said.number not in self._running:
+            return None
+        if said.round is not None:
+            return said.round
+        _, ordered = self._running.pop(said.number)
+        if said.answer is None:
+            self._again(ordered, self._pool.bury(said.fitter))
+            return None
+        fit = read_answer(said.answer)
+        return Fit(ordered.ticket, fit.outcome, fit.is_whole)
+
+    def withdraw(self) -> None:
+        """Have nothing more fitted."""
+        for number, (fitter, _) in self._running.items():
+            fitter.tell({"withdraw": number})
+        self._running = {}
+
+    def _order(self, ordered: _Ordered) -> None:
+        place = self._pool.place(ordered.task)
+        fitter, number = self._pool.fitter(), self._pool.number()
+        self._running[number] = (fitter, ordered)
+        fitter.fit(number, ordered, place)
+        if self._is_ended:
+            fitter.tell({"end": number})
+
+    def _again(self, ordered: _Ordered, death: str) -> None:
+        if ordered.tries == TRIES:
+            message = f"{TRIES} processes that fitted {ordered.task.key} died; the last one {death}."
+            raise Aborted(message, Reason.WORKER_DIED)
+        ordered.tries += 1
+        self._order(ordered)
+
+
+class _Fitter:
+    """One process, the pipes to it, and a thread that reads what it says."""
+
+    def __init__(self, command: tuple[str, ...], threads_count: int) -> None:
+        self._process = subprocess.Popen(  # in the worker's own group: who kills that kills its fitters
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=child_environment(threads_count),
+        )
+        self.pid = self._process.pid
+        self.tasks: dict[int, _Ordered] = {}
+        self._lock = threading.Lock()
+        self._is_dead = False
+        threading.Thread(target=self._listen, name=f"fitter-{self.pid}", daemon=True).start()
+
+    @property
+    def death(self) -> str:
+        """How it died."""
+        status = self._process.wait()
+        return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+
+    def fit(self, number: int, ordered: _Ordered, place: dict[str, Any]) -> None:
+        """Have a task fitted; what is said of it comes to its queue."""
+        task = write_task(ordered.task)
+        with self._lock:
+            self.tasks[number] = ordered
+            is_dead = self._is_dead
+        if is_dead:
+            self._drop()
+        self.tell({"fit": number, "bytes": len(task), "matrix": place}, task)
+
+    def tell(self, said: dict[str, Any], content: bytes = b"") -> None:
+        """A line to the fitter; one that is gone hears nothing."""
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            self._process.stdin.write(json.dumps(said).encode() + b"\n" + content)
+            self._process.stdin.flush()
+
+    def kill(self) -> None:
+        """End the process, and wait for it."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                said = json.loads(line)
+                if "round" in said:
+                    number = said["round"]
+                    ordered = self.tasks[number]
+                    ordered.said.put(_Said(number, self, Round(ordered.ticket, said["number"], said["loss"])))
+                    continue
+                content = lines.read(said["bytes"])
+                if len(content) < said["bytes"]:
+                    break
+                with self._lock:
+                    ordered = self.tasks.pop(said["answer"])
+                ordered.said.put(_Said(said["answer"], self, answer=content))
+        with self._lock:
+            self._is_dead = True
+        self._drop()
+
+    def _drop(self) -> None:
+        """Say of each task that it will not be answered."""
+        with self._lock:
+            tasks, self.tasks = self.tasks, {}
+        for number, ordered in tasks.items():
+            ordered.said.put(_Said(number, self))
+
+
+@dataclass
+class Matrices:
+    """Matrices as files, each written once and there as long as its array is."""
+
+    folder: Path
+    _paths: dict[int, tuple[weakref.ref[Matrix], Path]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with suppress(OSError):
+            for path in self.folder.glob(f"*{MATRIX_SUFFIX}"):  # of an attempt that was killed
+                path.unlink(missing_ok=True)
+
+    def place(self, matrix: Matrix) -> dict[str, Any]:
+        """Path, dtype and shape of a matrix.
+
+        Raises
+        ------
+        ResourceExhausted
+            The disk does not hold it.
+        """
+        known = self._paths.get(id(matrix))
+        if known is None or known[0]() is not matrix:
+            known = self._paths[id(matrix)] = (weakref.ref(matrix), self._write(matrix))
+            weakref.finalize(matrix, _unlink, known[1])
+        return {"path": str(known[1]), "dtype": matrix.dtype.name, "shape": list(matrix.shape)}
+
+    def close(self) -> None:
+        """Remove the files."""
+        for _, path in self._paths.values():
+            _unlink(path)
+        self._paths = {}
+
+    def _write(self, matrix: Matrix) -> Path:
+        path = self.folder / f"{uuid4().hex}{MATRIX_SUFFIX}"
+        try:
+            np.ascontiguousarray(matrix).tofile(path)
+        except OSError as error:
+            _unlink(path)
+            message = f"The rows could not be written for the processes that fit: {error.strerror}."
+            raise ResourceExhausted("disk", message, reason=Reason.DISK_FULL) from None
+        return path
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

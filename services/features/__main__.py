@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
@@ -21,7 +19,15 @@ from services.features.pool import LocalPool
 from services.features.servicer import FeaturesServicer
 from services.features.settings import FeaturesSettings
 from services.features.vectors import Vectors
-from services.host import Metrics, Room, SettingsError, explained_start, read_settings, serve
+from services.host import (
+    Metrics,
+    Room,
+    SettingsError,
+    explained_start,
+    read_settings,
+    serve,
+    with_cluster,
+)
 
 
 def build(settings: FeaturesSettings) -> Room:
@@ -75,9 +81,7 @@ def _pool(settings: FeaturesSettings) -> Pool:
 def main() -> int:
     """Serve until SIGTERM; the exit status."""
     with explained_start("features"):
-        settings = read_settings(FeaturesSettings, "features")
-        if settings.dask_scheduler is None:  # the cluster of all rooms
-            settings = replace(settings, dask_scheduler=os.environ.get("MARKETML_DASK_SCHEDULER") or None)
+        settings = with_cluster(read_settings(FeaturesSettings, "features"))
         room = build(settings)
     return serve(room, settings)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.host import NeighbourSettings, SettingsError
+from services.host import ClusterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeaturesSettings(NeighbourSettings):
+class FeaturesSettings(ClusterSettings):
     """`work_memory_bytes` is what all computations together may take; results of at most `cache_bytes`
     together are kept below `folder`, newest vectors of at most `vectors_bytes` in memory. What a config
     divides is computed by at most `workers_count` processes of this machine, or on the Dask cluster of
@@ -24,10 +23,3 @@ class FeaturesSettings(NeighbourSettings):
     cache_bytes: int = 2 * 1024**3
     vectors_bytes: int = 64 * 1024**2
     workers_count: int = min(8, os.cpu_count() or 1)
-    dask_scheduler: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        scheduler = self.dask_scheduler
-        if scheduler is not None and not re.fullmatch(r"(tcp|tls|ws|wss)://[^\s/]+:\d{1,5}", scheduler):
-            raise SettingsError(f"dask_scheduler must be like tcp://host:8786: {scheduler!r}.")

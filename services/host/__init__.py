@@ -23,11 +23,19 @@ the thread pool and returns the response; a generator, or an `async def` one, st
 from services.host.call import Call, invoke
 from services.host.metrics import Metrics
 from services.host.server import Room, Server, serve
-from services.host.settings import NeighbourSettings, ServerSettings, SettingsError, read_settings
+from services.host.settings import (
+    ClusterSettings,
+    NeighbourSettings,
+    ServerSettings,
+    SettingsError,
+    read_settings,
+    with_cluster,
+)
 from services.host.start import explained_start, migrate_room, revision_asked
 
 __all__ = [
     "Call",
+    "ClusterSettings",
     "Metrics",
     "NeighbourSettings",
     "Room",
@@ -40,4 +48,5 @@ __all__ = [
     "read_settings",
     "revision_asked",
     "serve",
+    "with_cluster",
 ]

@@ -16,6 +16,7 @@ import dataclasses
 import ipaddress
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ HEALTH_PORT_OFFSET = 1000
 METRICS_PORT_OFFSET = 2000
 
 T = TypeVar("T")
+C = TypeVar("C", bound="ClusterSettings")
+
+_SCHEDULER = re.compile(r"(tcp|tls|ws|wss)://[^\s/]+:\d{1,5}")
 
 
 class SettingsError(ValueError):
@@ -127,6 +131,34 @@ class NeighbourSettings(ServerSettings):
             raise SettingsError("neighbour_tls_certificate and neighbour_tls_key must be given together.")
         if not self.neighbour_tls and (self.neighbour_tls_authority or self.neighbour_tls_certificate):
             raise SettingsError("neighbour_tls must be true when files for it are given.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings(NeighbourSettings):
+    """Those of a room that may compute on a Dask cluster: that of `dask_scheduler`, as `tcp://host:8786`."""
+
+    dask_scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scheduler = self.dask_scheduler
+        if scheduler is not None and not _SCHEDULER.fullmatch(scheduler):
+            raise SettingsError(f"dask_scheduler must be like tcp://host:8786: {scheduler!r}.")
+
+
+def with_cluster(settings: C) -> C:
+    """The settings with the cluster of all rooms, `MARKETML_DASK_SCHEDULER`, if the room has none of its own.
+
+    Raises
+    ------
+    SettingsError
+    """
+    ours = os.environ.get("MARKETML_DASK_SCHEDULER")
+    if settings.dask_scheduler is not None or not ours:
+        return settings
+    if not _SCHEDULER.fullmatch(ours):
+        raise SettingsError(f"MARKETML_DASK_SCHEDULER must be like tcp://host:8786: {ours!r}.")
+    return dataclasses.replace(settings, dask_scheduler=ours)
 
 
 def read_settings(kind: type[T], room: str, environment: Mapping[str, str] | None = None) -> T:

@@ -1,0 +1,153 @@
+"""Runs whose units a Dask cluster of processes of its own fits: the same results, cancelled units, deaths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import distributed
+import pytest
+
+from marketml.rpc.refusals import Unavailable
+from services.training.checkpoints import FolderMemory
+from services.training.dask_pool import DaskPool
+from services.training.events import Discarded, Event, FoldFinished, RoundFinished, Stop
+from services.training.together import Together
+from tests.support.dask_cluster import DaskCluster, dask_cluster
+from tests.support.waiting import eventually
+from tests.training.test_pool import ENDLESS, FOREST, LIGHTGBM, SAMPLES, XGBOOST, _beyond_float32, run, same
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as started:
+        yield started
+
+
+@pytest.fixture
+def pool(cluster: DaskCluster) -> Iterator[DaskPool]:
+    with closing(DaskPool(cluster.address)) as connected:
+        yield connected
+
+
+def executing(cluster: DaskCluster) -> int:
+    """Units that the cluster's workers fit or keep waiting."""
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        return sum(len(tasks) for tasks in client.processing().values())
+
+
+def test_a_cluster_learns_what_one_process_learns_and_gets_each_matrix_once(
+    pool: DaskPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scattered: list[int] = []
+    scatter = distributed.Client.scatter
+
+    def counted(client: distributed.Client, data: object, **more: object) -> object:
+        scattered.append(data.nbytes)  # type: ignore[attr-defined]
+        return scatter(client, data, **more)
+
+    monkeypatch.setattr(distributed.Client, "scatter", counted)
+    events: list[Event] = []
+    memory = FolderMemory(tmp_path, pytest.fail)
+    together = run(LIGHTGBM, Together(pool, memory), events=events.append)
+    assert same(together, run(LIGHTGBM))
+    assert scattered == [SAMPLES.features.nbytes]
+    assert [event.result.number for event in events if isinstance(event, FoldFinished)] == [1, 2, 3]
+    assert any(isinstance(event, RoundFinished) for event in events)
+    assert len(list(tmp_path.iterdir())) == 4
+    for plan in (XGBOOST, FOREST):
+        assert same(run(plan, Together(pool)), run(plan))
+
+
+def test_a_unit_that_cannot_be_fitted_is_refused_in_the_same_words(pool: DaskPool) -> None:
+    said = []
+    for workshop in (None, Together(pool)):
+        with pytest.raises(Exception, match="must be NaN") as refused:
+            run(XGBOOST, workshop, _beyond_float32(SAMPLES))
+        said.append((type(refused.value), str(refused.value)))
+    assert said[0] == said[1]
+
+
+def test_a_run_told_to_discard_leaves_nothing_on_the_cluster(cluster: DaskCluster, pool: DaskPool) -> None:
+    begun: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RoundFinished):
+            begun.append(event)
+
+    with pytest.raises(Discarded):
+        run(ENDLESS, Together(pool), events=listen, should_stop=lambda: Stop.DISCARD if begun else None)
+    eventually(lambda: not executing(cluster), 20, "an idle cluster")
+    assert same(run(LIGHTGBM, Together(pool)), run(LIGHTGBM))
+
+
+def test_a_run_told_to_keep_its_best_ends_every_unit(pool: DaskPool) -> None:
+    begun: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RoundFinished) and event.fold is not None:
+            begun.append(event)
+
+    result = run(
+        ENDLESS, Together(pool), events=listen, should_stop=lambda: Stop.KEEP_BEST if begun else None
+    )
+    assert result.stopped
+    assert 1 <= result.learned.rounds < 20_000
+
+
+def test_a_unit_whose_worker_dies_is_fitted_by_another_and_a_lost_matrix_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    plan = replace(LIGHTGBM, model=replace(LIGHTGBM.model, rounds=200), early_stopping=None)
+    with dask_cluster(tmp_path) as cluster, closing(DaskPool(cluster.address)) as pool:
+        killed: list[Event] = []
+
+        def kill_one(event: Event) -> None:
+            if isinstance(event, RoundFinished) and not killed:
+                killed.append(event)
+                cluster.workers[0].kill()
+
+        assert same(run(plan, Together(pool), events=kill_one), run(plan))
+        assert killed
+
+
+POISON = """
+import os
+from services.training import fit_answers
+
+fit_answers.fit_unit = lambda *_: os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_unit_that_kills_its_workers_ends_the_run_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = tmp_path / "poison.py"
+    poison.write_text(POISON)
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(poison))
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with dask_cluster(tmp_path, 1) as cluster, closing(DaskPool(cluster.address)) as pool:
+        with pytest.raises(
+            Aborted, match=r"Too many workers of the cluster died that fitted fold_1"
+        ) as ended:
+            run(LIGHTGBM, Together(pool))
+        assert ended.value.reason is Reason.WORKER_DIED
+
+
+def test_a_scheduler_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.training.dask_pool.CONNECT_SECONDS", 0.5)
+    with closing(DaskPool("tcp://127.0.0.1:9")) as pool, pytest.raises(Unavailable, match="does not answer"):
+        run(LIGHTGBM, Together(pool))
+
+
+def test_a_scheduler_that_dies_in_the_middle_is_unavailable(tmp_path: Path) -> None:
+    with dask_cluster(tmp_path, 1) as cluster, closing(DaskPool(cluster.address)) as pool:
+
+        def kill(event: Event) -> None:
+            if isinstance(event, RoundFinished):
+                cluster.scheduler.kill()
+
+        with pytest.raises(Unavailable, match="does not answer"):
+            run(ENDLESS, Together(pool), events=kill)

@@ -19,6 +19,7 @@ from services.host import (
     read_settings,
     revision_asked,
     serve,
+    with_cluster,
 )
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
@@ -57,6 +58,8 @@ def build(
         neighbours={**asdict(endpoints(settings)), "retry_seconds": settings.neighbour_retry_seconds},
         retention_seconds=settings.request_retention_seconds,
         checkpoints=CheckpointFolders(settings.checkpoints_folder),
+        processes_count=settings.job_processes_count,
+        dask_scheduler=settings.dask_scheduler,
     )
     metrics = Metrics()
     counted = JobMetrics(metrics.registry)
@@ -114,7 +117,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Serve until SIGTERM; the exit status."""
     revision = revision_asked("training", arguments)
     with explained_start("training"):
-        settings = read_settings(TrainingSettings, "training")
+        settings = with_cluster(read_settings(TrainingSettings, "training"))
         if revision is not None:
             return migrate_room("training", settings.database_url, MIGRATIONS, revision)
         try:

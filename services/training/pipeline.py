@@ -140,6 +140,7 @@ class _Run:
         default_factory=dict
     )  # what the next fit of a kind is expected to take
     finished_units: int = 0
+    under_way: dict[str, float] = field(default_factory=dict)  # how much is done of each unit that is fitted
     fraction: float = 0.0
 
     def run(self) -> TrainedResult:
@@ -186,6 +187,7 @@ class _Run:
             return self._score([sight], learned.probabilities).metrics[plan.metric]
 
         def finished(trial: Trial, best: Trial | None) -> None:
+            self.under_way.clear()  # a trial that was given up
             self.finished_units = trial.number * len(folds)
             self._report_units(self.finished_units)
             self.events(TrialFinished(plan.metric, plan.trials, trial, best))
@@ -329,14 +331,16 @@ class _Run:
         self.events(RoundFinished(fold_of(task.key), number, loss))
         most = learners.rounds_of(task.parameters)
         expected = min(most, self.longest_rounds.get(learners.kind_of(task.parameters), most))
-        self._report_units(self.finished_units + min(1.0, number / expected))
+        self.under_way[task.key] = min(1.0, number / expected)
+        self._report_units(self.finished_units + sum(self.under_way.values()))
 
     def _on_finished(self, task: FitTask, outcome: FitOutcome) -> None:
         self.longest_rounds[outcome.kind] = max(
             self.longest_rounds.get(outcome.kind, 1), outcome.trained_rounds
         )
         self.finished_units += 1
-        self._report_units(self.finished_units)
+        self.under_way.pop(task.key, None)
+        self._report_units(self.finished_units + sum(self.under_way.values()))
 
     def _report_units(self, units: float) -> None:
         trials = 1 if self.plan.search is None else self.plan.search.trials

@@ -7,7 +7,8 @@ and seed give the same bundle: no time, host or job goes into it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,11 +25,13 @@ from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree
 from services.training.labels import Labels, label
 from services.training.pipeline import evaluate_and_fit
+from services.training.pool import LocalPool
 from services.training.results import TrainedResult
 from services.training.rooms import Features, Fit, ForRuns, Snapshot
 from services.training.samples import Samples, join_samples
+from services.training.together import Together
 from services.training.worker_lines import Assignment
-from services.training.workshop import Alone
+from services.training.workshop import Alone, Workshop
 
 T = TypeVar("T")
 
@@ -120,15 +123,16 @@ class Runner:
         features = self._generate(snapshot)
         labels, samples = self._label(snapshot, features)
         chooser = self._chooser(snapshot, features, samples)
-        result = evaluate_and_fit(
-            samples,
-            self._plan.training,
-            self._plan.seed,
-            events=self._pass_on,
-            should_stop=self._stop,
-            choose=chooser,
-            workshop=Alone(self._memory),
-        )
+        with self._workshop() as workshop:
+            result = evaluate_and_fit(
+                samples,
+                self._plan.training,
+                self._plan.seed,
+                events=self._pass_on,
+                should_stop=self._stop,
+                choose=chooser,
+                workshop=workshop,
+            )
         if self._memory is not None and self._memory.recalled_count:
             self._told.tell(reports.metric("units_recalled", self._memory.recalled_count))
         bundle = export_bundle(
@@ -221,6 +225,22 @@ class Runner:
 
         timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
         return Chooser(select, generate, told, features, samples, timeframe, self._memory)
+
+    @contextmanager
+    def _workshop(self) -> Iterator[Workshop]:
+        """Where units are fitted: on a cluster, in processes of this worker, or here."""
+        given = self._assignment
+        if given.dask_scheduler is not None:
+            from services.training.dask_pool import DaskPool  # a second of imports
+
+            with closing(DaskPool(given.dask_scheduler)) as cluster:
+                yield Together(cluster, self._memory)
+        elif given.processes_count > 1 and given.checkpoint_folder is not None:
+            folder = Path(given.checkpoint_folder)
+            with closing(LocalPool(folder, given.processes_count, given.threads_count)) as pool:
+                yield Together(pool, self._memory)
+        else:
+            yield Alone(self._memory)
 
     def _register(self, bundle: Bundle, result: TrainedResult, samples: Samples) -> Ending:
         """Put the bundle into the registry, at most once per job: the request id is the job's."""

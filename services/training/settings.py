@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.host import NeighbourSettings, SettingsError
+from services.host import ClusterSettings, SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(NeighbourSettings):
+class TrainingSettings(ClusterSettings):
     """Jobs and neighbours.
 
     `jobs_count` jobs run at once, `queued_jobs_count` may wait, and one that `attempts_count` workers died
     with has failed. A worker computes with `job_threads_count` threads; without it the cores that this
-    process may use are shared among the jobs. What a job has done is kept below `checkpoints_folder` until it
-    has ended; servers of one database may share it.
+    process may use are shared among the jobs. It fits what can be fitted at once in `job_processes_count`
+    processes, which share these threads, or on the Dask cluster of `dask_scheduler`. What a job has done is
+    kept below `checkpoints_folder` until it has ended; servers of one database may share it.
     """
 
     address: str = "127.0.0.1:50053"
@@ -26,6 +27,7 @@ class TrainingSettings(NeighbourSettings):
     queued_jobs_count: int = 100
     attempts_count: int = 3
     job_threads_count: int | None = None
+    job_processes_count: int = 1
     lease_seconds: float = 15.0  # on PostgreSQL, how long the jobs of a server that vanished wait for another
     measures_host_at_start: bool = True  # for forecasts, some seconds; else when the first one is asked for
     heartbeat_seconds: float = 5.0  # of a watch in which nothing happens

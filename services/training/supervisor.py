@@ -26,8 +26,8 @@ JOIN_SECONDS = 15.0
 @dataclass(frozen=True)
 class Crew:
     """How workers are run: their command, how many at once, threads of each, tries a job has, the lease, what
-    a worker is told of the neighbours, how long an answered request is remembered, and where workers keep
-    what they have done."""
+    a worker is told of the neighbours, how long an answered request is remembered, where workers keep what
+    they have done, and where they fit what can be fitted at once: in processes of their own, or on a cluster."""
 
     command: tuple[str, ...]
     jobs_count: int
@@ -37,6 +37,8 @@ class Crew:
     neighbours: Tree
     retention_seconds: float
     checkpoints: CheckpointFolders
+    processes_count: int = 1
+    dask_scheduler: str | None = None
 
 
 class Supervisor:
@@ -183,6 +185,8 @@ class Supervisor:
             threads_count=self._crew.threads_count,
             neighbours=self._crew.neighbours,
             checkpoint_folder=self._open_folder(job),
+            processes_count=self._crew.processes_count,
+            dask_scheduler=self._crew.dask_scheduler,
         )
         try:
             attendant = Attendant(

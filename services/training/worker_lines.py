@@ -18,7 +18,8 @@ from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobSta
 class Assignment:
     """Everything a worker needs to know. `neighbours` is what `services.training.neighbours` reads;
     `checkpoint_folder` is this job's alone, holds what its earlier attempts left there, and goes when the job
-    has ended; None keeps nothing."""
+    has ended; None keeps nothing. `processes_count` processes of its own fit what can be fitted at once, or
+    the Dask cluster of `dask_scheduler`."""
 
     job_id: str
     attempt: int
@@ -28,6 +29,8 @@ class Assignment:
     threads_count: int
     neighbours: Tree = field(default_factory=dict)
     checkpoint_folder: str | None = None
+    processes_count: int = 1
+    dask_scheduler: str | None = None
 
 
 @dataclass(frozen=True)

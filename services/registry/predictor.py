@@ -189,7 +189,7 @@ def _mean(shares: tuple[tuple[str, float], ...], values: Mapping[str, Rows]) -> 
     found = np.zeros_like(values[shares[0][0]])
     for source, weight in shares:
         found += weight * values[source]
-    return found
+    return np.minimum(found, 1.0)  # weights may add up to a last bit more
 
 
 def _tree_step(node: Trees, trees: TreeArrays) -> _Step:

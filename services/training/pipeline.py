@@ -26,8 +26,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
-from services.training import learners, splits
+from services.training import ensembles, learners, splits
 from services.training.baselines import Sight, score_baselines
+from services.training.ensembles import Bagging, Model, Stacking
 from services.training.events import (
     Control,
     Event,
@@ -42,8 +43,7 @@ from services.training.events import (
     TrialFinished,
     Warned,
 )
-from services.training.learners import ModelParameters
-from services.training.learners.fitting import Check, Probabilities
+from services.training.learners.fitting import Check, Classes, Probabilities
 from services.training.plan import TrainingPlan, violations
 from services.training.recipes import Ground, Recipe, learn
 from services.training.results import Learned, TrainedResult
@@ -88,6 +88,8 @@ def evaluate_and_fit(
     with at most the median rounds of the finished folds, or, if none is, the best round of the one dropped.
     During a search it drops the trial under way, and goes on with the best of those before it as if its folds
     were all.
+    Of an ensemble, the final fit then ends with the members (base models, without a meta model) that are
+    finished, or if none is, with the one under way; folds are dropped as ever.
     Either way the model is cut to the best round found, and is scored on the final span like any other.
 
     Parameters
@@ -139,6 +141,7 @@ class _Run:
     longest_rounds: dict[str, int] = field(
         default_factory=dict
     )  # what the next fit of a kind is expected to take
+    cut_units: set[str] = field(default_factory=set)  # that a stop ended before their time
     finished_units: int = 0
     under_way: dict[str, float] = field(default_factory=dict)  # how much is done of each unit that is fitted
     fraction: float = 0.0
@@ -151,7 +154,8 @@ class _Run:
         )
         self._prove("final_test", train, test, dropped)
         self._require_every_class(train)
-        ground = Ground(samples, plan, self.seed, self.choose, self._prove)
+        cut = self.cut_units.__contains__
+        ground = Ground(samples, plan, self.seed, self.choose, self._prove, cut)
         folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
         search = None if plan.search is None else self._search(ground, plan.search, folds, test)
         found = None if search is None else search.result
@@ -161,9 +165,10 @@ class _Run:
         model, already_capped = plan.model if found is None else found.model, self.control.keeps_best
         if already_capped:
             known = [fold.rounds for fold in scored] or [interrupted_rounds]
-            model = learners.capped(model, int(np.median(known)))
+            model = ensembles.capped(model, int(np.median(known)))
+            self.cut_units.clear()
         recipe = learn(ground, "final_model", model, train, test, keeps=True)
-        watch = self._watch(lambda: self.control.poll() and not already_capped)
+        watch = self._watch(lambda: self.control.poll() and not already_capped, cuts=not already_capped)
         [learned] = self.workshop.run([recipe], watch)
         if self.control.keeps_best:
             self.events(Warned(f"Stopped early: the final model has {learned.rounds} rounds."))
@@ -184,7 +189,7 @@ class _Run:
 
         def measure(number: int, learned: Learned) -> Score:
             sight = self._sight(learned, folds[number - 1].train, folds[number - 1].test)
-            return self._score([sight], learned.probabilities).metrics[plan.metric]
+            return self._score([sight], learned.probabilities, learned.predicted).metrics[plan.metric]
 
         def finished(trial: Trial, best: Trial | None) -> None:
             self.under_way.clear()  # a trial that was given up
@@ -201,7 +206,9 @@ class _Run:
             seconds=lambda: self.clock() - begun,
             finished=finished,
         )
-        search = Search(plan, self.plan.model, self.seed, bench)
+        model = self.plan.model
+        assert not isinstance(model, Bagging | Stacking), "a plan that searches has a single model"
+        search = Search(plan, model, self.seed, bench)
         search.run()
         self.finished_units = plan.trials * len(folds)
         if search.result is not None:
@@ -231,7 +238,7 @@ class _Run:
             sight = self._sight(learned, fold.train, fold.test)
             result = FoldResult(
                 number=number,
-                scores=self._score([sight], learned.probabilities),
+                scores=self._score([sight], learned.probabilities, learned.predicted),
                 baselines=self._score_baselines([sight]),
                 rounds=learned.rounds,
                 return_thresholds=learned.return_thresholds,
@@ -242,7 +249,7 @@ class _Run:
         self._score_paths(train, folds, finished_fits)
         return finished, 0 if search is None else search.interrupted_rounds
 
-    def _fold(self, ground: Ground, model: ModelParameters, number: int, fold: Fold) -> Recipe:
+    def _fold(self, ground: Ground, model: Model, number: int, fold: Fold) -> Recipe:
         consumer = f"fold_{number}"
         ground.prove(consumer, fold.train, fold.test, splits.Dropped(fold.purged_count, fold.embargoed_count))
         return learn(ground, consumer, model, fold.train, fold.test)
@@ -255,16 +262,17 @@ class _Run:
         for number, path in enumerate(splits.backtest_paths(train, method), start=1):
             if max(fold for fold, _ in path.parts) > len(learnt):
                 continue
-            predicted = [
-                learnt[fold - 1].probabilities[np.searchsorted(folds[fold - 1].test, rows)]
-                for fold, rows in path.parts
+            parts = [
+                (learnt[fold - 1], np.searchsorted(folds[fold - 1].test, rows)) for fold, rows in path.parts
             ]
+            probabilities = np.concatenate([each.probabilities[at] for each, at in parts])
+            predicted = np.concatenate([each.predicted[at] for each, at in parts])
             sights = [self._sight(learnt[fold - 1], folds[fold - 1].train, rows) for fold, rows in path.parts]
             self.paths.append(
                 PathResult(
                     number=number,
                     folds=tuple(fold for fold, _ in path.parts),
-                    scores=self._score(sights, np.concatenate(predicted)),
+                    scores=self._score(sights, probabilities, predicted),
                     baselines=self._score_baselines(sights),
                 )
             )
@@ -283,7 +291,7 @@ class _Run:
             paths=tuple(self.paths),
             path_table=summarise([path.scores for path in self.paths]) if self.paths else {},
             path_baseline_tables=_summarise_each([path.baselines for path in self.paths]),
-            test_scores=self._score([sight], learned.probabilities),
+            test_scores=self._score([sight], learned.probabilities, learned.predicted),
             test_baselines=self._score_baselines([sight]),
             test_intervals=block_bootstrap(
                 sight.classes[test],
@@ -292,6 +300,7 @@ class _Run:
                 plan.interval_draws,
                 plan.interval_level,
                 stream(self.seed, "final_test"),
+                learned.predicted,
             ),
             proofs=tuple(proof for proofs in self.proofs.values() for proof in proofs),
             search=search,
@@ -301,9 +310,8 @@ class _Run:
     def _sight(self, learned: Learned, train: Rows, test: Rows) -> Sight:
         return Sight(self.samples.decided(learned.return_thresholds).classes, train, test)
 
-    def _score(self, sights: Sequence[Sight], probabilities: Probabilities) -> Scores:
+    def _score(self, sights: Sequence[Sight], probabilities: Probabilities, predicted: Classes) -> Scores:
         truth = np.concatenate([sight.classes[sight.test] for sight in sights])
-        predicted = probabilities.argmax(axis=1).astype(np.int8)
         return score(truth, predicted, probabilities, self.samples.class_names)
 
     def _score_baselines(self, sights: Sequence[Sight]) -> dict[str, Scores]:
@@ -324,8 +332,15 @@ class _Run:
                     Reason.TOO_LITTLE_DATA,
                 )
 
-    def _watch(self, check: Check) -> Watch:
-        return Watch(self._on_round, self._on_finished, check)
+    def _watch(self, check: Check, *, cuts: bool = True) -> Watch:
+        """`cuts`: whether a stop ends units before their time."""
+
+        def on_finished(task: FitTask, outcome: FitOutcome) -> None:
+            if cuts and self.control.keeps_best:
+                self.cut_units.add(task.key)
+            self._on_finished(task, outcome)
+
+        return Watch(self._on_round, on_finished, check)
 
     def _on_round(self, task: FitTask, number: int, loss: float | None) -> None:
         self.events(RoundFinished(fold_of(task.key), number, loss))
@@ -344,7 +359,9 @@ class _Run:
 
     def _report_units(self, units: float) -> None:
         trials = 1 if self.plan.search is None else self.plan.search.trials
-        self._report((1.0 - FINAL_TEST_SHARE) * units / (trials * self.plan.split.method.fold_count + 1))
+        consumers = trials * self.plan.split.method.fold_count + 1
+        share = units / (consumers * ensembles.unit_count(self.plan.model))
+        self._report((1.0 - FINAL_TEST_SHARE) * share)
 
     def _report(self, fraction: float) -> None:
         if fraction > self.fraction:

@@ -1,9 +1,13 @@
 """Recipes: how a consumer of rows (a fold, the final model) learns, as the units it wants and what it makes
 of them.
 
-A recipe is a generator. It takes its rows from `splits`, gives up a slice of them to stop on, has features
-chosen, yields tasks, is sent their outcomes in that order, may yield more, and returns what was learnt. It
-neither fits nor waits, so that whoever runs recipes may fit the units of several at once.
+    rows ──► slice to calibrate and decide by ───────────────────────────────► calibrator, thresholds
+      └────► slice to stop on ─► features chosen on the rest ─► units ─► probabilities ──┘
+
+A recipe is a generator. It takes its rows from `splits`, gives up slices of them, has features chosen, yields
+tasks, is sent their outcomes in that order, may yield more, and returns what was learnt. It neither fits nor
+waits, so that whoever runs recipes may fit the units of several at once. What is not a unit it does itself: a
+calibrator, thresholds, the logistic regression of a stack.
 """
 
 from __future__ import annotations
@@ -15,44 +19,43 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from marketml.bundle.trees import tree_tensors
-from services.training import splits
+from services.training import ensembles, splits
+from services.training.calibrators import fit_calibrator
+from services.training.compositions import Means, Prove, Stand, compose, weights_of
+from services.training.decisions import choose_thresholds, decide
+from services.training.ensembles import Model
+from services.training.export.ensembles import calibrated_piece, model_of
 from services.training.export.golden import draw_golden_rows
-from services.training.export.trees import graph_of
 from services.training.labels import ReturnThresholds
-from services.training.learners import ModelParameters, native_name
 from services.training.learners.fitting import Weights
 from services.training.plan import ClassWeight, TrainingPlan
-from services.training.results import Learned, LearnedModel
+from services.training.results import Learned
 from services.training.samples import Choose, Chosen, Samples, require_finite
 from services.training.seeds import stream
 from services.training.splits import Dropped, Rows
-from services.training.units import FitOutcome, FitTask, Part
-from services.training.weights import NO_WEIGHTS, SampleWeights, weigh
+from services.training.units import FitOutcome, FitTask
 
 Recipe: TypeAlias = Generator[Sequence[FitTask], Sequence[FitOutcome], Learned]
-
-Prove: TypeAlias = Callable[[str, Rows, Rows, Dropped], None]
-"""Takes a consumer, its rows to learn from, those held out, and what was dropped between them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
     """What all recipes of a run stand on. `choose` gives each consumer its features; None: all have those of
-    the samples."""
+    the samples. `is_cut` says whether a stop ended the unit of a key before its time."""
 
     samples: Samples
     plan: TrainingPlan
     seed: int
     choose: Choose | None
     prove: Prove
+    is_cut: Callable[[str], bool] = lambda _: False
 
 
 def learn(
-    ground: Ground, consumer: str, model: ModelParameters, rows: Rows, scored: Rows, *, keeps: bool = False
+    ground: Ground, consumer: str, model: Model, rows: Rows, scored: Rows, *, keeps: bool = False
 ) -> Recipe:
-    """Fit `model` on `rows`, less the slice to stop on; by what is left, classes are told apart and features
-    chosen.
+    """Fit `model` on `rows`, less the slices to calibrate, decide and stop by; by what is left, classes are
+    told apart and features chosen.
 
     Parameters
     ----------
@@ -63,65 +66,88 @@ def learn(
     keeps : bool
         Whether the model itself is wanted.
     """
-    samples, plan, stopping = ground.samples, ground.plan, ground.plan.early_stopping
-    held_out = None
-    if stopping is not None:
-        rows, held_out, dropped = splits.early_stopping_slice(
-            rows, samples.t0, samples.t1, stopping.fraction, plan.split.embargo
-        )
-        ground.prove(f"{consumer}.early_stopping", rows, held_out, dropped)
-    not_learnt = scored if held_out is None else np.append(held_out, scored)
-    ground, thresholds = _decide(ground, consumer, rows, not_learnt)
-    samples = ground.samples
-    weights = _weights(samples, rows, plan.sample_weights)
-    by_class = _class_weights(ground, rows, weights)
-    chosen = _choose(ground, consumer, rows, weights * by_class[samples.classes[rows]], not_learnt)
+    plan, judged = ground.plan, None
+    if plan.calibration is not None or plan.decision_thresholds is not None:
+        rows, judged = _give_up_newest(ground, consumer, rows)
+    held_out = scored if judged is None else np.append(judged, scored)
+    stand, thresholds = _settle(ground, consumer, model, rows, held_out)
+    if keeps:
+        golden = draw_golden_rows(stand.chosen.features, stream(ground.seed, "golden_rows"))
+        stand = replace(stand, golden=golden)
+    decided = replace(ground, samples=stand.samples)
 
-    def part(some: Rows, some_weights: Weights) -> Part:
-        classes = samples.classes[some]
-        return Part(some, classes, some_weights * by_class[classes])
+    def settle(name: str, some: Rows, predicted: Rows) -> Stand:
+        return _settle(decided, name, model, some, predicted)[0]
 
-    not_decaying = replace(plan.sample_weights, oldest_weight=1.0)  # the slice is the newest rows
-    golden = draw_golden_rows(chosen.features, stream(ground.seed, "golden_rows")) if keeps else None
-    [outcome] = yield [
-        FitTask(
-            key=consumer,
-            parameters=model,
-            matrix=chosen.features,
-            train=part(rows, weights),
-            stopping=(
-                None if held_out is None else part(held_out, _weights(samples, held_out, not_decaying))
-            ),
-            patience_rounds=0 if stopping is None else stopping.patience_rounds,
-            predicted=scored,
-            golden=golden,
-            class_count=len(samples.class_names),
-            seed=int(stream(ground.seed, consumer).integers(2**31 - 1)),
-            threads=plan.threads,
-        )
-    ]
+    composed = yield from compose(model, stand, Means(settle, ground.prove, ground.is_cut))
+    probabilities, piece, decision = composed.probabilities, composed.piece, None
+    if judged is not None:
+        classes = stand.samples.classes[judged]
+        if plan.calibration is not None:
+            not_decaying = replace(plan.sample_weights, oldest_weight=1.0)  # the slice is the newest rows
+            weights = weights_of(stand.samples, judged, not_decaying)
+            by = probabilities[: judged.size]
+            calibrator = fit_calibrator(plan.calibration.method, by, classes, weights)
+            probabilities = calibrator.correct(probabilities)
+            piece = None if piece is None else calibrated_piece(piece, calibrator)
+        if plan.decision_thresholds is not None:
+            by = probabilities[: judged.size]
+            decision = choose_thresholds(plan.decision_thresholds.metric, by, classes)
+        probabilities = probabilities[judged.size :]
     return Learned(
-        kind=outcome.kind,
-        feature_names=chosen.feature_names,
-        rounds=outcome.rounds,
-        trained_rounds=outcome.trained_rounds,
-        validation_losses=outcome.validation_losses,
-        importances=outcome.importances,
-        probabilities=outcome.probabilities,
+        kind=ensembles.kind_of(model),
+        members=composed.members,
+        feature_names=stand.chosen.feature_names,
+        importances=composed.importances,
+        probabilities=probabilities,
+        predicted=decide(probabilities, decision),
         return_thresholds=thresholds,
-        model=_model_of(outcome) if keeps else None,
+        model=None if piece is None or stand.golden is None else model_of(piece, stand.golden, decision),
     )
 
 
-def _model_of(outcome: FitOutcome) -> LearnedModel:
-    kept = outcome.kept
-    assert kept is not None, "a task with golden rows keeps its model"
-    return LearnedModel(
-        graph=graph_of(outcome),
-        arrays=tree_tensors("trees", kept.trees),
-        golden=kept.golden,
-        native_files={} if kept.native is None else {native_name(outcome.kind): kept.native},
+def _give_up_newest(ground: Ground, consumer: str, rows: Rows) -> tuple[Rows, Rows]:
+    """The rows less the slice that calibrates, or that thresholds are chosen by, and that slice."""
+    plan, samples = ground.plan, ground.samples
+    name, by = "calibration", plan.calibration or plan.decision_thresholds
+    assert by is not None, "there is something to judge by the slice"
+    if plan.calibration is None:
+        name = "decision_thresholds"
+    rows, judged, dropped = splits.early_stopping_slice(
+        rows, samples.t0, samples.t1, by.fraction, plan.split.embargo
     )
+    ground.prove(f"{consumer}.{name}", rows, judged, dropped)
+    return rows, judged
+
+
+def _settle(
+    ground: Ground, consumer: str, model: Model, whole: Rows, held_out: Rows
+) -> tuple[Stand, ReturnThresholds | None]:
+    """Give up a slice of `whole` to stop on, decide the classes and choose the features by the rest."""
+    plan, samples, stopping, rows = ground.plan, ground.samples, None, whole
+    if plan.early_stopping is not None and ensembles.members_stop_early(model):
+        rows, stopping, dropped = splits.early_stopping_slice(
+            whole, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
+        )
+        ground.prove(f"{consumer}.early_stopping", rows, stopping, dropped)
+    not_learnt = held_out if stopping is None else np.append(stopping, held_out)
+    ground, thresholds = _decide(ground, consumer, rows, not_learnt)
+    weights = weights_of(ground.samples, rows, plan.sample_weights)
+    by_class = _class_weights(ground, rows, weights)
+    stand = Stand(
+        consumer=consumer,
+        samples=ground.samples,
+        plan=plan,
+        seed=ground.seed,
+        rows=rows,
+        stopping=stopping,
+        whole=whole,
+        by_class=by_class,
+        chosen=_choose(ground, consumer, rows, weights * by_class[ground.samples.classes[rows]], not_learnt),
+        predicted=held_out,
+        golden=None,
+    )
+    return stand, thresholds
 
 
 def _decide(
@@ -144,16 +170,6 @@ def _choose(ground: Ground, consumer: str, rows: Rows, weights: Weights, held_ou
     chosen = ground.choose(consumer, rows, ground.samples.classes[rows], weights, seed)
     require_finite(chosen)
     return chosen
-
-
-def _weights(samples: Samples, rows: Rows, plan: SampleWeights) -> Weights:
-    """Weight of each of `rows`, from their own label intervals."""
-    weights = samples.weights[rows]
-    if plan == NO_WEIGHTS:
-        return weights
-    if samples.path is None:
-        raise ValueError("Sample weights need the path that the labels were read from.")
-    return weights * weigh(plan, samples.path, samples.t0[rows], samples.t1[rows])
 
 
 def _class_weights(ground: Ground, rows: Rows, weights: Weights) -> npt.NDArray[np.float64]:

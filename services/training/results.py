@@ -11,10 +11,11 @@ import numpy.typing as npt
 from marketml.bundle.graph import Graph
 from marketml.bundle.manifest import GoldenRows
 from marketml.bundle.tensors import Arrays
+from services.training.confidence import Interval
 from services.training.events import FoldResult, PathResult
 from services.training.labels import ReturnThresholds
-from services.training.learners.fitting import Probabilities
-from services.training.scores import Interval, MetricSummary, Scores
+from services.training.learners.fitting import Classes, Probabilities
+from services.training.scores import MetricSummary, Scores
 from services.training.search.study import SearchResult
 from services.training.splits import SplitProof
 
@@ -30,6 +31,16 @@ class LearnedModel:
     native_files: Mapping[str, bytes]
 
 
+@dataclass(frozen=True)
+class Member:
+    """One learner of a model: the only one of a single model, a member or base model of an ensemble."""
+
+    kind: str
+    rounds: int
+    trained_rounds: int
+    validation_losses: tuple[float, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What one consumer of rows (a fold, the final model) has learnt.
@@ -37,17 +48,18 @@ class Learned:
     Attributes
     ----------
     kind : str
-        `lightgbm`, `xgboost`, `random_forest`…
+        `lightgbm`, `xgboost`, `random_forest`…, `bagging` or `stacking`.
+    members : tuple of Member
+        What it is made of.
     feature_names : tuple of str
         The features that it took.
-    rounds, trained_rounds : int
-        Of the best round, to which the model is cut, and fitted to find it.
-    validation_losses : tuple of float
-        Log loss on the early stopping slice after each trained round.
     importances : float64 (features,)
-        Each feature's share of the gain: sums to 1, or all 0 if nothing split.
+        Each feature's share of the gain: sums to 1, or all 0 if nothing split. Of an ensemble the mean over
+        its members, of a stack over its base models.
     probabilities : float64 (scored, classes)
-        Of the rows to be scored.
+        Of the rows to be scored, by the whole model: as the registry will answer.
+    predicted : int8 (scored,)
+        The class that it says for each of them.
     return_thresholds : ReturnThresholds, optional
         By which the classes are told apart, where that follows from the rows that were learnt from.
     model : LearnedModel, optional
@@ -55,14 +67,28 @@ class Learned:
     """
 
     kind: str
+    members: tuple[Member, ...]
     feature_names: tuple[str, ...]
-    rounds: int
-    trained_rounds: int
-    validation_losses: tuple[float, ...]
     importances: npt.NDArray[np.float64]
     probabilities: Probabilities
+    predicted: Classes
     return_thresholds: ReturnThresholds | None
     model: LearnedModel | None
+
+    @property
+    def rounds(self) -> int:
+        """Rounds (trees of a forest) of all members, each cut to its best."""
+        return sum(member.rounds for member in self.members)
+
+    @property
+    def trained_rounds(self) -> int:
+        """Rounds that were fitted to find them."""
+        return sum(member.trained_rounds for member in self.members)
+
+    @property
+    def validation_losses(self) -> tuple[float, ...]:
+        """Of a single model: log loss on the early stopping slice after each trained round."""
+        return self.members[0].validation_losses if len(self.members) == 1 else ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,6 +160,7 @@ def block_bootstrap(
     draws: int,
     level: float,
     generator: np.random.Generator,
+    predicted: Classes | None = None,
 ) -> dict[str, Interval]:
     """Confidence intervals that honour the dependence between neighbouring rows.
 
@@ -174,13 +175,16 @@ def block_bootstrap(
     level : float
         In (0, 1), 0.95 say.
     generator : numpy.random.Generator
+    predicted : int (rows,), optional
+        The class said for each row; None: the likeliest.
 
     References
     ----------
     Künsch (1989), *The jackknife and the bootstrap for general stationary observations*.
     """
     rows, classes = probabilities.shape
-    cell = truth.astype(np.int64) * classes + probabilities.argmax(axis=1)
+    said = probabilities.argmax(axis=1) if predicted is None else predicted
+    cell = truth.astype(np.int64) * classes + said
     starts = generator.integers(
         0, rows - block_length_rows + 1, size=(draws, max(1, rows // block_length_rows))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -34,17 +34,18 @@ def filled_sections(result: TrainedResult, seed: int) -> dict[str, JsonObject]:
                 for name, share in zip(result.learned.feature_names, result.learned.importances, strict=True)
             },
         },
-        "libraries": libraries_of(result.learned.kind),
+        "libraries": libraries_of(member.kind for member in result.learned.members),
         "proof": {"splits": [asdict(proof) for proof in result.proofs]},
         "scores": _scores_section(result),
         "seeds": {"run": seed},
     }
 
 
-def libraries_of(kind: str) -> dict[str, str]:
+def libraries_of(kinds: Iterable[str]) -> dict[str, str]:
     """Versions of what decides a bundle's bytes: Python, this package, what labels and scores are computed
-    with, and the library of `kind`."""
-    names = ("marketml", "numba", "numpy", "pandas", "scikit-learn", _LIBRARY_PACKAGES[kind])
+    with, and the libraries of `kinds`."""
+    of_kinds = (_LIBRARY_PACKAGES[kind] for kind in kinds)
+    names = ("marketml", "numba", "numpy", "pandas", "scikit-learn", *of_kinds)
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
 
 
@@ -76,6 +77,7 @@ def _scores_section(result: TrainedResult) -> dict[str, Any]:
             "trained_rounds": learned.trained_rounds,
             "validation_losses": list(learned.validation_losses),
             "stopped": result.stopped,
+            **({} if len(learned.members) == 1 else {"members": [asdict(each) for each in learned.members]}),
             **_thresholds(learned.return_thresholds),
         },
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from marketml.bundle.graph import Graph, Library, Sigmoid, Softmax, Trees
+from marketml.bundle.graph import FEATURES, Graph, Library, Sigmoid, Softmax, Trees
 from marketml.bundle.trees import TreeArrays
 from services.training.export import forest_trees, lightgbm_trees, xgboost_trees
 from services.training.learners import extra_trees, forest, lightgbm, xgboost
@@ -42,13 +42,16 @@ class Grown(Protocol):
     def class_count(self) -> int: ...
 
 
-def graph_of(grown: Grown) -> Graph:
-    """How the trees become probabilities: a forest's are, boosted scores pass a sigmoid or a softmax."""
+def graph_of(
+    grown: Grown, trees: str = "trees", linked: str = "probabilities", source: str = FEATURES
+) -> Graph:
+    """How trees over `source` become probabilities: a forest's are, boosted scores pass a sigmoid or a
+    softmax. `trees` and `linked` name the nodes."""
     library, feature_count, class_count = _LIBRARIES[grown.kind], grown.feature_count, grown.class_count
     if library is Library.FOREST:
-        trees = Trees("trees", library, feature_count, class_count)
-        return Graph((trees,), raw=trees.id, probabilities=trees.id)
+        grove = Trees(trees, library, feature_count, class_count, source)
+        return Graph((grove,), raw=trees, probabilities=trees)
     binary = class_count == 2
-    trees = Trees("trees", library, feature_count, 1 if binary else class_count)
-    link = (Sigmoid if binary else Softmax)("probabilities", trees.id)
-    return Graph((trees, link), raw=trees.id, probabilities=link.id)
+    boosted = Trees(trees, library, feature_count, 1 if binary else class_count, source)
+    link = (Sigmoid if binary else Softmax)(linked, trees)
+    return Graph((boosted, link), raw=trees, probabilities=linked)

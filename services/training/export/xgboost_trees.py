@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,9 @@ def _base(text: str, outputs: int) -> npt.NDArray[np.float32]:
     """The scores that the trees add to; of two classes the model keeps the probability instead."""
     score = np.array(json.loads(text), np.float32).reshape(-1)
     if outputs == 1:
-        score = -np.log(np.float32(1) / score - np.float32(1))
+        # As the library does, whose logarithm is right to the last bit; NumPy's of float32 is not.
+        odds = np.float32(1) / score - np.float32(1)
+        score = np.array([-math.log(float(each)) for each in odds], np.float32)
     if score.shape != (outputs,):
         raise ValueError(f"The model has {score.size} base scores for {outputs} outputs.")
     return score

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from services.training import learners
+from services.training.confidence import block_bootstrap
 from services.training.cost_model import (
     FitShape,
     Measured,
@@ -26,7 +27,7 @@ from services.training.learners.fitting import Classes, FitRequest, Fitted, Matr
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
-from services.training.scores import block_bootstrap, score
+from services.training.scores import score
 
 FIT_SECONDS = 0.25  # of rounds; what comes before them is not cut short
 SIGNAL = 0.3  # of the first feature, beside noise of 1: markets tell little

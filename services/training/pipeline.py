@@ -28,6 +28,7 @@ import numpy as np
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
 from services.training import ensembles, learners, splits
 from services.training.baselines import Sight, score_baselines
+from services.training.confidence import block_bootstrap, mean_overlap
 from services.training.ensembles import Bagging, Model, Stacking
 from services.training.events import (
     Control,
@@ -52,8 +53,6 @@ from services.training.scores import (
     MetricSummary,
     Score,
     Scores,
-    block_bootstrap,
-    block_rows,
     score,
     summarise,
 )
@@ -296,7 +295,7 @@ class _Run:
             test_intervals=block_bootstrap(
                 sight.classes[test],
                 learned.probabilities,
-                block_rows(samples.t0[test], samples.t1[test]),
+                mean_overlap(samples.t0[test], samples.t1[test]),
                 plan.interval_draws,
                 plan.interval_level,
                 stream(self.seed, "final_test"),

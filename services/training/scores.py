@@ -12,7 +12,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from marketml.rpc.refusals import InvalidArgument
 from services.training.learners.fitting import SMALLEST_PROBABILITY, Classes
-from services.training.splits import Microseconds
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -29,8 +28,6 @@ METRICS = (
     "roc_auc",
     "pr_auc",
 )
-
-MOST_UNDEFINED_DRAWS = 0.05  # share of bootstrap draws without the metric above which there is no interval
 
 
 @dataclass(frozen=True)
@@ -86,18 +83,6 @@ class MetricSummary:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A percentile interval of the moving-block bootstrap; without bounds, `reason` says why."""
-
-    low: float | None
-    high: float | None
-    level: float
-    draws: int
-    block_rows: int
-    reason: str = ""
-
-
 def score(
     truth: Classes, predicted: Classes, probabilities: Floats | None, class_names: tuple[str, ...]
 ) -> Scores:
@@ -118,8 +103,8 @@ def score(
     """
     if not truth.size:
         raise InvalidArgument.of("truth", "required", "must hold at least one row.")
-    confusion = _confusion(truth, predicted, len(class_names))
-    of_confusion = _confusion_metrics(confusion.astype(np.float64))
+    confusion = confusion_of(truth, predicted, len(class_names))
+    of_confusion = confusion_metrics(confusion.astype(np.float64))
     metrics = {
         name: Score(float(value))
         if np.isfinite(value)
@@ -135,81 +120,13 @@ def summarise(scores: Sequence[Scores]) -> dict[str, MetricSummary]:
     return {name: _summary([each.metrics[name] for each in scores]) for name in METRICS}
 
 
-def block_rows(t0: Microseconds, t1: Microseconds) -> int:
-    """Block length for rows whose labels overlap: the greater of `rows ** (1/3)` and twice the mean overlap.
-
-    Parameters
-    ----------
-    t0, t1 : int64 (rows,)
-        `t0` ascending.
-
-    Returns
-    -------
-    int
-        Rows; at most a quarter of all, at least 1.
-    """
-    overlap = np.searchsorted(t0, t1, side="right") - np.arange(t0.size)
-    wanted = max(t0.size ** (1 / 3), 2.0 * float(overlap.mean()))
-    return max(1, min(int(np.ceil(wanted)), t0.size // 4))
-
-
-def block_bootstrap(
-    truth: Classes,
-    probabilities: Floats,
-    block_length_rows: int,
-    draws: int,
-    level: float,
-    generator: np.random.Generator,
-    predicted: Classes | None = None,
-) -> dict[str, Interval]:
-    """Confidence intervals that honour the dependence between neighbouring rows.
-
-    Blocks of consecutive rows are drawn with replacement. All metrics that are functions of sums over rows
-    (confusion counts, log loss, Brier) come from the same draws; the AUCs are not, and have no interval.
-
-    Parameters
-    ----------
-    truth : int (rows,)
-    probabilities : float64 (rows, classes)
-    block_length_rows, draws : int
-    level : float
-        In (0, 1), 0.95 say.
-    generator : numpy.random.Generator
-    predicted : int (rows,), optional
-        The class said for each row; None: the likeliest.
-
-    References
-    ----------
-    Künsch (1989), *The jackknife and the bootstrap for general stationary observations*.
-    """
-    rows, classes = probabilities.shape
-    said = probabilities.argmax(axis=1) if predicted is None else predicted
-    cell = truth.astype(np.int64) * classes + said
-    starts = generator.integers(
-        0, rows - block_length_rows + 1, size=(draws, max(1, rows // block_length_rows))
-    )
-
-    def drawn_sums(values: Floats) -> Floats:
-        before = np.concatenate(([0.0], np.cumsum(values)))
-        sums: Floats = (before[block_length_rows:] - before[:-block_length_rows])[starts].sum(axis=1)
-        return sums
-
-    counts = np.stack(
-        [drawn_sums((cell == index).astype(np.float64)) for index in range(classes**2)], axis=-1
-    )
-    drawn = _confusion_metrics(counts.reshape(draws, classes, classes))
-    drawn_rows = starts.shape[1] * block_length_rows
-    drawn["log_loss"] = drawn_sums(_log_losses(truth, probabilities)) / drawn_rows
-    drawn["brier"] = drawn_sums(_brier_losses(truth, probabilities)) / drawn_rows
-    return {name: _interval(values, level, block_length_rows) for name, values in drawn.items()}
-
-
-def _confusion(truth: Classes, predicted: Classes, classes: int) -> npt.NDArray[np.int64]:
+def confusion_of(truth: Classes, predicted: Classes, classes: int) -> npt.NDArray[np.int64]:
+    """Count of rows by true class (row) and predicted class (column)."""
     cell = truth.astype(np.int64) * classes + predicted
     return np.bincount(cell, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
-def _confusion_metrics(confusion: Floats) -> dict[str, Floats]:
+def confusion_metrics(confusion: Floats) -> dict[str, Floats]:
     """Metrics of confusion counts (..., classes, classes); NaN where a denominator is 0."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
@@ -257,8 +174,8 @@ def _probability_metrics(
     if not np.all((probabilities >= 0) & (probabilities <= 1)):
         raise InvalidArgument.of("probabilities", "range", "must all be in [0, 1].")
     found = {
-        "log_loss": Score(float(_log_losses(truth, probabilities).mean())),
-        "brier": Score(float(_brier_losses(truth, probabilities).mean())),
+        "log_loss": Score(float(log_losses(truth, probabilities).mean())),
+        "brier": Score(float(brier_losses(truth, probabilities).mean())),
     }
     missing = confusion.sum(axis=1) == 0
     if missing.any():
@@ -270,13 +187,15 @@ def _probability_metrics(
     return found
 
 
-def _log_losses(truth: Classes, probabilities: Floats) -> Floats:
+def log_losses(truth: Classes, probabilities: Floats) -> Floats:
+    """Of each row (rows,)."""
     chosen = probabilities[np.arange(truth.size), truth]
     losses: Floats = -np.log(np.maximum(chosen, SMALLEST_PROBABILITY))
     return losses
 
 
-def _brier_losses(truth: Classes, probabilities: Floats) -> Floats:
+def brier_losses(truth: Classes, probabilities: Floats) -> Floats:
+    """Of each row (rows,), summed over the classes."""
     losses: Floats = ((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1)
     return losses
 
@@ -297,13 +216,3 @@ def _summary(scores: list[Score]) -> MetricSummary:
         fold_count=int(values.size),
         reason=next((each.reason for each in scores if each.value is None), ""),
     )
-
-
-def _interval(values: Floats, level: float, block_length_rows: int) -> Interval:
-    defined = values[np.isfinite(values)]
-    undefined = values.size - defined.size
-    if undefined > MOST_UNDEFINED_DRAWS * values.size:
-        reason = f"The metric is undefined in {undefined} of {values.size} draws."
-        return Interval(None, None, level, values.size, block_length_rows, reason)
-    low, high = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
-    return Interval(float(low), float(high), level, values.size, block_length_rows)

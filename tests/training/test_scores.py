@@ -12,8 +12,6 @@ from marketml.rpc.refusals import InvalidArgument
 from services.training.scores import (
     METRICS,
     Score,
-    block_bootstrap,
-    block_rows,
     score,
     summarise,
 )
@@ -148,70 +146,3 @@ def test_one_fold_has_no_deviation_and_no_fold_has_no_mean():
     assert (alone.std, alone.variation, alone.fold_count) == (None, None, 1)
     none = summarise([])["accuracy"]
     assert (none.mean, none.fold_count, none.reason) == (None, 0, "No fold was finished.")
-
-
-def intervals(truth, probabilities, block, seed=0, draws=2_000, level=0.95):
-    return block_bootstrap(truth, probabilities, block, draws, level, np.random.default_rng(seed))
-
-
-def test_on_independent_rows_the_interval_is_the_textbooks():
-    truth, probabilities = random_case(3, 2_000, 3)
-    accuracy = scored(truth, probabilities).metrics["accuracy"].value
-    found = intervals(truth, probabilities, block=1)["accuracy"]
-    deviation = np.sqrt(accuracy * (1 - accuracy) / 2_000)
-    assert found.low == pytest.approx(accuracy - 1.96 * deviation, abs=0.25 * deviation)
-    assert found.high == pytest.approx(accuracy + 1.96 * deviation, abs=0.25 * deviation)
-    assert (found.level, found.draws, found.block_rows) == (0.95, 2_000, 1)
-
-
-def test_rows_that_repeat_each_other_have_the_interval_of_the_rows_that_do_not():
-    """Twenty copies of each row add no knowledge: blocks see that, single rows do not."""
-    truth, probabilities = random_case(4, 200, 3)
-    repeated = np.repeat(truth, 20), np.repeat(probabilities, 20, axis=0)
-
-    def width(found) -> float:
-        return found["balanced_accuracy"].high - found["balanced_accuracy"].low
-
-    honest = width(intervals(truth, probabilities, block=1))
-    assert width(intervals(*repeated, block=60)) == pytest.approx(honest, rel=0.2)
-    assert width(intervals(*repeated, block=1)) < 0.4 * honest
-
-
-def test_every_interval_of_the_bootstrap_holds_the_score_itself():
-    truth, probabilities = random_case(5, 600, 3)
-    scores = values(scored(truth, probabilities))
-    for name, found in intervals(truth, probabilities, block=10).items():
-        assert found.low < scores[name] < found.high, name
-    assert not {"roc_auc", "pr_auc"} & intervals(truth, probabilities, block=10).keys()
-
-
-def test_the_bootstrap_is_its_seeds():
-    case = random_case(6, 300, 2)
-    assert intervals(*case, block=5, seed=1) == intervals(*case, block=5, seed=1)
-    assert intervals(*case, block=5, seed=1) != intervals(*case, block=5, seed=2)
-
-
-def test_a_rare_class_leaves_no_interval_and_says_in_how_many_draws():
-    truth, probabilities = random_case(7, 300, 2)
-    truth[:] = 0
-    truth[17] = 1
-    found = intervals(truth, probabilities, block=1)["balanced_accuracy"]
-    assert (found.low, found.high) == (None, None)
-    assert found.reason.startswith("The metric is undefined in ")
-    assert found.reason.endswith("of 2000 draws.")
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3, 5])
-def test_a_handful_of_rows_still_bootstraps(rows):
-    truth, probabilities = random_case(8, rows, 2)
-    t0 = np.arange(rows, dtype=np.int64) * SECOND
-    block = block_rows(t0, t0 + 9 * SECOND)
-    assert block == 1
-    assert intervals(truth, probabilities, block, draws=100)["log_loss"].draws == 100
-
-
-def test_blocks_grow_with_the_overlap_of_labels_up_to_a_quarter_of_the_rows():
-    t0 = np.arange(1_000, dtype=np.int64) * SECOND
-    assert block_rows(t0, t0) == 10  # the cube root of the rows: a label touches itself alone
-    assert block_rows(t0, t0 + 23 * SECOND) == 48  # each touches itself and 23 more; a few at the end fewer
-    assert block_rows(t0, t0 + 900 * SECOND) == 250

@@ -10,7 +10,6 @@ from typing import Any
 
 from marketml.rpc.refusals import (
     FailedPrecondition,
-    Internal,
     InvalidArgument,
     Reason,
     Refusal,
@@ -68,7 +67,9 @@ def read_answer(data: bytes) -> Fitted:
     ------
     Withdrawn
     Refusal
-        The one that the fit raised; `Internal` of a bug.
+        The one that the fit raised.
+    RuntimeError
+        A bug.
     UnreadableError
     """
     label, value = read_file(data)
@@ -78,7 +79,7 @@ def read_answer(data: bytes) -> Fitted:
         case "refused":
             raise _refusal(value)
         case "failed":
-            raise Internal(value)
+            raise RuntimeError(f"A bug ended a unit elsewhere; its log has the rest under {value}.")
         case kind:
             return Fitted(value, is_whole=kind == "fitted")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
 from services.features.calculators.windows import flag, ratio, relative
@@ -23,8 +21,7 @@ _bands = partial(declare, Family.TECHNICAL, "bands")
 
 def _half_width(columns: Columns, window: int) -> Floats:
     """Bollinger's, whose deviation has the divisor n."""
-    squares = derived.central_sums(columns, "close", window)[1]
-    return BOLLINGER_DEVIATIONS * np.sqrt(squares / window)
+    return BOLLINGER_DEVIATIONS * windows.roots(derived.squares(columns, "close", window) / window)
 
 
 def _width(columns: Columns, window: int) -> Floats:

@@ -30,20 +30,27 @@ def mean(columns: Columns, name: str, window: int) -> Floats:
     return columns.shared(("mean", name, window), lambda: windows.means(columns[name], window))
 
 
-def central_sums(columns: Columns, name: str, window: int) -> tuple[Floats, Floats, Floats, Floats]:
-    return columns.shared(("central_sums", name, window), lambda: windows.central_sums(columns[name], window))
+def shapes(columns: Columns, name: str, window: int) -> tuple[Floats, ...]:
+    """The mean, sample standard deviation, skewness and excess kurtosis."""
+    return columns.shared(("shapes", name, window), lambda: windows.shapes(columns[name], window, 4))
 
 
-def extremes(columns: Columns, name: str, window: int) -> tuple[Floats, Floats, Floats, Floats]:
-    return columns.shared(("extremes", name, window), lambda: windows.extremes(columns[name], window))
+def squares(columns: Columns, name: str, window: int) -> Floats:
+    """The sum of the squared deviations from the window's mean."""
+    return columns.shared(("squares", name, window), lambda: windows.moments(columns[name], window, 2)[1])
+
+
+def deviation(columns: Columns, name: str, window: int) -> Floats:
+    """Sample standard deviation."""
+    return columns.shared(("deviation", name, window), lambda: windows.deviations(columns[name], window))
 
 
 def lowest(columns: Columns, name: str, window: int) -> Floats:
-    return extremes(columns, name, window)[0]
+    return columns.shared(("lowest", name, window), lambda: windows.lowest(columns[name], window))
 
 
 def highest(columns: Columns, name: str, window: int) -> Floats:
-    return extremes(columns, name, window)[1]
+    return columns.shared(("highest", name, window), lambda: windows.highest(columns[name], window))
 
 
 def quartiles(columns: Columns, name: str, window: int) -> tuple[Floats, ...]:

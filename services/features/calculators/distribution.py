@@ -9,7 +9,6 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.statistical import CentralSums, kurtosis, skewness
 from services.features.calculators.windows import ratio, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
@@ -54,34 +53,35 @@ _SERIES: dict[Series, tuple[str, str, int, str]] = {
 }
 
 
-def _central_sums(columns: Columns, series: Series, window: int) -> CentralSums:
-    name = _SERIES[series][0]
-    return columns.shared(
-        ("central_sums of", name, window), lambda: windows.central_sums(series(columns), window)
-    )
+def _shapes(columns: Columns, series: Series, window: int) -> tuple[Floats, ...]:
+    """As many as are declared of the series."""
+    name, powers = _SERIES[series][0], max(_STATISTICS[each][2] for one, each in _DESCRIBED if one is series)
+    key = ("shapes", name, window) if powers == 4 else ("shapes", name, window, powers)
+    return columns.shared(key, lambda: windows.shapes(series(columns), window, powers))
 
 
 def _mean(columns: Columns, series: Series, window: int) -> Floats:
-    return _central_sums(columns, series, window)[0]
+    return _shapes(columns, series, window)[0]
 
 
 def _std(columns: Columns, series: Series, window: int) -> Floats:
-    return np.sqrt(_central_sums(columns, series, window)[1] / (window - 1))
+    return _shapes(columns, series, window)[1]
 
 
 def _skew(columns: Columns, series: Series, window: int) -> Floats:
-    return skewness(_central_sums(columns, series, window), window)
+    return _shapes(columns, series, window)[2]
 
 
 def _kurt(columns: Columns, series: Series, window: int) -> Floats:
-    return kurtosis(_central_sums(columns, series, window), window)
+    return _shapes(columns, series, window)[3]
 
 
-_STATISTICS: dict[Statistic, tuple[str, str]] = {
-    _mean: ("mean", "mean"),
-    _std: ("std", "sample standard deviation"),
-    _skew: ("skew", "sample skewness, adjusted for bias (Joanes & Gill 1998),"),
-    _kurt: ("kurt", "sample excess kurtosis, adjusted for bias (Joanes & Gill 1998),"),
+# What is said of them: suffix, words, up to which power of the deviations it goes.
+_STATISTICS: dict[Statistic, tuple[str, str, int]] = {
+    _mean: ("mean", "mean", 1),
+    _std: ("std", "sample standard deviation", 2),
+    _skew: ("skew", "sample skewness, adjusted for bias (Joanes & Gill 1998),", 3),
+    _kurt: ("kurt", "sample excess kurtosis, adjusted for bias (Joanes & Gill 1998),", 4),
 }
 _DESCRIBED: tuple[tuple[Series, Statistic], ...] = (
     (_returns, _skew),
@@ -98,7 +98,7 @@ _DESCRIBED: tuple[tuple[Series, Statistic], ...] = (
 
 def _described(series: Series, statistic: Statistic, window: int) -> Feature:
     name, inputs, back_bars, words = _SERIES[series]
-    suffix, said = _STATISTICS[statistic]
+    suffix, said, _ = _STATISTICS[statistic]
     return _declare(
         name.replace("_", " "),
         f"{name}_{suffix}_{window}",

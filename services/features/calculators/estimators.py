@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
 from services.features.calculators.windows import log_relative
@@ -23,7 +21,7 @@ _volatility = partial(declare, Family.TECHNICAL, "volatility")
 
 
 def _daily(columns: Columns, variance: Floats) -> Floats:
-    return np.sqrt(variance * columns.bars_per_day)
+    return windows.roots(variance * columns.bars_per_day)
 
 
 def _open_to_close(columns: Columns) -> Floats:
@@ -54,8 +52,8 @@ def _rogers_satchell(columns: Columns, window: int) -> Floats:
 
 def _yang_zhang(columns: Columns, window: int) -> Floats:
     gap = log_relative(columns["open"], derived.lagged(columns, "close", 1))
-    between = windows.central_sums(gap, window)[1] / (window - 1)
-    within = windows.central_sums(_open_to_close(columns), window)[1] / (window - 1)
+    between = windows.moments(gap, window, 2)[1] / (window - 1)
+    within = windows.moments(_open_to_close(columns), window, 2)[1] / (window - 1)
     weight = 0.34 / (1.34 + (window + 1) / (window - 1))
     drifting = windows.means(_rogers_satchell_bars(columns), window)
     return _daily(columns, between + weight * within + (1.0 - weight) * drifting)

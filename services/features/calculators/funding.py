@@ -61,8 +61,8 @@ def _rolled(statistic: Callable[[Floats, int], Floats], window: int) -> Callable
 
 
 def z_scores(x: Floats, window: int) -> Floats:
-    mean, squares, _, _ = windows.central_sums(x, window)
-    return ratio(x - mean, np.sqrt(squares / (window - 1)))
+    mean, deviation = windows.shapes(x, window, 2)
+    return ratio(x - mean, deviation)
 
 
 def above(probability: float) -> Callable[[Floats, int], Floats]:

@@ -37,17 +37,17 @@ def _amihud(columns: Columns) -> Floats:
 def _roll(columns: Columns) -> Floats:
     returns = derived.log_returns(columns)
     covariance = windows.covariances(returns, windows.lag(returns, 1), WINDOW)
-    return 2.0 * np.sqrt(np.maximum(-covariance, 0.0))
+    return 2.0 * windows.roots(np.maximum(-covariance, 0.0))
 
 
 def _kyle(columns: Columns) -> Floats:
     returns = derived.log_returns(columns)
-    return windows.betas(returns, np.sign(returns) * np.sqrt(_value(columns) / MILLION), WINDOW)
+    return windows.betas(returns, np.sign(returns) * windows.roots(_value(columns) / MILLION), WINDOW)
 
 
 def _impact(columns: Columns) -> Floats:
     returns = derived.log_returns(columns)
-    usual = windows.deviations(returns, WINDOW) * np.sqrt(derived.volume_ratio(columns, WINDOW))
+    usual = windows.deviations(returns, WINDOW) * windows.roots(derived.volume_ratio(columns, WINDOW))
     return ratio(np.abs(returns), usual)
 
 
@@ -57,7 +57,7 @@ def _corwin_schultz(columns: Columns) -> Floats:
     beta = spread + windows.lag(spread, 1)
     gamma = log_relative(np.maximum(high, windows.lag(high, 1)), np.minimum(low, windows.lag(low, 1))) ** 2
     scale = 3.0 - 2.0 * math.sqrt(2.0)
-    alpha = (math.sqrt(2.0) - 1.0) / scale * np.sqrt(beta) - np.sqrt(gamma / scale)
+    alpha = (math.sqrt(2.0) - 1.0) / scale * windows.roots(beta) - windows.roots(gamma / scale)
     return windows.means(np.maximum(2.0 * np.tanh(alpha / 2.0), 0.0), WINDOW)
 
 
@@ -69,8 +69,7 @@ def _vpin(columns: Columns) -> Floats:
 
 
 def _volume_variation(columns: Columns) -> Floats:
-    mean, squares, _, _ = derived.central_sums(columns, "volume", WINDOW)
-    return ratio(np.sqrt(squares / (WINDOW - 1)), mean)
+    return ratio(derived.deviation(columns, "volume", WINDOW), derived.mean(columns, "volume", WINDOW))
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -86,7 +86,7 @@ def idiosyncratic_return(columns: Columns, window: int) -> Floats:
 def idiosyncratic_volatility(columns: Columns, window: int) -> Floats:
     """The deviation of what the line leaves, of two degrees of freedom less, scaled to a day."""
     left = co_moments(columns, window)[1] * unexplained(columns, window)
-    return np.sqrt(left / (window - 2) * columns.bars_per_day)
+    return windows.roots(left / (window - 2) * columns.bars_per_day)
 
 
 def lead_correlation(columns: Columns, bars: int, window: int) -> Floats:

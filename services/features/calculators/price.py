@@ -25,7 +25,7 @@ def _over_mean(columns: Columns, window: int) -> Floats:
 
 
 def _price_position(columns: Columns, window: int) -> Floats:
-    lowest, highest, *_ = derived.extremes(columns, "close", window)
+    lowest, highest = derived.lowest(columns, "close", window), derived.highest(columns, "close", window)
     return ratio(columns["close"] - lowest, highest - lowest)
 
 

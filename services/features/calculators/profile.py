@@ -14,8 +14,9 @@ from functools import partial
 import numba
 import numpy as np
 
+from services.features.calculators.compiling import INPUT, compiled
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import INPUT, compiled, flag, ratio
+from services.features.calculators.windows import flag, ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 

@@ -9,8 +9,9 @@ import numba
 import numpy as np
 
 from services.features.calculators import derived, windows
+from services.features.calculators.compiling import INPUT, compiled
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import INPUT, compiled, ratio
+from services.features.calculators.windows import ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -89,7 +90,7 @@ def _quality(columns: Columns) -> Floats:
     window = QUALITY_WINDOW
     slope = derived.slope(columns, "close", window)
     explained = slope * np.abs(slope) * (window * (window**2 - 1) / 12.0)
-    return np.clip(ratio(explained, derived.central_sums(columns, "close", window)[1]), -1.0, 1.0)
+    return np.clip(ratio(explained, derived.squares(columns, "close", window)), -1.0, 1.0)
 
 
 def _cross(columns: Columns) -> Floats:

@@ -139,7 +139,7 @@ def _parkinson(window: int) -> Feature:
     def compute(columns: Columns) -> Floats:
         spread = log_relative(columns["high"], columns["low"])
         variance = windows.means(spread * spread, window) / (4.0 * math.log(2.0))
-        return np.sqrt(variance * columns.bars_per_day)
+        return windows.roots(variance * columns.bars_per_day)
 
     return _declare(
         "volatility",

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
-
-import numpy as np
 
 from services.features.calculators import derived
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
 WINDOWS = (5, 10, 20, 50)
 
 _declare = partial(declare, Family.STATISTICAL)
-CentralSums = tuple[Floats, Floats, Floats, Floats]
 
 
 def _mean(columns: Columns, name: str, window: int) -> Floats:
@@ -24,30 +19,15 @@ def _mean(columns: Columns, name: str, window: int) -> Floats:
 
 
 def _std(columns: Columns, name: str, window: int) -> Floats:
-    return np.sqrt(derived.central_sums(columns, name, window)[1] / (window - 1))
+    return derived.shapes(columns, name, window)[1]
 
 
 def _skew(columns: Columns, name: str, window: int) -> Floats:
-    return skewness(derived.central_sums(columns, name, window), window)
+    return derived.shapes(columns, name, window)[2]
 
 
 def _kurt(columns: Columns, name: str, window: int) -> Floats:
-    return kurtosis(derived.central_sums(columns, name, window), window)
-
-
-def skewness(central: CentralSums, window: int) -> Floats:
-    """Adjusted Fisher-Pearson coefficient (Joanes & Gill 1998, G1), as pandas and SciPy with bias=False."""
-    _, second, third, _ = central
-    scale = window * math.sqrt(window - 1.0) / (window - 2.0)
-    return scale * ratio(third, second * np.sqrt(second))
-
-
-def kurtosis(central: CentralSums, window: int) -> Floats:
-    """Excess kurtosis (Joanes & Gill 1998, G2), as pandas and SciPy with bias=False."""
-    _, second, _, fourth = central
-    n = float(window)
-    scale = n * (n + 1.0) * (n - 1.0) / ((n - 2.0) * (n - 3.0))
-    return scale * ratio(fourth, second * second) - 3.0 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
+    return derived.shapes(columns, name, window)[3]
 
 
 def _q25(columns: Columns, name: str, window: int) -> Floats:

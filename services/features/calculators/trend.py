@@ -62,11 +62,11 @@ def _average_directional_rating(columns: Columns) -> Floats:
 
 
 def _aroon_up(columns: Columns) -> Floats:
-    return 100.0 * (14.0 - derived.extremes(columns, "high", 15)[3]) / 14.0
+    return 100.0 * (14.0 - windows.since_highest(columns["high"], 15)) / 14.0
 
 
 def _aroon_down(columns: Columns) -> Floats:
-    return 100.0 * (14.0 - derived.extremes(columns, "low", 15)[2]) / 14.0
+    return 100.0 * (14.0 - windows.since_lowest(columns["low"], 15)) / 14.0
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -32,8 +32,7 @@ def _vwap(columns: Columns) -> Floats:
 
 
 def _vwap_score(columns: Columns) -> Floats:
-    squares = derived.central_sums(columns, "close", 20)[1]
-    return ratio(columns["close"] - _vwap(columns), np.sqrt(squares / 19.0))
+    return ratio(columns["close"] - _vwap(columns), derived.deviation(columns, "close", 20))
 
 
 def _relative_volume(columns: Columns) -> Floats:

@@ -8,27 +8,17 @@ A window that reaches before the first bar, or holds a missing value, gives NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
+from services.features.calculators import halves, ordered
+from services.features.calculators.compiling import INPUT, OUTPUT, compiled
 from services.features.columns import Floats
 
 _BLOCK = 512  # bars a pass works on at a time: they stay in the first-level cache
-INPUT = numba.types.Array(numba.float64, 1, "C", readonly=True)
-OUTPUT = numba.float64[::1]
-
 FORGOTTEN = 1e-12
-
-
-def compiled(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Floats]]:
-    """Compile a function of arrays, which lets other threads run, before it is called."""
-    compile_one: Callable[[Callable[..., Any]], Callable[..., Floats]] = numba.njit(
-        signature, nogil=True, cache=True, error_model="numpy"
-    )
-    return compile_one
 
 
 def exponential_bars(alpha: float) -> int:
@@ -58,53 +48,6 @@ def _weighted_differences(x, weights):  # type: ignore[no-untyped-def]  # noqa: 
             then = x[start - i : stop - i]
             for k in range(stop - start):
                 out[k] += weight * (then[k] - now[k])
-    return result
-
-
-@compiled(numba.float64[:, ::1](INPUT, INPUT, numba.int64))
-def _central_sums(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Rows: sums of squared, cubed and fourth powers of the deviations from the window's mean."""
-    result = np.full((3, x.size), np.nan)
-    for start in range(window - 1, x.size, _BLOCK):
-        stop = min(start + _BLOCK, x.size)
-        mean = means[start:stop]
-        second, third, fourth = result[0, start:stop], result[1, start:stop], result[2, start:stop]
-        second[:] = 0.0
-        third[:] = 0.0
-        fourth[:] = 0.0
-        for i in range(window - 1, -1, -1):
-            then = x[start - i : stop - i]
-            for k in range(stop - start):
-                deviation = then[k] - mean[k]
-                square = deviation * deviation
-                second[k] += square
-                third[k] += square * deviation
-                fourth[k] += square * square
-    return result
-
-
-@compiled(numba.float64[:, ::1](INPUT, INPUT, INPUT, INPUT, numba.int64))
-def _co_moments(x, x_means, y, y_means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Rows: sums of the products of deviations, x with y, x with itself, y with itself."""
-    result = np.full((3, x.size), np.nan)
-    x_moved, y_moved = np.empty(_BLOCK), np.empty(_BLOCK)
-    for start in range(window - 1, x.size, _BLOCK):
-        stop = min(start + _BLOCK, x.size)
-        x_mean, y_mean = x_means[start:stop], y_means[start:stop]
-        both, x_square, y_square = result[0, start:stop], result[1, start:stop], result[2, start:stop]
-        both[:] = 0.0
-        x_square[:] = 0.0
-        y_square[:] = 0.0
-        for i in range(window - 1, -1, -1):
-            x_then, y_then = x[start - i : stop - i], y[start - i : stop - i]
-            for k in range(stop - start):
-                x_moved[k] = x_then[k] - x_mean[k]
-                x_square[k] += x_moved[k] * x_moved[k]
-            for k in range(stop - start):
-                y_moved[k] = y_then[k] - y_mean[k]
-                y_square[k] += y_moved[k] * y_moved[k]
-            for k in range(stop - start):
-                both[k] += x_moved[k] * y_moved[k]
     return result
 
 
@@ -188,65 +131,12 @@ def _weighted_skewness(x, weights, window):  # type: ignore[no-untyped-def]  # n
     return result
 
 
-@compiled(numba.float64[:, ::1](INPUT, numba.int64))
-def _extremes(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Rows: lowest, highest, bars since the newest lowest, bars since the newest highest.
-
-    Held are the bars that nothing after them undercuts (or exceeds), the oldest of which is the extreme."""
-    result = np.full((4, x.size), np.nan)
-    lows, highs = np.empty(x.size, np.int64), np.empty(x.size, np.int64)
-    low_from = low_to = high_from = high_to = 0
-    missing = -1
-    for t in range(x.size):
-        value = x[t]
-        if np.isnan(value):
-            missing = t
-            continue
-        while low_to > low_from and x[lows[low_to - 1]] >= value:
-            low_to -= 1
-        while high_to > high_from and x[highs[high_to - 1]] <= value:
-            high_to -= 1
-        lows[low_to], highs[high_to] = t, t
-        low_to, high_to = low_to + 1, high_to + 1
-        while lows[low_from] <= t - window:
-            low_from += 1
-        while highs[high_from] <= t - window:
-            high_from += 1
-        if t >= window - 1 and missing <= t - window:
-            result[0, t], result[1, t] = x[lows[low_from]], x[highs[high_from]]
-            result[2, t], result[3, t] = t - lows[low_from], t - highs[high_from]
-    return result
-
-
-@compiled(numba.float64[:, ::1](INPUT, numba.int64, INPUT))
-def _quantiles(x, window, probabilities):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """One row per probability; the window is kept sorted, so a step costs one removal and one insertion."""
-    result = np.full((probabilities.size, x.size), np.nan)
-    ordered = np.empty(window + 1)
-    held = 0
-    for t in range(x.size):
-        if t >= window and not np.isnan(x[t - window]):
-            oldest, at = x[t - window], 0
-            for i in range(held):
-                at += ordered[i] < oldest
-            held -= 1
-            for i in range(at, held):
-                ordered[i] = ordered[i + 1]
-        newest = x[t]
-        if not np.isnan(newest):
-            at = held
-            while at > 0 and ordered[at - 1] > newest:
-                ordered[at] = ordered[at - 1]
-                at -= 1
-            ordered[at] = newest
-            held += 1
-        if held == window:
-            for row in range(probabilities.size):
-                position = probabilities[row] * (window - 1)
-                below = min(int(position), window - 1)
-                above = min(below + 1, window - 1)
-                step = ordered[above] - ordered[below]
-                result[row, t] = ordered[below] + (position - below) * step
+@compiled(OUTPUT(INPUT))
+def roots(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Square roots, several at once where NumPy takes one after the other."""
+    result = np.empty(x.size)
+    for k in range(x.size):
+        result[k] = np.sqrt(x[k])
     return result
 
 
@@ -258,7 +148,7 @@ def lag(x: Floats, bars: int) -> Floats:
 
 
 def means(x: Floats, window: int) -> Floats:
-    return x + _weighted_differences(x, np.full(window, 1.0 / window))
+    return halves.geometric_means(x, 1.0, window)
 
 
 def sums(x: Floats, window: int) -> Floats:
@@ -276,8 +166,7 @@ def exponential_means(x: Floats, alpha: float) -> Floats:
 
     What TA-Lib's recursion tends to, whatever it was started with; here without a start.
     """
-    weights = (1.0 - alpha) ** np.arange(exponential_bars(alpha) + 1.0)
-    return x + _weighted_differences(x, weights / weights.sum())
+    return halves.geometric_means(x, 1.0 - alpha, exponential_bars(alpha) + 1)
 
 
 def emas(x: Floats, span: int) -> Floats:
@@ -297,16 +186,22 @@ def slopes(x: Floats, window: int) -> Floats:
     return _weighted_differences(x, centred / (centred @ centred))
 
 
-def central_sums(x: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """The window's mean, and the sums of powers two to four of the deviations from it."""
-    mean = means(x, window)
-    second, third, fourth = _central_sums(x, mean, window)
-    return mean, second, third, fourth
+def moments(x: Floats, window: int, powers: int) -> tuple[Floats, ...]:
+    """The window's mean, and the sums of the powers of the deviations from it, two up to `powers` (four)."""
+    return tuple(halves.moments(x, window, powers, False))
+
+
+def shapes(x: Floats, window: int, powers: int) -> tuple[Floats, ...]:
+    """The window's mean, sample standard deviation, skewness and excess kurtosis, as many as `powers`.
+
+    The last two are adjusted for bias (Joanes & Gill 1998), as pandas and SciPy with bias=False.
+    """
+    return tuple(halves.moments(x, window, powers, True))
 
 
 def deviations(x: Floats, window: int) -> Floats:
     """Sample standard deviation (divisor window - 1)."""
-    return np.sqrt(central_sums(x, window)[1] / (window - 1))
+    return shapes(x, window, 2)[1]
 
 
 def mean_absolute_deviations(x: Floats, window: int) -> Floats:
@@ -315,17 +210,17 @@ def mean_absolute_deviations(x: Floats, window: int) -> Floats:
 
 def correlations(x: Floats, y: Floats, window: int) -> Floats:
     """Pearson's correlation; NaN where either is constant over the window."""
-    return correlation_of(*co_moments(x, y, window))
+    return halves.co_moments(x, y, window, True)[0]
 
 
 def correlation_of(products: Floats, x_squares: Floats, y_squares: Floats) -> Floats:
     """Pearson's correlation from `co_moments`."""
-    return np.clip(ratio(products, np.sqrt(x_squares) * np.sqrt(y_squares)), -1.0, 1.0)
+    return np.clip(ratio(products, roots(x_squares) * roots(y_squares)), -1.0, 1.0)
 
 
 def co_moments(x: Floats, y: Floats, window: int) -> tuple[Floats, Floats, Floats]:
     """Sums of the products of the deviations from the window's means: of x with y, of each with itself."""
-    both, x_squares, y_squares = _co_moments(x, means(x, window), y, means(y, window), window)
+    both, x_squares, y_squares = halves.co_moments(x, y, window, False)
     return both, x_squares, y_squares
 
 
@@ -343,8 +238,8 @@ def betas(x: Floats, y: Floats, window: int) -> Floats:
 
 def shares_beyond(x: Floats, window: int, count: float) -> Floats:
     """Share of the window's values more than `count` of its sample deviations away from its mean."""
-    mean, squares, _, _ = central_sums(x, window)
-    return _shares_beyond(x, mean, count * np.sqrt(squares / (window - 1)), window)
+    mean, deviation = shapes(x, window, 2)
+    return _shares_beyond(x, mean, count * deviation, window)
 
 
 def weighted_skewness(x: Floats, weights: Floats, window: int) -> Floats:
@@ -358,15 +253,26 @@ def ranks(x: Floats, window: int) -> Floats:
     return _ranks(x, window)
 
 
-def extremes(x: Floats, window: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Lowest and highest value, and how many bars ago each was (the newest one of several)."""
-    lowest, highest, since_lowest, since_highest = _extremes(x, window)
-    return lowest, highest, since_lowest, since_highest
+def lowest(x: Floats, window: int) -> Floats:
+    return halves.lowest(x, window, False)[0]
+
+
+def highest(x: Floats, window: int) -> Floats:
+    return -halves.lowest(-x, window, False)[0]
+
+
+def since_lowest(x: Floats, window: int) -> Floats:
+    """How many bars ago the lowest value was, the newest one of several."""
+    return halves.lowest(x, window, True)[1]
+
+
+def since_highest(x: Floats, window: int) -> Floats:
+    return halves.lowest(-x, window, True)[1]
 
 
 def quantiles(x: Floats, window: int, probabilities: tuple[float, ...]) -> tuple[Floats, ...]:
     """Quantiles of the window, linear between order statistics."""
-    return tuple(_quantiles(x, window, np.array(probabilities)))
+    return ordered.quantiles(x, window, probabilities)
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -182,8 +182,8 @@ _TABLE = (
     _rolled("mean", 1, "Mean of the last n bars.", windows.means, "sma"),
     _rolled("sum", 1, "Sum of the last n bars; counts come out whole.", _sum),
     _rolled("std", 2, "Sample standard deviation of the last n bars (divisor n - 1).", windows.deviations),
-    _rolled("min", 1, "Lowest of the last n bars.", lambda x, n: windows.extremes(x, n)[0]),
-    _rolled("max", 1, "Highest of the last n bars.", lambda x, n: windows.extremes(x, n)[1]),
+    _rolled("min", 1, "Lowest of the last n bars.", windows.lowest),
+    _rolled("max", 1, "Highest of the last n bars.", windows.highest),
     _rolled("median", 1, "Median of the last n bars.", lambda x, n: _quantile(x, n, 0.5)),
     Function(
         "quantile",

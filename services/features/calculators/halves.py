@@ -1,0 +1,303 @@
+"""Statistics of windows put together from those of their halves: a step per binary digit of the length.
+
+What holds of the last k bars at t and at t - k gives what holds of the last 2 k, and one bar before them that
+of one more. So a value follows from the bars of its window alone, by the same operations wherever the window
+lies, and no sum runs along: a missing or a huge value is forgotten with the window that held it. Means are
+kept from the newest value on, so that a constant window has no deviation at all and tiny moves of a high
+price keep their digits.
+
+A pass works on bars that stay in the cache; the halves of an array take turns in holding the last step and
+the next.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from services.features.calculators.compiling import INPUT, OUTPUT, compiled
+
+_COUNT = numba.int64
+_BLOCK = 1024  # bars a pass works on at a time, or twice the window
+
+
+@compiled(_COUNT(_COUNT))
+def _greatest_power(count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The greatest power of two that is not above `count`."""
+    power = 1
+    while 2 * power <= count:
+        power *= 2
+    return power
+
+
+@compiled(OUTPUT(INPUT, numba.float64, _COUNT))
+def geometric_means(x, ratio, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Means of the last `count` values, that of i bars ago weighted by ratio^i."""
+    result = np.full(x.size, np.nan)
+    if count > x.size:
+        return result
+    block = min(max(_BLOCK, 2 * count), x.size)
+    room = block + count
+    kept = np.empty(2 * room)  # of each last value: the weighted sum of the differences from it
+    for start in range(count - 1, x.size, block):
+        stop = min(start + block, x.size)
+        part = x[start - count + 1 : stop]
+        size = part.size
+        kept[:size] = 0.0
+        have, weight, total, at, to, bit = 1, ratio, 1.0, 0, room, _greatest_power(count) // 2
+        while bit > 0:
+            now, then = part[have:], part[: size - have]
+            late, early, out = (
+                kept[at + have : at + size],
+                kept[at : at + size - have],
+                kept[to + have : to + size],
+            )
+            for k in range(size - have):
+                out[k] = late[k] + weight * (early[k] + total * (then[k] - now[k]))
+            total += weight * total
+            weight *= weight
+            have *= 2
+            at, to = to, at
+            if count & bit:
+                now, then, out = part[have:], part[: size - have], kept[at + have : at + size]
+                for k in range(size - have):
+                    out[k] += weight * (then[k] - now[k])
+                total += weight
+                weight *= ratio
+                have += 1
+            bit //= 2
+        share = 1.0 / total
+        now, away, out = part[count - 1 :], kept[at + count - 1 : at + size], result[start:stop]
+        for k in range(stop - start):
+            out[k] = now[k] + share * away[k]
+    return result
+
+
+@compiled(numba.void(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT, _COUNT))
+def _doubled(x, apart, mean, second, third, fourth, powers, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Twice as many values: those of the last `have` lie from `at` on, these from `to` on."""
+    size = x.size - have
+    lates, earlies, outs = (at + have, at + x.size), (at, at + size), (to + have, to + x.size)
+    now, then, away = x[have:], x[:size], apart[:size]
+    late, early, out = mean[lates[0] : lates[1]], mean[earlies[0] : earlies[1]], mean[outs[0] : outs[1]]
+    for k in range(size):
+        away[k] = early[k] + (then[k] - now[k]) - late[k]
+    for k in range(size):
+        out[k] = late[k] + 0.5 * away[k]
+    if powers < 2:
+        return
+    late2, early2 = second[lates[0] : lates[1]], second[earlies[0] : earlies[1]]
+    out, scale = second[outs[0] : outs[1]], 0.5 * have
+    for k in range(size):
+        out[k] = early2[k] + late2[k] + scale * away[k] * away[k]
+    if powers < 3:
+        return
+    late3, early3 = third[lates[0] : lates[1]], third[earlies[0] : earlies[1]]
+    out = third[outs[0] : outs[1]]
+    for k in range(size):
+        out[k] = early3[k] + late3[k] + 1.5 * away[k] * (early2[k] - late2[k])
+    if powers < 4:
+        return
+    late4, early4 = fourth[lates[0] : lates[1]], fourth[earlies[0] : earlies[1]]
+    out, scale = fourth[outs[0] : outs[1]], 0.125 * have
+    for k in range(size):
+        squares = 1.5 * (early2[k] + late2[k]) + scale * away[k] * away[k]
+        out[k] = early4[k] + late4[k] + away[k] * (2.0 * (early3[k] - late3[k]) + away[k] * squares)
+
+
+@compiled(numba.void(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT))
+def _lengthened(x, apart, mean, second, third, fourth, powers, have, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """One value more before the last `have`, in place."""
+    size, first, last = x.size - have, at + have, at + x.size
+    now, then, away, out = x[have:], x[:size], apart[:size], mean[first:last]
+    for k in range(size):
+        away[k] = (then[k] - now[k]) - out[k]
+    held, count = float(have), have + 1.0
+    scale = 1.0 / count
+    for k in range(size):
+        out[k] += scale * away[k]
+    if powers < 2:
+        return
+    squares = second[first:last]
+    if powers > 2:
+        cubes = third[first:last]
+        if powers > 3:
+            out, of_four = fourth[first:last], held * (held * held - held + 1.0) / (count * count * count)
+            of_two, of_one = 6.0 / (count * count), 4.0 / count
+            for k in range(size):
+                high = of_two * squares[k] + of_four * away[k] * away[k]
+                out[k] += away[k] * (away[k] * high - of_one * cubes[k])
+        of_three, of_one = held * (held - 1.0) / (count * count), 3.0 / count
+        for k in range(size):
+            cubes[k] += away[k] * (of_three * away[k] * away[k] - of_one * squares[k])
+    scale = held / count
+    for k in range(size):
+        squares[k] += scale * away[k] * away[k]
+
+
+@compiled(_COUNT(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT))
+def _gathered(x, apart, mean, second, third, fourth, window, powers):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The moments of the windows that end at each bar; they lie in that half which begins where it says."""
+    mean[: x.size] = 0.0
+    for sums in (second, third, fourth):
+        sums[: x.size] = 0.0
+    have, at, to, bit = 1, 0, apart.size, _greatest_power(window) // 2
+    while bit > 0:
+        _doubled(x, apart, mean, second, third, fourth, powers, have, at, to)
+        have *= 2
+        at, to = to, at
+        if window & bit:
+            _lengthened(x, apart, mean, second, third, fourth, powers, have, at)
+            have += 1
+        bit //= 2
+    return at
+
+
+@compiled(numba.float64[:, ::1](INPUT, _COUNT, _COUNT, numba.boolean))
+def moments(x, window, powers, is_shaped):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Rows, as many as `powers`: the window's mean, and the sums of squared, cubed and fourth powers of the
+    deviations from it (Chan, Golub & LeVeque 1979; Pébay 2008).
+
+    If `is_shaped`, instead of the sums: the sample standard deviation (divisor n - 1), the adjusted skewness
+    and the adjusted excess kurtosis (Joanes & Gill 1998, G1 and G2), NaN where there is no deviation.
+    """
+    result = np.full((powers, x.size), np.nan)
+    if window > x.size:
+        return result
+    block = min(max(_BLOCK, 2 * window), x.size)
+    room = block + window
+    apart, mean = np.empty(room), np.empty(2 * room)
+    second = np.empty(2 * room if powers > 1 else 0)
+    third = np.empty(2 * room if powers > 2 else 0)
+    fourth = np.empty(2 * room if powers > 3 else 0)
+    n = float(window)
+    skewed = n * np.sqrt(n - 1.0) / (n - 2.0)
+    curved = n * (n + 1.0) * (n - 1.0) / ((n - 2.0) * (n - 3.0))
+    normal = 3.0 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
+    for start in range(window - 1, x.size, block):
+        stop = min(start + block, x.size)
+        part, size = x[start - window + 1 : stop], stop - start
+        first = _gathered(part, apart, mean, second, third, fourth, window, powers) + window - 1
+        now, away, out = part[window - 1 :], mean[first : first + size], result[0, start:stop]
+        for k in range(size):
+            out[k] = now[k] + away[k]
+        for row, sums in ((1, second), (2, third), (3, fourth)):
+            if row >= powers:
+                continue
+            squares, done = second[first : first + size], sums[first : first + size]
+            out = result[row, start:stop]
+            if not is_shaped:
+                for k in range(size):
+                    out[k] = done[k]
+            elif row == 1:
+                for k in range(size):
+                    out[k] = np.sqrt(done[k] / (n - 1.0))
+            elif row == 2:
+                for k in range(size):
+                    scale = squares[k] * np.sqrt(squares[k])
+                    out[k] = skewed * (done[k] / scale) if scale != 0.0 else np.nan
+            else:
+                for k in range(size):
+                    scale = squares[k] * squares[k]
+                    out[k] = curved * (done[k] / scale) - normal if scale != 0.0 else np.nan
+    return result
+
+
+@compiled(numba.float64[:, ::1](INPUT, INPUT, _COUNT, numba.boolean))
+def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Rows: sums of the products of deviations, x with y, x with itself, y with itself.
+
+    If it `is_correlation`, one row: Pearson's, NaN where either does not deviate.
+    """
+    result = np.full((1 if is_correlation else 3, x.size), np.nan)
+    if window > x.size:
+        return result
+    block = min(max(_BLOCK, 2 * window), x.size)
+    room = block + window
+    x_apart, x_mean, x_squares = np.empty(room), np.empty(2 * room), np.empty(2 * room)
+    y_apart, y_mean, y_squares = np.empty(room), np.empty(2 * room), np.empty(2 * room)
+    products, none = np.empty(2 * room), np.empty(0)
+    for start in range(window - 1, x.size, block):
+        stop = min(start + block, x.size)
+        x_part, y_part = x[start - window + 1 : stop], y[start - window + 1 : stop]
+        size = x_part.size
+        for sums in (x_mean, x_squares, y_mean, y_squares, products):
+            sums[:size] = 0.0
+        have, at, to, bit = 1, 0, room, _greatest_power(window) // 2
+        while bit > 0:
+            _doubled(x_part, x_apart, x_mean, x_squares, none, none, 2, have, at, to)
+            _doubled(y_part, y_apart, y_mean, y_squares, none, none, 2, have, at, to)
+            late, early = products[at + have : at + size], products[at : at + size - have]
+            out, scale = products[to + have : to + size], 0.5 * have
+            for k in range(size - have):
+                out[k] = early[k] + late[k] + scale * x_apart[k] * y_apart[k]
+            have *= 2
+            at, to = to, at
+            if window & bit:
+                _lengthened(x_part, x_apart, x_mean, x_squares, none, none, 2, have, at)
+                _lengthened(y_part, y_apart, y_mean, y_squares, none, none, 2, have, at)
+                out, scale = products[at + have : at + size], have / (have + 1.0)
+                for k in range(size - have):
+                    out[k] += scale * x_apart[k] * y_apart[k]
+                have += 1
+            bit //= 2
+        first, last, out = at + window - 1, at + size, result[0, start:stop]
+        both, of_x, of_y = products[first:last], x_squares[first:last], y_squares[first:last]
+        if is_correlation:
+            for k in range(stop - start):
+                scale = np.sqrt(of_x[k]) * np.sqrt(of_y[k])
+                out[k] = both[k] / scale if scale != 0.0 else np.nan
+            for k in range(stop - start):
+                out[k] = 1.0 if out[k] > 1.0 else -1.0 if out[k] < -1.0 else out[k]
+            continue
+        for row, sums in ((0, both), (1, of_x), (2, of_y)):
+            out = result[row, start:stop]
+            for k in range(stop - start):
+                out[k] = sums[k]
+    return result
+
+
+@compiled(numba.float64[:, ::1](INPUT, _COUNT, numba.boolean))
+def lowest(x, window, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Rows: the lowest value and, where it `is_dated`, how many bars ago it was, the newest of several."""
+    result = np.full((2 if is_dated else 1, x.size), np.nan)
+    if window > x.size:
+        return result
+    block = min(max(_BLOCK, 2 * window), x.size)
+    room = block + window
+    values, ages = np.empty(2 * room), np.empty(2 * room if is_dated else 0)
+    for start in range(window - 1, x.size, block):
+        stop = min(start + block, x.size)
+        size = stop - start + window - 1
+        values[:size] = x[start - window + 1 : stop]
+        ages[:size] = 0.0
+        have, at, to = 1, 0, room
+        while have < window:
+            apart = min(have, window - have)  # the last two halves overlap
+            n = size - apart
+            late, early, out = (
+                values[at + apart : at + size],
+                values[at : at + n],
+                values[to + apart : to + size],
+            )
+            for k in range(n):
+                out[k] = late[k] if late[k] <= early[k] or late[k] != late[k] else early[k]
+            if is_dated:
+                after, before, age = (
+                    ages[at + apart : at + size],
+                    ages[at : at + n],
+                    ages[to + apart : to + size],
+                )
+                for k in range(n):
+                    age[k] = after[k] if late[k] <= early[k] else before[k] + apart
+            have += apart
+            at, to = to, at
+        first = at + window - 1
+        done, out = values[first : at + size], result[0, start:stop]
+        for k in range(stop - start):
+            out[k] = done[k]
+        if is_dated:
+            age, since = ages[first : at + size], result[1, start:stop]
+            for k in range(stop - start):
+                since[k] = age[k] if done[k] == done[k] else np.nan
+    return result

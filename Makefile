@@ -60,6 +60,10 @@ kill-jobs: .venv/.dev tools  ## Kill workers, servers and watchers of jobs: make
 	JOB_KILLS=$(or $(KILLS),200) JOB_KILLS_SEED=$(or $(SEED),$(shell date +%s)) \
 	    $(PY) -m pytest tests/training/test_job_kills.py
 
+.PHONY: matrix
+matrix: .venv/.dev  ## Train every model with every label and every splitter, and let a registry answer
+	MATRIX=all $(PY) -m pytest -n $(JOBS) $(PYTEST_FLAGS) tests/training/test_model_matrix.py
+
 .PHONY: bench
 bench: .venv/.dev  ## Measure the numbers of the README: make bench [BENCH=benchmarks/serving.py]
 	@set -e; for script in $(or $(BENCH),$(sort $(wildcard benchmarks/*.py))); do \

@@ -11,6 +11,7 @@ from marketml.cli.command import FAILED, Context, command
 from marketml.cli.documents import read_mapping, to_message
 from marketml.cli.output import Output, enum_text
 from marketml.cli.series import read_reference, reference_option
+from marketml.cli.train_forecast import plan, reproduce
 from marketml.cli.training_view import JobView, show_job, show_result
 from marketml.clients.training import TrainingClient
 from marketml.training.v1 import training_pb2 as pb
@@ -22,7 +23,11 @@ _STATES: dict[str, Any] = {
 
 @click.group()
 def train() -> None:
-    """Start, watch, list and stop training jobs."""
+    """Start, watch, list and stop training jobs; forecast them, and train models again."""
+
+
+train.add_command(plan)
+train.add_command(reproduce)
 
 
 @train.command("start")

@@ -13,19 +13,20 @@ Leaving a watch, or the whole program, does not stop a job: `handle.stop()` does
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from marketml.clients.connection import Connection, every, new_request_id
 from marketml.rpc.channels import STREAM_DEADLINE_SECONDS, Tls
-from marketml.rpc.refusals import DeadlineExceeded, Reason, Refusal, ResourceExhausted, Unavailable
+from marketml.rpc.refusals import DataLoss, DeadlineExceeded, Reason, Refusal, ResourceExhausted, Unavailable
 from marketml.training.v1 import training_pb2 as pb
 from marketml.training.v1.training_pb2_grpc import TrainingServiceStub
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["TrainingService"]
-_NOT_REPEATABLE = frozenset({"WatchTraining"})  # `watch_training` goes on from where it was
+_NOT_REPEATABLE = frozenset({"WatchTraining", "ReproduceModel"})  # `watch_training` goes on from where it was
 _PAGE_SIZE = 1000
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
+_REPRODUCTION_SECONDS = 86_400.0
 _AWAY_SECONDS = 120.0  # how long a watch waits for a room that does not answer
 
 FINAL_STATES = frozenset({pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_STOPPED})
@@ -159,6 +160,39 @@ class TrainingClient(Connection):
         request = pb.PlanTrainingRequest(config=config, model_name=model_name)
         response: pb.PlanTrainingResponse = self._stub.PlanTraining(request)
         return response
+
+    def reproduce_model(
+        self,
+        model_name: str,
+        version: int = 0,
+        *,
+        budget: pb.Budget | None = None,
+        on_progress: Callable[[pb.ReproductionProgress], None] | None = None,
+        timeout: float | None = None,
+    ) -> pb.Reproduction:
+        """Train a registered version again (0: the newest) and hold the bytes against it; register nothing.
+
+        Leaving the call, by an exception of `on_progress` too, stops the work.
+
+        Parameters
+        ----------
+        budget
+            Bounds of the job; None takes those of the job that trained the model.
+        on_progress
+            Called with how far it is, also when nothing changed for a while.
+        timeout
+            Seconds; None waits for a day.
+        """
+        request = pb.ReproduceModelRequest(model_name=model_name, model_version=version, budget=budget)
+        seconds = _REPRODUCTION_SECONDS if timeout is None else timeout
+        with self._stub.ReproduceModel(request, timeout=seconds) as responses:
+            for response in responses:
+                if response.HasField("result"):
+                    found: pb.Reproduction = response.result
+                    return found
+                if on_progress is not None:
+                    on_progress(response.progress)
+        raise DataLoss("The training room said nothing of what came of the reproduction.")
 
     def get_default_training_config(self) -> pb.TrainingConfig:
         """The defaults in force: every field but the dataset."""

@@ -82,7 +82,7 @@ def build(
         "training",
         ((service, TrainingServicer(application)),),
         lifespan=application.background,
-        endless=frozenset({"WatchTraining"}),
+        endless=frozenset({"WatchTraining", "ReproduceModel"}),
         metrics=metrics,
     )
 

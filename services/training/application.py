@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from marketml.rpc.refusals import InvalidArgument, OutOfRange, Unavailable, Violation
@@ -13,6 +13,8 @@ from services.training.feeds import Feeds, OnPool
 from services.training.jobs import Draft, Event, Job, JobState, Page, Start, StopMode, Tree, Validated
 from services.training.planned import Planned
 from services.training.planner import Planner
+from services.training.reproducer import Reproducer
+from services.training.reproducing import Verdict
 from services.training.rooms import ForRequests
 from services.training.store import Store
 from services.training.supervisor import Supervisor
@@ -36,6 +38,9 @@ class TrainingApplication:
         self._rooms = rooms
         self._planner = planner
         self._queued_jobs_count = queued_jobs_count
+        self._reproducer = Reproducer(
+            store, rooms, feeds, queued_jobs_count, begun=self._begun, stop=self.stop_training
+        )
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[None]:
@@ -76,8 +81,7 @@ class TrainingApplication:
         draft = Draft(start.model_name, validated.filled, validated.config_version, start.priority)
         job, event = self._store.start_job(start.request_id, start.body, draft, self._queued_jobs_count)
         if event is not None:
-            self._supervisor.tell([event])
-            self._supervisor.wake()
+            self._begun(event)
         return job
 
     def get_training(self, job_id: str) -> Job:
@@ -146,10 +150,21 @@ class TrainingApplication:
             raise InvalidArgument(validated.violations)
         return self._planner.plan(validated.filled, validated.config_version, model_name)
 
+    def reproduce_model(
+        self, model_name: str, version: int, budget: Tree | None, pool: OnPool
+    ) -> AsyncGenerator[Job | Verdict, None]:
+        """Train a registered version again (0: the newest); see `Reproducer.reproduce`."""
+        return self._reproducer.reproduce(model_name, version, budget, pool)
+
     def get_default_training_config(self) -> tuple[Tree, int]:
         """The defaults in force, without a dataset, and their version."""
         platform, version = self._rooms.defaults()
         return default_config(platform), version
+
+    def _begun(self, event: Event) -> None:
+        """A job was queued."""
+        self._supervisor.tell([event])
+        self._supervisor.wake()
 
     def _validate(self, given: Tree, broken: Sequence[Violation]) -> Validated:
         try:

@@ -82,12 +82,14 @@ class Validated:
 
 @dataclass(frozen=True)
 class Draft:
-    """A job that is accepted and has no id yet; `config` has every default filled in."""
+    """A job that is accepted and has no id yet; `config` has every default filled in. `reproduces` is as for
+    `Job`."""
 
     model_name: str
     config: Tree
     config_version: int
     priority: int = 0
+    reproduces: Tree | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class Job:
     """A job as it is stored. Times are microseconds since 1970 UTC by the database's clock.
 
     `attempt` counts how often a worker took it, and fences: a write that names another one is refused.
-    `death_count` counts the workers that died with it.
+    `death_count` counts the workers that died with it. `reproduces` says which version of `model_name` is
+    trained again (the fields of `reproducing.Origin`); such a job registers nothing.
     """
 
     job_id: str
@@ -127,6 +130,7 @@ class Job:
     failure: Tree | None
     priority: int = 0
     resources: Resources | None = None
+    reproduces: Tree | None = None
 
     @property
     def is_final(self) -> bool:

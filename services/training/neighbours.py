@@ -20,7 +20,7 @@ from marketml.rpc.channels import Tls
 from marketml.rpc.refusals import Internal, InvalidArgument, ResourceExhausted, Unavailable, Violation
 from services.training.jobs import Tree
 from services.training.neighbours_source import read_source
-from services.training.rooms import Features, Fit, Registered, Snapshot, Source
+from services.training.rooms import Features, Fit, Registered, RegisteredModel, Snapshot, Source
 from services.training.wire_trees import read_tree, write_tree
 
 # Where a field of a neighbour's request, with all that is below it, stands in ours. What is not here has no
@@ -203,6 +203,17 @@ class Neighbours:
             considered_count=len(found.features),
             warm_up_bars=found.warm_up_bars,
         )
+
+    def get_model(self, model_name: str, version: int) -> RegisteredModel:
+        """A version, 0: the newest, and its manifest."""
+        with _asking("registry"):
+            model, manifest = self._registry.get_model(model_name, version)
+        return RegisteredModel(model.version, model.digest, model.job_id, manifest)
+
+    def download_model(self, model_name: str, version: int) -> Bundle:
+        """The files of a version."""
+        with _asking("registry"):
+            return self._registry.download_model(model_name, version)
 
     def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered:
         """Register a bundle; a job registers one version, however often it is asked."""

@@ -112,6 +112,16 @@ class Registered:
     digest: str
 
 
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version in the registry as it is known there; `job_id` is empty where no job trained it."""
+
+    version: int
+    digest: str
+    job_id: str
+    manifest: Tree
+
+
 class ForRequests(Protocol):
     """What requests need of the other rooms."""
 
@@ -119,6 +129,7 @@ class ForRequests(Protocol):
     def check_features(self, config: Tree) -> tuple[list[Violation], list[str]]: ...
     def require_dataset(self, dataset: Tree) -> None: ...
     def describe_source(self, dataset: Tree, features: Tree) -> Source: ...
+    def get_model(self, model_name: str, version: int) -> RegisteredModel: ...
 
 
 class ForRuns(Protocol):
@@ -141,3 +152,4 @@ class ForRuns(Protocol):
         look: Callable[[], None],
     ) -> Fit: ...
     def upload_model(self, model_name: str, bundle: Bundle, job_id: str) -> Registered: ...
+    def download_model(self, model_name: str, version: int) -> Bundle: ...

@@ -17,13 +17,14 @@ import pandas as pd
 from marketml.bundle import Bundle
 from marketml.rpc.refusals import Refusal
 from marketml.timeframes import TIMEFRAMES
-from services.training import choosing, events, reports
+from services.training import choosing, events, reports, reproducing
 from services.training.checkpoints import FolderMemory
 from services.training.choosing import Chooser
 from services.training.export.bundle import export_bundle
 from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree
 from services.training.labels import Labels, label
+from services.training.machine import code_digest, machine_kind
 from services.training.pipeline import evaluate_and_fit
 from services.training.pool import LocalPool
 from services.training.results import TrainedResult
@@ -140,6 +141,8 @@ class Runner:
             seed=self._plan.seed,
             sections=self._sections(snapshot, features, chooser, labels, samples),
         )
+        if self._assignment.reproduces is not None:
+            return self._compare(reproducing.Origin(**self._assignment.reproduces), bundle, result)
         return self._register(bundle, result, samples)
 
     def _freeze(self) -> Snapshot:
@@ -255,7 +258,20 @@ class Runner:
             self._told.tell(reports.warning(f"An earlier attempt registered version {registered.version}."))
         self._told.tell(reports.model_registered(name, registered.version, registered.digest))
         done = reports.result_of(result, samples, name, registered.version, registered.digest)
+        done |= {"code_digest": code_digest(), "machine_kind": machine_kind()}
         return Ending(JobState.SUCCEEDED, f"Version {registered.version} of {name} is registered.", done)
+
+    def _compare(self, origin: reproducing.Origin, bundle: Bundle, result: TrainedResult) -> Ending:
+        """Hold the bundle against the registered one that it repeats; nothing is registered."""
+        if self._asked.mode is StopMode.DISCARD:
+            raise events.Discarded
+        if result.stopped:
+            raise NothingToKeep
+        name = self._assignment.model_name
+        then = self._patiently(lambda: self._rooms.download_model(name, origin.model_version))
+        found = reproducing.compare(origin, then, bundle)
+        words = "comes out equal" if found["is_equal"] else "comes out as other bytes"
+        return Ending(JobState.SUCCEEDED, f"Version {origin.model_version} of {name} {words}.", found)
 
     def _sections(
         self,

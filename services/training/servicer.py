@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from marketml.training.v1 import training_pb2 as pb
 from services.host import Call
@@ -53,6 +54,14 @@ class TrainingServicer:
 
     def PlanTraining(self, request: pb.PlanTrainingRequest, _call: Call) -> pb.PlanTrainingResponse:
         return wire.write_planned(self._application.plan_training(*wire.read_plan(request)))
+
+    async def ReproduceModel(
+        self, request: pb.ReproduceModelRequest, call: Call
+    ) -> AsyncIterator[pb.ReproduceModelResponse]:
+        asked = wire.read_reproduce(request)
+        async with aclosing(self._application.reproduce_model(*asked, call)) as told:
+            async for each in told:
+                yield wire.write_reproducing(each)
 
     def GetDefaultTrainingConfig(
         self, _request: pb.GetDefaultTrainingConfigRequest, _call: Call

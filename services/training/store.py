@@ -103,6 +103,7 @@ class Store:
                     config_version=draft.config_version,
                     last_sequence=0,
                     priority=draft.priority,
+                    reproduces=None if draft.reproduces is None else _text(draft.reproduces),
                 )
             )
             moved = _state_changed(None, JobState.QUEUED, "Accepted.")
@@ -121,8 +122,10 @@ class Store:
     def page(
         self, state: JobState | None, model_name: str, before: tuple[int, str] | None, count: int
     ) -> list[Job]:
-        """At most `count` jobs, newest first, older than the creation time and id in `before`."""
+        """At most `count` jobs, newest first, older than the creation time and id in `before`; none that
+        train a version again."""
         query = select(jobs).order_by(jobs.c.create_time_us.desc(), jobs.c.job_id.desc()).limit(count)
+        query = query.where(jobs.c.reproduces.is_(None))
         if state is not None:
             query = query.where(jobs.c.state == state)
         if model_name:

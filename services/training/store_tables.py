@@ -37,6 +37,7 @@ jobs = Table(
     Column("cpu_seconds", Float(53)),
     Column("peak_memory_bytes", BigInteger),
     Column("wall_seconds", Float(53)),
+    Column("reproduces", Text),
 )
 events = Table(
     "events",
@@ -54,7 +55,7 @@ def job_of(row: Row[Any]) -> Job:
     """A row of `jobs`."""
     values = dict(row._mapping)
     del values["lease_until_us"]
-    for name in ("config", "result", "failure"):
+    for name in ("config", "result", "failure", "reproduces"):
         values[name] = None if values[name] is None else json.loads(values[name])
     used = {field.name: values.pop(field.name) for field in fields(Resources)}
     values["resources"] = None if None in used.values() else used

@@ -185,6 +185,7 @@ class Supervisor:
             threads_count=self._crew.threads_count,
             neighbours=self._crew.neighbours,
             checkpoint_folder=self._open_folder(job),
+            reproduces=job.reproduces,
             processes_count=self._crew.processes_count,
             dask_scheduler=self._crew.dask_scheduler,
         )

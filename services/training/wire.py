@@ -18,6 +18,7 @@ from marketml.rpc.unknown_fields import unknown_fields
 from marketml.training.v1 import training_pb2 as pb
 from services.training.jobs import Event, Job, JobState, Page, Start, StopMode, Tree, Validated
 from services.training.planned import Planned
+from services.training.reproducing import Verdict
 from services.training.wire_trees import read_tree, write_tree
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 1000
@@ -142,7 +143,9 @@ def write_job(job: Job, *, is_brief: bool = False) -> pb.Job:
     if job.remaining_seconds is not None:
         message.remaining.FromNanoseconds(round(job.remaining_seconds * 1e9))
     write_tree(job.config, message.config)
-    if job.result is not None:
+    if job.reproduces is not None:
+        write_tree(_reproduction(job), message.reproduction)
+    elif job.result is not None:
         left_out = {"proofs", "importances", "paths"} if is_brief else set()
         write_tree(
             {name: value for name, value in job.result.items() if name not in left_out}, message.result
@@ -236,6 +239,59 @@ def write_planned(planned: Planned) -> pb.PlanTrainingResponse:
         stage = response.stages.add(stage=each.stage.value, cpu_seconds=each.seconds.cpu)
         stage.duration.FromNanoseconds(round(each.seconds.wall * 1e9))
     return response
+
+
+def read_reproduce(request: pb.ReproduceModelRequest) -> tuple[str, int, Tree | None]:
+    """Name, version (0: the newest) and bounds, if there are any."""
+    found = _broken("model_name", request.model_name, _MODEL_NAME, "1 to 64 of a-z 0-9 . _ -")
+    if request.model_version < 0:
+        words = f"must be 0 or more, is {request.model_version}."
+        found.append(Violation("model_version", "range", words))
+    budget = None
+    if request.HasField("budget"):
+        budget, broken = read_tree(request.budget, "budget")
+        found += broken
+    _raise(found)
+    return request.model_name, request.model_version, budget
+
+
+def write_reproducing(told: Job | Verdict) -> pb.ReproduceModelResponse:
+    """How far a reproduction is, or what came of it."""
+    response = pb.ReproduceModelResponse()
+    if isinstance(told, Job):
+        progress = pb.ReproductionProgress(
+            job_id=told.job_id,
+            state=told.state.value,
+            stage=told.stage.value if told.stage is not None else None,
+            fraction=told.fraction,
+        )
+        if told.remaining_seconds is not None:
+            progress.remaining.FromNanoseconds(round(told.remaining_seconds * 1e9))
+        response.progress.CopyFrom(progress)
+        return response
+    write_tree(
+        {
+            "model_name": told.model_name,
+            "model_version": told.model.version,
+            "model_digest": told.model.digest,
+            "job_id": told.job_id,
+            **told.found,
+        },
+        response.result,
+    )
+    return response
+
+
+def _reproduction(job: Job) -> Tree:
+    """What a job repeats, and what came of it."""
+    known = job.reproduces or {}
+    return {
+        "model_name": job.model_name,
+        "model_version": known["model_version"],
+        "model_digest": known["model_digest"],
+        "job_id": job.job_id,
+        **(job.result or {}),
+    }
 
 
 def write_defaults(config: Tree, version: int) -> pb.GetDefaultTrainingConfigResponse:

@@ -19,7 +19,7 @@ class Assignment:
     """Everything a worker needs to know. `neighbours` is what `services.training.neighbours` reads;
     `checkpoint_folder` is this job's alone, holds what its earlier attempts left there, and goes when the job
     has ended; None keeps nothing. `processes_count` processes of its own fit what can be fitted at once, or
-    the Dask cluster of `dask_scheduler`."""
+    the Dask cluster of `dask_scheduler`. `reproduces` is as for `Job`."""
 
     job_id: str
     attempt: int
@@ -31,6 +31,7 @@ class Assignment:
     checkpoint_folder: str | None = None
     processes_count: int = 1
     dask_scheduler: str | None = None
+    reproduces: Tree | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,15 @@ class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIAL_STATE_COMPLETE: _ClassVar[TrialState]
     TRIAL_STATE_PRUNED: _ClassVar[TrialState]
     TRIAL_STATE_UNSCORED: _ClassVar[TrialState]
+
+class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INPUT_KIND_UNSPECIFIED: _ClassVar[InputKind]
+    INPUT_KIND_DATA: _ClassVar[InputKind]
+    INPUT_KIND_CONFIG: _ClassVar[InputKind]
+    INPUT_KIND_CODE: _ClassVar[InputKind]
+    INPUT_KIND_LIBRARY: _ClassVar[InputKind]
+    INPUT_KIND_HARDWARE: _ClassVar[InputKind]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -79,6 +88,12 @@ TRIAL_STATE_UNSPECIFIED: TrialState
 TRIAL_STATE_COMPLETE: TrialState
 TRIAL_STATE_PRUNED: TrialState
 TRIAL_STATE_UNSCORED: TrialState
+INPUT_KIND_UNSPECIFIED: InputKind
+INPUT_KIND_DATA: InputKind
+INPUT_KIND_CONFIG: InputKind
+INPUT_KIND_CODE: InputKind
+INPUT_KIND_LIBRARY: InputKind
+INPUT_KIND_HARDWARE: InputKind
 
 class TrainingConfig(_message.Message):
     __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed", "sample_weights", "search")
@@ -492,7 +507,7 @@ class Budget(_message.Message):
     def __init__(self, max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "model_name", "state", "stage", "progress_fraction", "remaining", "attempt", "create_time", "start_time", "end_time", "config", "config_version", "snapshot_id", "last_sequence", "result", "failure", "priority", "resources")
+    __slots__ = ("job_id", "model_name", "state", "stage", "progress_fraction", "remaining", "attempt", "create_time", "start_time", "end_time", "config", "config_version", "snapshot_id", "last_sequence", "result", "failure", "priority", "resources", "reproduction")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -511,6 +526,7 @@ class Job(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REPRODUCTION_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     model_name: str
     state: JobState
@@ -529,7 +545,8 @@ class Job(_message.Message):
     failure: JobFailure
     priority: int
     resources: ResourceUse
-    def __init__(self, job_id: _Optional[str] = ..., model_name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[JobStage, str]] = ..., progress_fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ..., snapshot_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., result: _Optional[_Union[TrainingResult, _Mapping]] = ..., failure: _Optional[_Union[JobFailure, _Mapping]] = ..., priority: _Optional[int] = ..., resources: _Optional[_Union[ResourceUse, _Mapping]] = ...) -> None: ...
+    reproduction: Reproduction
+    def __init__(self, job_id: _Optional[str] = ..., model_name: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[JobStage, str]] = ..., progress_fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., attempt: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config: _Optional[_Union[TrainingConfig, _Mapping]] = ..., config_version: _Optional[int] = ..., snapshot_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., result: _Optional[_Union[TrainingResult, _Mapping]] = ..., failure: _Optional[_Union[JobFailure, _Mapping]] = ..., priority: _Optional[int] = ..., resources: _Optional[_Union[ResourceUse, _Mapping]] = ..., reproduction: _Optional[_Union[Reproduction, _Mapping]] = ...) -> None: ...
 
 class ResourceUse(_message.Message):
     __slots__ = ("cpu_seconds", "peak_memory_bytes", "wall_seconds")
@@ -552,7 +569,7 @@ class JobFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds", "search")
+    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds", "search", "code_digest", "machine_kind")
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -570,6 +587,8 @@ class TrainingResult(_message.Message):
     PATHS_FIELD_NUMBER: _ClassVar[int]
     RETURN_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
+    CODE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_KIND_FIELD_NUMBER: _ClassVar[int]
     model_name: str
     model_version: int
     model_digest: str
@@ -587,7 +606,9 @@ class TrainingResult(_message.Message):
     paths: _containers.RepeatedCompositeFieldContainer[BacktestPath]
     return_thresholds: ReturnThresholds
     search: SearchResult
-    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ..., search: _Optional[_Union[SearchResult, _Mapping]] = ...) -> None: ...
+    code_digest: str
+    machine_kind: str
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ..., search: _Optional[_Union[SearchResult, _Mapping]] = ..., code_digest: _Optional[str] = ..., machine_kind: _Optional[str] = ...) -> None: ...
 
 class SearchResult(_message.Message):
     __slots__ = ("metric", "trial_count", "complete_count", "pruned_count", "unscored_count", "best_trial", "best_value", "best_parameters", "first_value")
@@ -998,3 +1019,69 @@ class ExceededBound(_message.Message):
     bound: float
     description: str
     def __init__(self, field: _Optional[str] = ..., forecast: _Optional[float] = ..., bound: _Optional[float] = ..., description: _Optional[str] = ...) -> None: ...
+
+class ReproduceModelRequest(_message.Message):
+    __slots__ = ("model_name", "model_version", "budget")
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    model_name: str
+    model_version: int
+    budget: Budget
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...
+
+class ReproduceModelResponse(_message.Message):
+    __slots__ = ("progress", "result")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    progress: ReproductionProgress
+    result: Reproduction
+    def __init__(self, progress: _Optional[_Union[ReproductionProgress, _Mapping]] = ..., result: _Optional[_Union[Reproduction, _Mapping]] = ...) -> None: ...
+
+class ReproductionProgress(_message.Message):
+    __slots__ = ("job_id", "state", "stage", "fraction", "remaining")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    state: JobState
+    stage: JobStage
+    fraction: float
+    remaining: _duration_pb2.Duration
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., stage: _Optional[_Union[JobStage, str]] = ..., fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Reproduction(_message.Message):
+    __slots__ = ("model_name", "model_version", "model_digest", "job_id", "reproduced_digest", "is_equal", "first_difference", "differing_parts")
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    REPRODUCED_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    IS_EQUAL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERING_PARTS_FIELD_NUMBER: _ClassVar[int]
+    model_name: str
+    model_version: int
+    model_digest: str
+    job_id: str
+    reproduced_digest: str
+    is_equal: bool
+    first_difference: InputDifference
+    differing_parts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., job_id: _Optional[str] = ..., reproduced_digest: _Optional[str] = ..., is_equal: _Optional[bool] = ..., first_difference: _Optional[_Union[InputDifference, _Mapping]] = ..., differing_parts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class InputDifference(_message.Message):
+    __slots__ = ("kind", "name", "then", "now", "description")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    THEN_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    kind: InputKind
+    name: str
+    then: str
+    now: str
+    description: str
+    def __init__(self, kind: _Optional[_Union[InputKind, str]] = ..., name: _Optional[str] = ..., then: _Optional[str] = ..., now: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...

@@ -75,6 +75,11 @@ class TrainingServiceStub:
                 request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingRequest.SerializeToString,
                 response_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingResponse.FromString,
                 _registered_method=True)
+        self.ReproduceModel = channel.unary_stream(
+                '/marketml.training.v1.TrainingService/ReproduceModel',
+                request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.ReproduceModelRequest.SerializeToString,
+                response_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.ReproduceModelResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer:
@@ -141,6 +146,17 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReproduceModel(self, request, context):
+        """Trains a registered version again from its manifest, as a job that registers nothing and is in no list, and holds
+        the bytes against the registered ones. Streams progress, then the result once. Cancelling the call stops the job.
+        NOT_FOUND for an unknown model; FAILED_PRECONDITION when its manifest does not decide it: no config or snapshot in
+        it, or cut by a stop; RESOURCE_EXHAUSTED when the queue is full or the budget breaks; ABORTED when the job is
+        stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -183,6 +199,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.PlanTraining,
                     request_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingRequest.FromString,
                     response_serializer=marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingResponse.SerializeToString,
+            ),
+            'ReproduceModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReproduceModel,
+                    request_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.ReproduceModelRequest.FromString,
+                    response_serializer=marketml_dot_training_dot_v1_dot_training__pb2.ReproduceModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -402,6 +423,33 @@ class TrainingService:
             '/marketml.training.v1.TrainingService/PlanTraining',
             marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingRequest.SerializeToString,
             marketml_dot_training_dot_v1_dot_training__pb2.PlanTrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReproduceModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/marketml.training.v1.TrainingService/ReproduceModel',
+            marketml_dot_training_dot_v1_dot_training__pb2.ReproduceModelRequest.SerializeToString,
+            marketml_dot_training_dot_v1_dot_training__pb2.ReproduceModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

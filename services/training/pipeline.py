@@ -258,7 +258,7 @@ class _Run:
         method = self.plan.split.method
         if not isinstance(method, splits.CombinatorialPurged):
             return
-        for number, path in enumerate(splits.backtest_paths(train, method), start=1):
+        for number, path in enumerate(splits.backtest_paths(train, self.samples.t0, method), start=1):
             if max(fold for fold, _ in path.parts) > len(learnt):
                 continue
             parts = [

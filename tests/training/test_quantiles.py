@@ -130,7 +130,7 @@ def test_every_model_is_fitted_chosen_for_and_scored_by_the_thresholds_of_its_ow
         assert scored.baselines["majority"].class_counts == scored.scores.class_counts
     assert result.test_scores.class_counts == counts("final_model", test)
     assert result.test_baselines["majority"].class_counts == result.test_scores.class_counts
-    paths = splits.backtest_paths(train, method) if method is COMBINED else []
+    paths = splits.backtest_paths(train, samples.t0, method) if method is COMBINED else []
     assert len(result.paths) == len(paths)
     for found, path in zip(result.paths, paths, strict=True):
         expected = sum(np.array(counts(f"fold_{fold}", rows)) for fold, rows in path.parts)

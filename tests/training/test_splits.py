@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -57,6 +57,12 @@ def regular(rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
 
 def touches(t0, t1, train, held_out) -> bool:
     return any(t0[a] <= t1[b] and t0[b] <= t1[a] for a in train for b in held_out)
+
+
+def nearest_moment(t0, position) -> int:
+    """The first row of a moment that is nearest to a position, the earlier one of two."""
+    firsts = [row for row in range(t0.size) if not row or t0[row] > t0[row - 1]] + [t0.size]
+    return min(firsts, key=lambda first: (abs(first - position), first))
 
 
 def unless_too_little(split):
@@ -110,7 +116,7 @@ def test_the_final_test_span_is_last_and_no_training_label_reaches_it(times, fra
         return
     train, test, dropped = found
     assert test.tolist() == list(range(t0.size - test.size, t0.size))
-    assert test.size == max(1, round(t0.size * fraction))
+    assert test[0] == nearest_moment(t0, t0.size - max(1, round(t0.size * fraction)))
     assert not touches(t0, t1, train, test)
     assert t1[train].max() < t0[test].min() - embargo.seconds * SECOND
     assert train.size + test.size + dropped.purged_count + dropped.embargoed_count == t0.size
@@ -316,6 +322,100 @@ def test_rows_of_two_symbols_are_kept_apart_by_their_times_and_an_embargo_counts
         require_apart(t0, t1, method, embargo, fold)
 
 
+@st.composite
+def several_symbols(draw):
+    """Rows of two to four symbols in order of decision and symbol: gaps, uneven labels, late beginnings."""
+    rows = []
+    for symbol in range(draw(st.integers(2, 4))):
+        first, lengths = draw(st.integers(0, 8)), draw(st.lists(st.integers(-1, 7), min_size=10, max_size=25))
+        rows += [
+            (bar * SECOND, symbol, (bar + length) * SECOND)
+            for bar, length in enumerate(lengths, start=first)
+            if length >= 0
+        ]
+    assume(rows)
+    t0, _, t1 = np.array(sorted(rows), dtype=np.int64).T
+    return t0, t1
+
+
+def wholly(t0, rows) -> bool:
+    """Whether rows hold every moment of theirs with all its rows, whatever the symbol."""
+    return not set(t0[rows].tolist()) & set(np.delete(t0, rows).tolist())
+
+
+def kept_by_force(t0, t1, method, embargo, test):
+    """The rows that may train, row by row and moment by moment, by the words of the split alone."""
+    moments = sorted(set(t0.tolist()))
+    is_walk = isinstance(method, WalkForward)
+    runs = [test] if is_walk else np.split(test, np.flatnonzero(np.diff(test) > 1) + 1)
+    kept = []
+    for row in set(range(t0.size)) - set(test.tolist()):
+        is_clear = True
+        for run in runs:
+            begin, end = min(t0[run]), max(t1[run])
+            if t1[row] < begin:
+                wait = begin - t1[row] if is_walk else np.inf
+                left = {t0[other] for other in range(t0.size) if t1[other] < begin}
+                between = [moment for moment in left if moment > t0[row]]
+            elif t0[row] > end:
+                wait = t0[row] - end if not is_walk else 0
+                between = [moment for moment in moments if end < moment < t0[row]]
+            else:
+                wait, between = 0, []
+            if is_walk or t0[row] > end:
+                is_clear &= wait > embargo.seconds * SECOND and len(between) >= embargo.bars
+            else:
+                is_clear &= wait > 0
+        if is_clear and not (is_walk and t0[row] > min(t0[test])):
+            kept.append(row)
+    return sorted(kept)
+
+
+@settings(deadline=None, max_examples=80)
+@given(case=several_symbols(), method=methods, embargo=embargoes)
+def test_of_several_symbols_moments_are_held_out_whole_and_what_trains_is_what_force_finds(
+    case, method, embargo
+):
+    t0, t1 = case
+    folds = unless_too_little(lambda: split_folds(t0, t1, method, embargo)) or []
+    for fold in folds:
+        assert wholly(t0, fold.test)
+        expected = kept_by_force(t0, t1, method, embargo, fold.test)
+        rolled = method.train_row_count if isinstance(method, WalkForward) else None
+        assert fold.train.tolist() == (expected if rolled is None else expected[-rolled:])
+        assert prove("fold", t0, t1, fold.train, fold.test, Dropped(0, 0)).gap_microseconds > 0
+    for path in backtest_paths(np.arange(t0.size), t0, method) if folds else []:
+        for number, rows in path.parts:
+            assert set(rows.tolist()) <= set(folds[number - 1].test.tolist())
+
+
+@settings(deadline=None, max_examples=80)
+@given(case=several_symbols(), fraction=st.floats(0.05, 0.5), embargo=embargoes)
+def test_of_several_symbols_a_tail_is_of_whole_moments_and_no_label_of_any_reaches_it(
+    case, fraction, embargo
+):
+    t0, t1 = case
+    found = unless_too_little(lambda: final_test_split(t0, t1, fraction, embargo))
+    if found is None:
+        return
+    train, test, _ = found
+    assert wholly(t0, test)
+    assert test[0] == nearest_moment(t0, t0.size - max(1, round(t0.size * fraction)))
+    assert train.tolist() == kept_by_force(t0, t1, WalkForward(1), embargo, test)
+    inner = unless_too_little(lambda: early_stopping_slice(train, t0, t1, fraction, embargo))
+    if inner is not None:
+        fit, held_out, _ = inner
+        assert not set(t0[fit].tolist()) & set(t0[held_out].tolist())
+        assert not touches(t0, t1, fit, np.concatenate((held_out, test)))
+
+
+def test_one_moment_of_many_symbols_is_too_little_data():
+    t0 = np.zeros(50, dtype=np.int64)
+    for split in (lambda: split_folds(t0, t0, KFold(2)), lambda: final_test_split(t0, t0, 0.2)):
+        with pytest.raises(FailedPrecondition, match="50 rows of 1 moments do not fill 2 parts"):
+            split()
+
+
 def test_a_bar_of_an_embargo_is_a_bar_of_every_symbol():
     t0, t1 = (np.repeat(times, 2) for times in regular(50, length=4))
     fold = split_folds(t0, t1, KFold(5), Embargo(bars=3))[2]
@@ -357,10 +457,10 @@ def test_walking_forward_trains_on_the_past_alone_and_a_rolling_window_is_bounde
     rolled = split_folds(t0, t1, WalkForward(folds, test_rows, train_rows), embargo)
     size = t0.size // (folds + 1) if test_rows is None else test_rows
     held_out = np.concatenate([fold.test for fold in found])
-    assert held_out.tolist() == list(range(t0.size - size * folds, t0.size))
-    for expanding, rolling in zip(found, rolled, strict=True):
+    assert held_out.tolist() == list(range(held_out[0], t0.size))
+    for number, (expanding, rolling) in enumerate(zip(found, rolled, strict=True)):
         assert t1[expanding.train].max() < t0[expanding.test].min()
-        assert expanding.test.size == size
+        assert expanding.test[0] == nearest_moment(t0, t0.size - size * (folds - number))
         assert rolling.test.tolist() == expanding.test.tolist()
         assert rolling.train.tolist() == expanding.train[-train_rows:].tolist()
         before = expanding.train.size + expanding.purged_count + expanding.embargoed_count
@@ -381,7 +481,7 @@ def test_combinatorial_folds_hold_each_group_out_equally_often_and_each_path_has
     assert len(folds) == method.fold_count == comb(groups, test_groups)
     held_out = np.bincount(np.concatenate([fold.test for fold in folds]), minlength=rows)
     assert set(held_out) == {comb(groups - 1, test_groups - 1)}
-    paths = backtest_paths(np.arange(rows), method)
+    paths = backtest_paths(np.arange(rows), t0, method)
     assert len(paths) == method.path_count == test_groups * comb(groups, test_groups) // groups
     used = set()
     for path in paths:
@@ -398,7 +498,7 @@ def test_combinatorial_folds_hold_each_group_out_equally_often_and_each_path_has
 def test_other_methods_make_one_path_of_all_rows_they_hold_out(method):
     t0, t1 = regular(40, length=2)
     folds = split_folds(t0, t1, method)
-    (path,) = backtest_paths(np.arange(40), method)
+    (path,) = backtest_paths(np.arange(40), t0, method)
     assert [number for number, _ in path.parts] == list(range(1, method.fold_count + 1))
     assert path.rows.tolist() == np.concatenate([fold.test for fold in folds]).tolist()
 

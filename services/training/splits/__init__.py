@@ -4,7 +4,7 @@ from here.
 A row is an interval `[t0, t1]`: its decision and the moment its outcome was known. A training row whose
 interval touches the span of a block of rows held out has seen their future, or they its: it is purged. An
 embargo widens the gap. Only times count, never positions: rows of several symbols, merged in order of their
-decisions, are kept apart like those of one.
+decisions, are kept apart like those of one, and no block's bound divides the rows of one moment.
 """
 
 from services.training.splits.folds import (

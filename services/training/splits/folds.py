@@ -21,6 +21,7 @@ from services.training.splits.intervals import (
     Embargo,
     Microseconds,
     Rows,
+    cut,
     keep_apart,
     require_intervals,
     too_little,
@@ -32,7 +33,8 @@ MAX_GROUPS, MAX_TEST_GROUPS = 14, 5
 
 @dataclass(frozen=True)
 class KFold:
-    """Purged k-fold: `folds` blocks in time, 2 to `MAX_FOLDS`, whose sizes differ by at most one row."""
+    """Purged k-fold: `folds` blocks in time, 2 to `MAX_FOLDS`, whose sizes differ by at most one row (where
+    several symbols decide at a moment, by at most that moment's rows more)."""
 
     folds: int = 5
 
@@ -45,6 +47,8 @@ class KFold:
 @dataclass(frozen=True)
 class WalkForward:
     """The last `folds` blocks, 1 to `MAX_FOLDS`, of `test_row_count` rows, each scored by its own past.
+
+    Where several symbols decide at a moment, a block has as few rows more or less as keep moments whole.
 
     `test_row_count` None is one part of `folds + 1` equal ones. `train_row_count` makes the window roll: of
     the rows that purge and embargo leave before the block, that many train, the newest; None expands.
@@ -189,7 +193,7 @@ def split_folds(
     if broken:
         raise InvalidArgument(broken)
     rows = np.arange(t0.size) if rows is None else rows
-    blocks, found = _blocks(rows, method), []
+    blocks, found = _blocks(rows, t0, method), []
     for number, tested in enumerate(_tested(method), start=1):
         test = np.concatenate([blocks[block] for block in tested])
         if isinstance(method, WalkForward):
@@ -207,7 +211,7 @@ def split_folds(
     return found
 
 
-def backtest_paths(rows: Rows, method: Method) -> list[BacktestPath]:
+def backtest_paths(rows: Rows, t0: Microseconds, method: Method) -> list[BacktestPath]:
     """The paths that the folds of `rows` make: a combinatorial method `path_count`, the others one.
 
     Every path has each row that some fold holds out once; of the folds that hold a block out, the first is
@@ -217,7 +221,7 @@ def backtest_paths(rows: Rows, method: Method) -> list[BacktestPath]:
     ----------
     López de Prado (2018), *Advances in Financial Machine Learning*, section 12.4.
     """
-    blocks = _blocks(rows, method)
+    blocks = _blocks(rows, t0, method)
     folds_of: list[list[int]] = [[] for _ in blocks]
     for number, tested in enumerate(_tested(method), start=1):
         for block in tested:
@@ -225,7 +229,7 @@ def backtest_paths(rows: Rows, method: Method) -> list[BacktestPath]:
     return [BacktestPath(tuple(zip(numbers, blocks, strict=True))) for numbers in zip(*folds_of, strict=True)]
 
 
-def _blocks(rows: Rows, method: Method) -> list[Rows]:
+def _blocks(rows: Rows, t0: Microseconds, method: Method) -> list[Rows]:
     """The blocks of rows that are ever held out, in order of time."""
     match method:
         case KFold(folds):
@@ -237,10 +241,11 @@ def _blocks(rows: Rows, method: Method) -> list[Rows]:
             if not 0 < size * folds < rows.size:
                 each = f" of {test_row_count} rows" if test_row_count else ""
                 raise too_little(f"{folds} blocks{each} and rows before them are more than {rows.size} rows")
-            return np.split(rows[-size * folds :], folds)
+            return cut(rows, t0, rows.size - size * np.arange(folds, 0, -1))[1:]
     if rows.size < count:
         raise too_little(f"{count} blocks need {count} rows, there are {rows.size}")
-    return np.array_split(rows, count)
+    sizes = [part.size for part in np.array_split(rows, count)]
+    return cut(rows, t0, np.cumsum(sizes)[:-1])
 
 
 def _tested(method: Method) -> list[tuple[int, ...]]:

@@ -83,6 +83,25 @@ def keep_apart(
     return candidates[clear], Dropped(int(purged.sum()), int((~clear & ~purged).sum()))
 
 
+def cut(rows: Rows, t0: Microseconds, positions: Sequence[int] | Rows) -> list[Rows]:
+    """Rows cut at positions, or next to them where that would divide the rows of one moment: decisions of
+    several symbols are held out together or not at all.
+
+    Raises
+    ------
+    FailedPrecondition
+        A part without a row.
+    """
+    decided, wanted = t0[rows], np.asarray(positions, dtype=np.intp)
+    before, after = (np.searchsorted(decided, decided[wanted], side=side) for side in ("left", "right"))
+    parts = np.split(rows, np.where(wanted - before <= after - wanted, before, after))
+    if not all(part.size for part in parts):
+        raise too_little(
+            f"{rows.size} rows of {_moments(decided).size} moments do not fill {len(parts)} parts"
+        )
+    return parts
+
+
 def require_intervals(t0: Microseconds, t1: Microseconds) -> None:
     """Refuse times that are no intervals in order of decision."""
     if t0.shape != t1.shape or t0.ndim != 1:

@@ -11,6 +11,7 @@ from services.training.splits.intervals import (
     Embargo,
     Microseconds,
     Rows,
+    cut,
     keep_apart,
     require_intervals,
     too_little,
@@ -20,7 +21,7 @@ from services.training.splits.intervals import (
 def final_test_split(
     t0: Microseconds, t1: Microseconds, fraction: float, embargo: Embargo = NO_EMBARGO
 ) -> tuple[Rows, Rows, Dropped]:
-    """Set the last `fraction` of the rows aside, and purge the rows before them.
+    """Set the last `fraction` of the rows aside, in whole moments, and purge the rows before them.
 
     Nothing follows the span, so the embargo is a gap before it.
 
@@ -77,10 +78,8 @@ def _tail_split(
     held_out_count = max(1, round(rows.size * fraction))
     if rows.size <= held_out_count:
         raise too_little(f"{rows.size} rows leave none to train on beside {held_out_count} held out")
-    held_out = rows[-held_out_count:]
-    kept, dropped = keep_apart(rows[:-held_out_count], [held_out], rows, t0, t1, before=embargo)
+    before, held_out = cut(rows, t0, [rows.size - held_out_count])
+    kept, dropped = keep_apart(before, [held_out], rows, t0, t1, before=embargo)
     if not kept.size:
-        raise too_little(
-            f"purge and embargo leave no row before the {held_out_count} of {rows.size} held out"
-        )
+        raise too_little(f"purge and embargo leave no row before the {held_out.size} of {rows.size} held out")
     return kept, held_out, dropped

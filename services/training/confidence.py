@@ -3,6 +3,20 @@ how few blocks there are.
 
 Blocks of few rows hide how much rows resemble each other, and few blocks hide how uncertain their own spread
 is; either makes an interval too narrow. What both hide can be computed, and every interval is widened by it.
+
+Measured: of 500 random spans, the per cent whose 95 % interval holds the true value. Labels of random walks;
+predictions of momentum, of persistent noise in three classes, and with some skill, the worst and the best of
+the three. Before: moving blocks of twice the overlap, the draws' quantiles as they are.
+
+    rows    label bars   balanced accuracy   macro F1          log loss
+                         before   now        before   now      before   now
+      500       4        91-93    93-95      87-92    92-95    88-98    91-97
+      500      24        84-91    94-97      82-90    92-98    87-90    95-96
+      500      96        75-84    95-97      65-73    89-94    72-78    94-96
+    2,500       4        91-95    94-95      92-95    94-95    91-97    95-97
+    2,500      24        90-93    94-96      89-93    94-96    89-93    92-97
+    2,500      96        88-91    94-96      87-89    95       88-93    94-97
+    10,000     24        93-94    94-97      93-95    94-97    92-94    95-96
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _COMMANDS = {
     "status": ("status", "status", "Ask every room how it is."),
     "data": ("data", "data", "Import, list and read market data; make snapshots."),
     "features": ("features", "features", "List, compute and check features."),
-    "train": ("train", "train", "Start, watch, list and stop training jobs."),
+    "train": ("train", "train", "Start, watch, list and stop training jobs; read their logs."),
     "models": ("models", "models", "List, load, download and delete models."),
     "predict": ("predict", "predict", "Ask a model about the newest bars, or about rows of a file."),
     "config": ("config", "config", "Read and change the platform's config."),

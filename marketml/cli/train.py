@@ -12,7 +12,7 @@ from marketml.cli.documents import read_mapping, to_message
 from marketml.cli.output import Output, enum_text
 from marketml.cli.series import read_reference, reference_option
 from marketml.cli.train_forecast import plan, reproduce
-from marketml.cli.training_view import JobView, show_job, show_result
+from marketml.cli.training_view import JobView, show_job, show_log_entry, show_result
 from marketml.clients.training import TrainingClient
 from marketml.training.v1 import training_pb2 as pb
 
@@ -23,7 +23,7 @@ _STATES: dict[str, Any] = {
 
 @click.group()
 def train() -> None:
-    """Start, watch, list and stop training jobs; forecast them, and train models again."""
+    """Start, watch, list and stop training jobs, and read their logs; forecast them, train models again."""
 
 
 train.add_command(plan)
@@ -126,6 +126,26 @@ def show(context: Context, job_id: str) -> None:
         context.output.document(job)
     else:
         show_job(context.output, job)
+
+
+@train.command("logs")
+@click.argument("job_id")
+@click.option("--attempt", type=click.IntRange(1), help="Only lines of this attempt.")
+@click.option("--after", type=click.IntRange(0), default=0, help="The last line already seen.")
+@click.option("--follow", is_flag=True, help="Go on until the job has ended.")
+@command("training")
+def logs(context: Context, job_id: str, attempt: int | None, after: int, follow: bool) -> None:
+    """Show what a job's workers logged and printed, as far as it is kept: its newest 2,000 lines."""
+    last = after
+    with _client(context) as training:
+        try:
+            for entry in training.read_training_logs(job_id, after, attempt=attempt, follow=follow):
+                if entry.line > last + 1 and attempt is None:
+                    context.output.say(f"{entry.line - last - 1:,} lines are not kept.")
+                last = entry.line
+                show_log_entry(context.output, entry)
+        except KeyboardInterrupt:
+            context.output.say(f"Go on: marketml train logs {job_id} --after {last} --follow")
 
 
 @train.command("stop")

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from rich.progress import Progress, TaskID
 
-from marketml.cli.output import Output, enum_text, seconds_text
+from marketml.cli.output import Output, enum_text, seconds_text, time_text
 from marketml.cli.progress import PlainProgress, bar
 from marketml.training.v1 import training_pb2 as pb
 
@@ -58,6 +58,8 @@ class JobView:
                 self._show_progress(event.progress)
             case "fold_finished":
                 self._say(fold_line(event.fold_finished))
+            case "trial_finished":
+                self._say(trial_line(event.trial_finished))
             case "metric":
                 self._say(f"{event.metric.name.replace('_', ' ')}: {event.metric.value:,g}")
             case "model_registered":
@@ -72,6 +74,8 @@ class JobView:
 
     def _show_progress(self, done: pb.Progress) -> None:
         where = [self._stage]
+        if done.HasField("trial"):
+            where.append(f"trial {done.trial}")
         if done.HasField("fold"):
             where.append(f"fold {done.fold}")
         if done.HasField("round"):
@@ -100,6 +104,46 @@ def fold_line(done: pb.FoldFinished) -> str:
     )
 
 
+def trial_line(done: pb.TrialFinished) -> str:
+    """`trial 12 of 50: log loss 1.0133 (best 1.0126, trial 8)`, and what it came to when it was given up."""
+    match done.state:
+        case pb.TRIAL_STATE_PRUNED:
+            folds = len(done.fold_values)
+            how = f"{_words(done.metric)} {number(done, 'value')}, given up after {_count(folds, 'fold')}"
+        case pb.TRIAL_STATE_UNSCORED:
+            how = f"no {_words(done.metric)}. {done.absent_reason}"
+        case _:
+            how = f"{_words(done.metric)} {number(done, 'value')}"
+    if done.HasField("best_trial"):
+        how += f" (best {number(done, 'best_value')}, trial {done.best_trial})"
+    return f"trial {done.trial} of {done.trial_count}: {how}"
+
+
+def _show_search(output: Output, search: pb.SearchResult) -> None:
+    """Which trial the folds are of, and what it tried."""
+    own = number(search, "first_value") or "none"
+    output.show(
+        f"Trial {search.best_trial} of {search.trial_count} is the best: {_words(search.metric)} "
+        f"{number(search, 'best_value')}, the config's own parameters {own}; {search.pruned_count} were "
+        "given up. Its folds flatter it; the test span took no part."
+    )
+    values = sorted(search.best_parameters.items())
+    output.show(", ".join(f"{name} {_value(value)}" for name, value in values))
+    output.show()
+
+
+def _value(value: pb.ParameterValue) -> str:
+    return value.word if value.HasField("word") else f"{value.number:.4g}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _show_table(output: Output, table: Sequence[pb.MetricRow], words: str) -> None:
     names = list(dict.fromkeys(row.baseline for row in table))
     rows = {(row.metric, row.baseline): row for row in table}
@@ -115,6 +159,8 @@ def _show_table(output: Output, table: Sequence[pb.MetricRow], words: str) -> No
 
 def show_result(output: Output, result: pb.TrainingResult) -> None:
     """The folds and paths beside the chance baselines, the test span with its intervals, the importances."""
+    if result.HasField("search"):
+        _show_search(output, result.search)
     _show_table(output, result.fold_table, "Purged folds")
     if result.path_table:
         _show_table(output, result.path_table, "Backtest paths of every row once")
@@ -168,6 +214,15 @@ def show_job(output: Output, job: pb.Job) -> None:
         )
         output.show()
         show_result(output, result)
+
+
+def show_log_entry(output: Output, entry: pb.LogEntry) -> None:
+    """A line of a job's log: `2024-10-31T23:00:00.125Z 1 INFO marketml.job: Features.`"""
+    if output.is_json:
+        output.line(entry)
+        return
+    who = "" if entry.logger == "stderr" else f"{entry.logger}: "
+    output.show(f"{time_text(entry.time)} {entry.attempt} {entry.level} {who}{entry.message}")
 
 
 def number(message: Any, field: str) -> str:

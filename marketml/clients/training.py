@@ -27,6 +27,7 @@ _NOT_REPEATABLE = frozenset({"WatchTraining", "ReproduceModel"})  # `watch_train
 _PAGE_SIZE = 1000
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 _REPRODUCTION_SECONDS = 86_400.0
+_LOGS_SECONDS = 1.0  # between two looks at the logs of a job that runs
 _AWAY_SECONDS = 120.0  # how long a watch waits for a room that does not answer
 
 FINAL_STATES = frozenset({pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED, pb.JOB_STATE_STOPPED})
@@ -135,6 +136,23 @@ class TrainingClient(Connection):
             time.sleep(pause if left is None else min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
+    def read_training_logs(
+        self, job_id: str, after_line: int = 0, *, attempt: int | None = None, follow: bool = False
+    ) -> Iterator[pb.LogEntry]:
+        """What the workers of a job logged and printed after a line, as far as it is kept; of one attempt
+        when given. `follow` goes on until the job has ended."""
+        while True:
+            is_last = not follow or self.get_training(job_id).state in FINAL_STATES
+            request = pb.ReadTrainingLogsRequest(job_id=job_id, attempt=attempt, after_line=after_line)
+            with self._stub.ReadTrainingLogs(request) as responses:
+                for response in responses:
+                    for entry in response.entries:
+                        after_line = entry.line
+                        yield entry
+            if is_last:
+                return
+            time.sleep(_LOGS_SECONDS)
+
     def stop_training(self, job_id: str, mode: pb.StopMode = pb.STOP_MODE_DISCARD) -> pb.Job:
         """Tell a job to stop. One that runs is STOPPING until its worker has left."""
         request = pb.StopTrainingRequest(job_id=job_id, mode=mode)
@@ -220,6 +238,12 @@ class JobHandle:
     def watch(self, after_sequence: int = 0, *, timeout: float | None = None) -> Iterator[pb.Event]:
         """The job's events after a number, to its last; see `TrainingClient.watch_training`."""
         return self._client.watch_training(self.job_id, after_sequence, timeout=timeout)
+
+    def logs(
+        self, after_line: int = 0, *, attempt: int | None = None, follow: bool = False
+    ) -> Iterator[pb.LogEntry]:
+        """What the job's workers logged; see `TrainingClient.read_training_logs`."""
+        return self._client.read_training_logs(self.job_id, after_line, attempt=attempt, follow=follow)
 
     def result(self, timeout: float | None = None) -> pb.Job:
         """Wait for the end; the job with its result.

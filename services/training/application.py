@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from marketml.rpc.refusals import InvalidArgument, OutOfRange, Unavailable, Violation
 from services.training.config import default_config, fill_config, warnings
 from services.training.config_rules import one_per_field
 from services.training.feeds import Feeds, OnPool
-from services.training.jobs import Draft, Event, Job, JobState, Page, Start, StopMode, Tree, Validated
+from services.training.jobs import (
+    Draft,
+    Event,
+    Job,
+    JobState,
+    LogLine,
+    Page,
+    Start,
+    StopMode,
+    Tree,
+    Validated,
+)
 from services.training.planned import Planned
 from services.training.planner import Planner
 from services.training.reproducer import Reproducer
@@ -18,6 +29,8 @@ from services.training.reproducing import Verdict
 from services.training.rooms import ForRequests
 from services.training.store import Store
 from services.training.supervisor import Supervisor
+
+LOG_LINES_COUNT = 500  # read at once
 
 
 class TrainingApplication:
@@ -118,6 +131,28 @@ class TrainingApplication:
             return
         async for event in self._feeds.follow(job_id, after_sequence, pool):
             yield event
+
+    def read_training_logs(
+        self, job_id: str, attempt: int | None, after_line: int
+    ) -> Iterator[Sequence[LogLine]]:
+        """What is kept of what the workers of a job logged, after a line, of one attempt if that is given.
+
+        Raises
+        ------
+        NotFound
+        OutOfRange
+            The line or the attempt is beyond the newest.
+        """
+        job = self._store.get(job_id)
+        newest = {"after_line": self._store.logs.last_line(job_id), "attempt": job.attempt}
+        for field, given in (("after_line", after_line), ("attempt", attempt or 0)):
+            if given > newest[field]:
+                raise OutOfRange(
+                    f"{field}: must be at most {newest[field]}, the newest of job {job_id}, is {given}."
+                )
+        while lines := self._store.logs.after(job_id, attempt, after_line, LOG_LINES_COUNT):
+            after_line = lines[-1].line
+            yield lines
 
     def stop_training(self, job_id: str, mode: StopMode) -> Job:
         """Tell a job to stop; one that has ended stays as it is."""

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import psutil
@@ -34,6 +35,7 @@ from services.training.worker_lines import (
     write_assignment,
     write_stop,
 )
+from services.training.worker_log import WorkerLog
 
 T = TypeVar("T")
 
@@ -42,6 +44,7 @@ T = TypeVar("T")
 TERMINATE_AFTER_SECONDS, REGISTER_SECONDS = 1.5, 4.0
 KILL_AFTER_SECONDS = 1.5  # since SIGTERM; at once for one that registers
 LEAVE_SECONDS = 5.0  # between a worker's last word and its end
+LOG_SECONDS = 2.0  # between a worker's end and that of its log, which a process that got away may hold open
 STORE_RETRY_SECONDS = 0.5
 
 
@@ -81,6 +84,8 @@ class Attendant:
         plan = read_plan(job.config)
         self._max_seconds, self._max_bytes = plan.max_duration_seconds, plan.max_memory_bytes
         self._meter = ResourceMeter(job.resources)
+        self.log = WorkerLog(partial(store.logs.append, job.job_id, job.attempt))
+        self._log_thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = time.monotonic()
@@ -189,9 +194,13 @@ class Attendant:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=worker_environment(self._assignment.threads_count),
             start_new_session=True,  # a Ctrl-C in the server's terminal is the server's business
         )
+        reads = partial(self.log.read, process.stderr)
+        self._log_thread = threading.Thread(target=reads, name=f"log-{self.job_id[:8]}", daemon=True)
+        self._log_thread.start()
         with self._lock:
             self._process = process
             self._tell(write_assignment(self._assignment))
@@ -212,6 +221,7 @@ class Attendant:
     def _conclude(self, said: Ending | Death) -> None:
         """Move the job to where the worker's end leaves it, once the process is gone."""
         self._reap()
+        self.log.flush()
         with self._lock:
             verdict, is_drained = self._verdict, self._is_drained
         used = self._meter.used()
@@ -268,6 +278,8 @@ class Attendant:
             with self._lock:
                 self._meter.look(process.pid)  # once more, for a dead process keeps its times
                 process.wait()
+        if self._log_thread is not None:
+            self._log_thread.join(LOG_SECONDS)
         with self._lock:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None and not pipe.closed:

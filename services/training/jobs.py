@@ -33,6 +33,7 @@ class JobStage(StrEnum):
     SNAPSHOT = "JOB_STAGE_SNAPSHOT"
     FEATURES = "JOB_STAGE_FEATURES"
     LABELS = "JOB_STAGE_LABELS"
+    SEARCH = "JOB_STAGE_SEARCH"
     CROSS_VALIDATION = "JOB_STAGE_CROSS_VALIDATION"
     FINAL_FIT = "JOB_STAGE_FINAL_FIT"
     FINAL_TEST = "JOB_STAGE_FINAL_TEST"
@@ -159,6 +160,25 @@ class Event:
     time_us: int
     detail: str
     is_last: bool
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """What a worker logged or printed, as callers may read it; the time is microseconds since 1970 UTC."""
+
+    time_us: int
+    level: str
+    logger: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """An entry as it is stored: lines are numbered over all attempts of a job."""
+
+    line: int
+    attempt: int
+    entry: LogEntry
 
 
 @dataclass(frozen=True)

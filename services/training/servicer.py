@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 
 from marketml.training.v1 import training_pb2 as pb
 from services.host import Call
-from services.training import wire
+from services.training import wire, wire_logs
 from services.training.application import TrainingApplication
 
 
@@ -41,6 +41,13 @@ class TrainingServicer:
             else:
                 sequence = event.sequence
                 yield wire.write_event(event)
+
+    def ReadTrainingLogs(
+        self, request: pb.ReadTrainingLogsRequest, _call: Call
+    ) -> Iterator[pb.ReadTrainingLogsResponse]:
+        asked = wire_logs.read_logs(request)
+        for lines in self._application.read_training_logs(*asked):
+            yield wire_logs.write_logs(lines)
 
     def StopTraining(self, request: pb.StopTrainingRequest, _call: Call) -> pb.StopTrainingResponse:
         job = self._application.stop_training(*wire.read_stop(request))

@@ -12,11 +12,13 @@ from services.host import ClusterSettings, SettingsError
 class TrainingSettings(ClusterSettings):
     """Jobs and neighbours.
 
-    `jobs_count` jobs run at once, `queued_jobs_count` may wait, and one that `attempts_count` workers died
-    with has failed. A worker computes with `job_threads_count` threads; without it the cores that this
-    process may use are shared among the jobs. It fits what can be fitted at once in `job_processes_count`
-    processes, which share these threads, or on the Dask cluster of `dask_scheduler`. What a job has done is
-    kept below `checkpoints_folder` until it has ended; servers of one database may share it.
+    `jobs_count` jobs run at once, `queued_jobs_count` may wait, and one that `attempts_count` workers
+    died with has failed. A worker computes with `job_threads_count` threads; without it the cores that
+    this process may use are shared among the jobs. It fits what can be fitted at once in
+    `job_processes_count` processes, which share these threads, or on the Dask cluster of
+    `dask_scheduler`. What a job has done is kept below `checkpoints_folder` until it has ended; servers
+    of one database may share it. What its workers logged can be read until `log_retention_seconds` after
+    its end.
     """
 
     address: str = "127.0.0.1:50053"
@@ -32,6 +34,7 @@ class TrainingSettings(ClusterSettings):
     measures_host_at_start: bool = True  # for forecasts, some seconds; else when the first one is asked for
     heartbeat_seconds: float = 5.0  # of a watch in which nothing happens
     request_retention_seconds: float = 7 * 86_400.0  # how long a repeated request finds its first answer
+    log_retention_seconds: float = 30 * 86_400.0
     neighbour_retry_seconds: float = 60.0  # how long a job waits for a room that does not answer
 
     data_target: str = "127.0.0.1:50051"

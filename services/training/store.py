@@ -34,6 +34,7 @@ from services.training.jobs import (
     StopMode,
     Tree,
 )
+from services.training.store_logs import LogStore
 from services.training.store_tables import events, job_of, jobs, typed_job
 
 QUEUE_RETRY_SECONDS = 10.0
@@ -46,6 +47,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.logs = LogStore(database)
         self.is_alone = database.dialect == "sqlite"  # no other process can hold a job of this database
 
     def recall(self, request_id: str, request_bytes: bytes) -> Job | None:
@@ -103,6 +105,7 @@ class Store:
                     config_version=draft.config_version,
                     last_sequence=0,
                     priority=draft.priority,
+                    last_log_line=0,
                     reproduces=None if draft.reproduces is None else _text(draft.reproduces),
                 )
             )

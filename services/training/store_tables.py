@@ -37,6 +37,7 @@ jobs = Table(
     Column("cpu_seconds", Float(53)),
     Column("peak_memory_bytes", BigInteger),
     Column("wall_seconds", Float(53)),
+    Column("last_log_line", BigInteger, nullable=False),
     Column("reproduces", Text),
 )
 events = Table(
@@ -49,12 +50,23 @@ events = Table(
     Column("detail", Text, nullable=False),
     Column("is_last", Boolean, nullable=False),
 )
+job_logs = Table(
+    "job_logs",
+    _metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("line", BigInteger, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("logger", String(100), nullable=False),
+    Column("message", Text, nullable=False),
+)
 
 
 def job_of(row: Row[Any]) -> Job:
     """A row of `jobs`."""
     values = dict(row._mapping)
-    del values["lease_until_us"]
+    del values["lease_until_us"], values["last_log_line"]
     for name in ("config", "result", "failure", "reproduces"):
         values[name] = None if values[name] is None else json.loads(values[name])
     used = {field.name: values.pop(field.name) for field in fields(Resources)}

@@ -20,6 +20,7 @@ from services.training.worker_lines import Assignment
 TICK_SECONDS = 0.25
 POLL_SECONDS = 2.0  # for jobs that another server of the same database queued or stopped
 SWEEP_SECONDS = 3600.0
+LOGS_SECONDS = 1.0
 JOIN_SECONDS = 15.0
 
 
@@ -27,7 +28,8 @@ JOIN_SECONDS = 15.0
 class Crew:
     """How workers are run: their command, how many at once, threads of each, tries a job has, the lease, what
     a worker is told of the neighbours, how long an answered request is remembered, where workers keep what
-    they have done, and where they fit what can be fitted at once: in processes of their own, or on a cluster."""
+    they have done, how long what they logged is kept after a job's end, and where they fit what can be fitted
+    at once: in processes of their own, or on a cluster."""
 
     command: tuple[str, ...]
     jobs_count: int
@@ -37,6 +39,7 @@ class Crew:
     neighbours: Tree
     retention_seconds: float
     checkpoints: CheckpointFolders
+    log_retention_seconds: float = 30 * 86_400.0
     processes_count: int = 1
     dask_scheduler: str | None = None
 
@@ -61,6 +64,7 @@ class Supervisor:
         self._next_poll = 0.0
         self._next_renewal = 0.0
         self._next_sweep = 0.0
+        self._next_logs = 0.0
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -126,6 +130,10 @@ class Supervisor:
         for attendant in attendants:
             attendant.watch()
         now = time.monotonic()
+        if now >= self._next_logs:
+            self._next_logs = now + LOGS_SECONDS
+            for attendant in attendants:
+                attendant.log.flush()
         if now >= self._next_renewal:
             self._next_renewal = now + self._crew.lease_seconds / 3
             self._renew(attendants)
@@ -139,6 +147,7 @@ class Supervisor:
 
     def _sweep(self) -> None:
         self._store.sweep(self._crew.retention_seconds)
+        self._store.logs.sweep(self._crew.log_retention_seconds)
         try:
             self._crew.checkpoints.sweep(self._store.ended)
         except OSError as error:
@@ -185,9 +194,9 @@ class Supervisor:
             threads_count=self._crew.threads_count,
             neighbours=self._crew.neighbours,
             checkpoint_folder=self._open_folder(job),
-            reproduces=job.reproduces,
             processes_count=self._crew.processes_count,
             dask_scheduler=self._crew.dask_scheduler,
+            reproduces=job.reproduces,
         )
         try:
             attendant = Attendant(

@@ -14,16 +14,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
+
+from services.training.pace import Pace
 
 if TYPE_CHECKING:
     from services.training.jobs import Changes, Ending, StopMode, Tree
     from services.training.worker_lines import Assignment
 
 TICK_SECONDS = 0.1  # at most one progress event so often
-FORECAST_FROM_FRACTION = 0.01
 _SAME_PACE = frozenset({"JOB_STAGE_FINAL_FIT", "JOB_STAGE_FINAL_TEST", "JOB_STAGE_REGISTER"})  # as the folds
 _PR_SET_PDEATHSIG = 1
+_news = logging.getLogger("marketml.job")
 
 
 def main() -> int:
@@ -36,6 +39,7 @@ def main() -> int:
     from services.training.worker_lines import read_assignment
 
     logs.write_json_lines("training", "INFO")
+    logging.captureWarnings(True)
     first = told_to.readline()
     if not first:
         return 1
@@ -43,18 +47,22 @@ def main() -> int:
     outbox, orders = Outbox(lines), Orders()
     threading.Thread(target=orders.follow, args=(told_to,), daemon=True).start()
     threading.Thread(target=outbox.tick, daemon=True).start()
-    outbox.end(_run(assignment, outbox, orders))
+    _news.info("Attempt %d begins with %d threads.", assignment.attempt, assignment.threads_count)
+    ending = _run(assignment, outbox, orders)
+    _news.info("Attempt %d ends: %s", assignment.attempt, ending.cause)
+    outbox.end(ending)
     return 0
 
 
 class Outbox:
     """Writes what happens, whole lines at a time. Progress is merged: the newest goes, at every tick."""
 
-    def __init__(self, lines: BinaryIO) -> None:
+    def __init__(self, lines: BinaryIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._lines = lines
+        self._clock = clock
         self._writing = threading.Lock()
         self._merging = threading.Lock()
-        self._pace_from = (time.monotonic(), 0.0)
+        self._pace = Pace(clock())
         self._fraction = 0.0
         self._newest: Tree | None = None
 
@@ -67,8 +75,9 @@ class Outbox:
                 if self._newest is not None:
                     self._newest = {"fraction": self._fraction}  # fold and round were the last stage's
                 if detail["stage_started"]["stage"] not in _SAME_PACE:
-                    self._pace_from = (time.monotonic(), self._fraction)
+                    self._pace.begin(self._clock(), self._fraction)
         self._write([detail], changes or NO_CHANGES)
+        _log(detail)
 
     def progress(self, fraction: float, **more: int | float | None) -> None:
         """Keep the newest progress for the next tick; the fraction never falls."""
@@ -90,11 +99,11 @@ class Outbox:
 
         with self._merging:
             newest, self._newest = self._newest, None
-        if newest is None:
-            return
-        remaining = self._remaining_seconds(newest["fraction"])
+            if newest is None:
+                return
+            remaining = self._pace.remaining_seconds(self._clock(), newest["fraction"])
         if remaining is not None:
-            newest["remaining"] = remaining
+            newest["remaining"] = remaining = round(remaining, 3)
         self._write([{"progress": newest}], Changes(fraction=newest["fraction"], remaining_seconds=remaining))
 
     def end(self, ending: Ending) -> None:
@@ -120,14 +129,6 @@ class Outbox:
                 self._lines.flush()
             except OSError:
                 os._exit(1)  # nobody listens: this attempt is over
-
-    def _remaining_seconds(self, fraction: float) -> float | None:
-        """Seconds to the end at the pace of the stage under way, once it has one."""
-        begun, before = self._pace_from
-        done = fraction - before
-        if done < FORECAST_FROM_FRACTION:
-            return None
-        return round((time.monotonic() - begun) * (1.0 - fraction) / done, 3)
 
 
 class Orders:
@@ -182,6 +183,17 @@ def _run(assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
         return failed("INTERNAL", str(Reason.BUG), message)
     finally:
         rooms.close()
+
+
+def _log(detail: Tree) -> None:
+    """What of an event belongs into the log of the job, too."""
+    match detail:
+        case {"stage_started": {"stage": stage}}:
+            _news.info("%s begins.", stage.removeprefix("JOB_STAGE_"))
+        case {"fold_finished": {"fold": fold, "fold_count": count, "rounds": rounds}}:
+            _news.info("Fold %d of %d is scored; its model kept %d rounds.", fold, count, rounds)
+        case {"warning": {"message": message}}:
+            _news.warning("%s", message)
 
 
 def _die_with_parent() -> None:

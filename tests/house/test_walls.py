@@ -19,8 +19,8 @@ ABSENT = {("data", "neighbours"), ("registry", "neighbours"), ("features", "stor
 PARTS = {
     "training": {
         "attendant": "application",
-        "calibration_worker": "__main__",
-        "calibrator": "application",
+        "cost_worker": "__main__",
+        "cost_meter": "application",
         "checkpoint_folders": "store",
         "checkpoints": "store",
         "dask_pool": "application",

@@ -42,6 +42,7 @@ def crew(checkpoints: Path, **changes: Any) -> Crew:
         "neighbours": {},
         "retention_seconds": 86_400.0,
         "checkpoints": CheckpointFolders(checkpoints),
+        "log_retention_seconds": 86_400.0,
     }
     return Crew(**values | changes)
 

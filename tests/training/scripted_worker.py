@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -147,6 +148,37 @@ def fosters(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
     return SUCCESS
 
 
+def chats(assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    """Logs and prints all kinds of things, waits, logs more, and is killed the first time."""
+    from services.host import logs  # which takes a while, and no other script needs it
+
+    logs.write_json_lines("training", "INFO")
+    log = logging.getLogger("marketml.chat")
+    log.info(
+        "Reads /var/lib/canary-folder/deep/rows.parquet of postgresql://canary-user:canary-word@host/name."
+    )
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        log.exception("It is broken.", extra={"fields": {"room": "kitchen"}})
+    print("printed with password=canary-word")
+    os.write(2, b"\xff\xfe not UTF-8 \x00 and NUL\n\n")
+    os.write(2, b"x" * 300_000 + b"\n")
+    log.warning("%s", "€" * 5_000)
+    outbox.tell(metric("chatted", 1))
+    if assignment.attempt > 1:
+        orders.pause(60)
+    log.info("The last words of attempt %d.", assignment.attempt)
+    return dies(assignment, outbox, orders) if assignment.attempt == 1 else SUCCESS
+
+
+def floods(_assignment: Assignment, outbox: Outbox, orders: Orders) -> Ending:
+    """Prints faster than anybody stores."""
+    for number in range(30):
+        os.write(2, b"".join(b"line %d\n" % line for line in range(200 * number, 200 * number + 200)))
+    return SUCCESS
+
+
 def fails(_assignment: Assignment, _outbox: Outbox, _orders: Orders) -> Ending:
     return failed("FAILED_PRECONDITION", "TOO_LITTLE_DATA", "7 rows are too few.")
 
@@ -169,6 +201,8 @@ SCRIPTS: dict[str, Callable[[Assignment, Outbox, Orders], Ending]] = {
         eats,
         burns,
         fosters,
+        chats,
+        floods,
         fails,
     )
 }

@@ -47,6 +47,25 @@ class ClassWeight(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CLASS_WEIGHT_NONE: _ClassVar[ClassWeight]
     CLASS_WEIGHT_BALANCED: _ClassVar[ClassWeight]
 
+class CalibrationMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CALIBRATION_METHOD_UNSPECIFIED: _ClassVar[CalibrationMethod]
+    CALIBRATION_METHOD_SIGMOID: _ClassVar[CalibrationMethod]
+    CALIBRATION_METHOD_ISOTONIC: _ClassVar[CalibrationMethod]
+
+class DecisionMetric(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DECISION_METRIC_UNSPECIFIED: _ClassVar[DecisionMetric]
+    DECISION_METRIC_BALANCED_ACCURACY: _ClassVar[DecisionMetric]
+    DECISION_METRIC_MACRO_F1: _ClassVar[DecisionMetric]
+    DECISION_METRIC_MCC: _ClassVar[DecisionMetric]
+
+class BootstrapMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BOOTSTRAP_METHOD_UNSPECIFIED: _ClassVar[BootstrapMethod]
+    BOOTSTRAP_METHOD_BLOCKS: _ClassVar[BootstrapMethod]
+    BOOTSTRAP_METHOD_SEQUENTIAL: _ClassVar[BootstrapMethod]
+
 class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TRIAL_STATE_UNSPECIFIED: _ClassVar[TrialState]
@@ -84,6 +103,16 @@ STOP_MODE_DISCARD: StopMode
 CLASS_WEIGHT_UNSPECIFIED: ClassWeight
 CLASS_WEIGHT_NONE: ClassWeight
 CLASS_WEIGHT_BALANCED: ClassWeight
+CALIBRATION_METHOD_UNSPECIFIED: CalibrationMethod
+CALIBRATION_METHOD_SIGMOID: CalibrationMethod
+CALIBRATION_METHOD_ISOTONIC: CalibrationMethod
+DECISION_METRIC_UNSPECIFIED: DecisionMetric
+DECISION_METRIC_BALANCED_ACCURACY: DecisionMetric
+DECISION_METRIC_MACRO_F1: DecisionMetric
+DECISION_METRIC_MCC: DecisionMetric
+BOOTSTRAP_METHOD_UNSPECIFIED: BootstrapMethod
+BOOTSTRAP_METHOD_BLOCKS: BootstrapMethod
+BOOTSTRAP_METHOD_SEQUENTIAL: BootstrapMethod
 TRIAL_STATE_UNSPECIFIED: TrialState
 TRIAL_STATE_COMPLETE: TrialState
 TRIAL_STATE_PRUNED: TrialState
@@ -96,7 +125,7 @@ INPUT_KIND_LIBRARY: InputKind
 INPUT_KIND_HARDWARE: InputKind
 
 class TrainingConfig(_message.Message):
-    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed", "sample_weights", "search")
+    __slots__ = ("dataset", "features", "label", "split", "model", "early_stopping", "class_weight", "evaluation", "budget", "seed", "sample_weights", "search", "calibration", "decision_thresholds")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +138,8 @@ class TrainingConfig(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     dataset: Dataset
     features: _features_pb2.FeatureConfig
     label: LabelConfig
@@ -121,7 +152,29 @@ class TrainingConfig(_message.Message):
     seed: int
     sample_weights: SampleWeights
     search: SearchConfig
-    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., sample_weights: _Optional[_Union[SampleWeights, _Mapping]] = ..., search: _Optional[_Union[SearchConfig, _Mapping]] = ...) -> None: ...
+    calibration: Calibration
+    decision_thresholds: DecisionThresholds
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ..., features: _Optional[_Union[_features_pb2.FeatureConfig, _Mapping]] = ..., label: _Optional[_Union[LabelConfig, _Mapping]] = ..., split: _Optional[_Union[SplitConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[ClassWeight, str]] = ..., evaluation: _Optional[_Union[EvaluationConfig, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., seed: _Optional[int] = ..., sample_weights: _Optional[_Union[SampleWeights, _Mapping]] = ..., search: _Optional[_Union[SearchConfig, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., decision_thresholds: _Optional[_Union[DecisionThresholds, _Mapping]] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("enabled", "method", "fraction")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    method: CalibrationMethod
+    fraction: float
+    def __init__(self, enabled: _Optional[bool] = ..., method: _Optional[_Union[CalibrationMethod, str]] = ..., fraction: _Optional[float] = ...) -> None: ...
+
+class DecisionThresholds(_message.Message):
+    __slots__ = ("enabled", "metric", "fraction")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    enabled: bool
+    metric: DecisionMetric
+    fraction: float
+    def __init__(self, enabled: _Optional[bool] = ..., metric: _Optional[_Union[DecisionMetric, str]] = ..., fraction: _Optional[float] = ...) -> None: ...
 
 class SearchConfig(_message.Message):
     __slots__ = ("enabled", "trials", "max_duration", "metric", "startup_trials", "pruning", "space")
@@ -381,6 +434,22 @@ class CombinatorialPurged(_message.Message):
     def __init__(self, groups: _Optional[int] = ..., test_groups: _Optional[int] = ...) -> None: ...
 
 class ModelConfig(_message.Message):
+    __slots__ = ("lightgbm", "xgboost", "random_forest", "extra_trees", "bagging", "stacking")
+    LIGHTGBM_FIELD_NUMBER: _ClassVar[int]
+    XGBOOST_FIELD_NUMBER: _ClassVar[int]
+    RANDOM_FOREST_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_TREES_FIELD_NUMBER: _ClassVar[int]
+    BAGGING_FIELD_NUMBER: _ClassVar[int]
+    STACKING_FIELD_NUMBER: _ClassVar[int]
+    lightgbm: Lightgbm
+    xgboost: Xgboost
+    random_forest: RandomForest
+    extra_trees: ExtraTrees
+    bagging: Bagging
+    stacking: Stacking
+    def __init__(self, lightgbm: _Optional[_Union[Lightgbm, _Mapping]] = ..., xgboost: _Optional[_Union[Xgboost, _Mapping]] = ..., random_forest: _Optional[_Union[RandomForest, _Mapping]] = ..., extra_trees: _Optional[_Union[ExtraTrees, _Mapping]] = ..., bagging: _Optional[_Union[Bagging, _Mapping]] = ..., stacking: _Optional[_Union[Stacking, _Mapping]] = ...) -> None: ...
+
+class SingleModel(_message.Message):
     __slots__ = ("lightgbm", "xgboost", "random_forest", "extra_trees")
     LIGHTGBM_FIELD_NUMBER: _ClassVar[int]
     XGBOOST_FIELD_NUMBER: _ClassVar[int]
@@ -391,6 +460,48 @@ class ModelConfig(_message.Message):
     random_forest: RandomForest
     extra_trees: ExtraTrees
     def __init__(self, lightgbm: _Optional[_Union[Lightgbm, _Mapping]] = ..., xgboost: _Optional[_Union[Xgboost, _Mapping]] = ..., random_forest: _Optional[_Union[RandomForest, _Mapping]] = ..., extra_trees: _Optional[_Union[ExtraTrees, _Mapping]] = ...) -> None: ...
+
+class Bagging(_message.Message):
+    __slots__ = ("members", "models", "bootstrap_fraction", "bootstrap", "block_rows")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    BOOTSTRAP_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    members: int
+    models: _containers.RepeatedCompositeFieldContainer[SingleModel]
+    bootstrap_fraction: float
+    bootstrap: BootstrapMethod
+    block_rows: int
+    def __init__(self, members: _Optional[int] = ..., models: _Optional[_Iterable[_Union[SingleModel, _Mapping]]] = ..., bootstrap_fraction: _Optional[float] = ..., bootstrap: _Optional[_Union[BootstrapMethod, str]] = ..., block_rows: _Optional[int] = ...) -> None: ...
+
+class Stacking(_message.Message):
+    __slots__ = ("base_models", "meta_model", "folds", "passthrough")
+    BASE_MODELS_FIELD_NUMBER: _ClassVar[int]
+    META_MODEL_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    PASSTHROUGH_FIELD_NUMBER: _ClassVar[int]
+    base_models: _containers.RepeatedCompositeFieldContainer[SingleModel]
+    meta_model: MetaModel
+    folds: int
+    passthrough: bool
+    def __init__(self, base_models: _Optional[_Iterable[_Union[SingleModel, _Mapping]]] = ..., meta_model: _Optional[_Union[MetaModel, _Mapping]] = ..., folds: _Optional[int] = ..., passthrough: _Optional[bool] = ...) -> None: ...
+
+class MetaModel(_message.Message):
+    __slots__ = ("logistic_regression", "lightgbm", "random_forest")
+    LOGISTIC_REGRESSION_FIELD_NUMBER: _ClassVar[int]
+    LIGHTGBM_FIELD_NUMBER: _ClassVar[int]
+    RANDOM_FOREST_FIELD_NUMBER: _ClassVar[int]
+    logistic_regression: LogisticRegression
+    lightgbm: Lightgbm
+    random_forest: RandomForest
+    def __init__(self, logistic_regression: _Optional[_Union[LogisticRegression, _Mapping]] = ..., lightgbm: _Optional[_Union[Lightgbm, _Mapping]] = ..., random_forest: _Optional[_Union[RandomForest, _Mapping]] = ...) -> None: ...
+
+class LogisticRegression(_message.Message):
+    __slots__ = ("c",)
+    C_FIELD_NUMBER: _ClassVar[int]
+    c: float
+    def __init__(self, c: _Optional[float] = ...) -> None: ...
 
 class Lightgbm(_message.Message):
     __slots__ = ("rounds", "learning_rate", "num_leaves", "max_depth", "min_child_samples", "min_split_gain", "subsample", "colsample_bytree", "reg_alpha", "reg_lambda", "max_bin")
@@ -836,18 +947,20 @@ class StageStarted(_message.Message):
     def __init__(self, stage: _Optional[_Union[JobStage, str]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("fraction", "remaining", "fold", "round", "validation_loss")
+    __slots__ = ("fraction", "remaining", "fold", "round", "validation_loss", "trial")
     FRACTION_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
     FOLD_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
     fraction: float
     remaining: _duration_pb2.Duration
     fold: int
     round: int
     validation_loss: float
-    def __init__(self, fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fold: _Optional[int] = ..., round: _Optional[int] = ..., validation_loss: _Optional[float] = ...) -> None: ...
+    trial: int
+    def __init__(self, fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fold: _Optional[int] = ..., round: _Optional[int] = ..., validation_loss: _Optional[float] = ..., trial: _Optional[int] = ...) -> None: ...
 
 class FoldFinished(_message.Message):
     __slots__ = ("fold", "fold_count", "rounds", "metrics")
@@ -915,6 +1028,38 @@ class Warning(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     message: str
     def __init__(self, message: _Optional[str] = ...) -> None: ...
+
+class ReadTrainingLogsRequest(_message.Message):
+    __slots__ = ("job_id", "attempt", "after_line")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_LINE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    attempt: int
+    after_line: int
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., after_line: _Optional[int] = ...) -> None: ...
+
+class ReadTrainingLogsResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[LogEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ...) -> None: ...
+
+class LogEntry(_message.Message):
+    __slots__ = ("line", "time", "attempt", "level", "logger", "message")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LOGGER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    time: _timestamp_pb2.Timestamp
+    attempt: int
+    level: str
+    logger: str
+    message: str
+    def __init__(self, line: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., level: _Optional[str] = ..., logger: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class StopTrainingRequest(_message.Message):
     __slots__ = ("job_id", "mode")

@@ -1,9 +1,9 @@
 """The features room's numbers: `python benchmarks/features.py [--bars N]`.
 
-Seconds of CPU per family for the default config on hourly bars; the statistical family against rolling
-windows of pandas; rolling tsfresh features against tsfresh's own `roll_time_series` and `extract_features` on
-a sample of the same windows. Everything in the same run. The bars are the real ones where ../shared/data (or
-MARKETML_TEST_DATA) is at hand, else a random walk.
+Seconds of CPU per family for the default config on hourly bars; and what of the families goes over windows
+beside the same in pandas (`benchmarks/features_pandas.py`), with how far the values are apart. Everything in
+the same run; rolling tsfresh features stand beside tsfresh in `benchmarks/rolling.py`. The bars are the real
+ones where ../shared/data (or MARKETML_TEST_DATA) is at hand, else a random walk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import os
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import features_pandas as peers
 import numpy as np
 import pandas as pd
 
@@ -30,8 +32,12 @@ from services.features.feature import Family
 from services.features.plan import plan
 
 HOUR = timedelta(hours=1)
-SAMPLE_WINDOWS = 200
-WINDOW = 24
+SAID_IN_PANDAS = {
+    Family.TECHNICAL: peers.technical,
+    Family.STATISTICAL: peers.statistical,
+    Family.SERIES: peers.series,
+    Family.MARKET: peers.market,
+}
 DATA = Path(os.environ.get("MARKETML_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "demo"
 
 
@@ -72,69 +78,43 @@ def only(family: Family) -> FeatureConfig:
 
 
 def against_pandas(frame: pd.DataFrame, repeats: int) -> None:
-    """What of the statistical family pandas has, against its rolling windows."""
-    named = FamilyChoice(features=tuple(rolled_by_pandas(frame)))
-    config = replace(only(Family.STATISTICAL), statistical=named)
-    seconds = {}
-    for name, work in (
-        ("pandas", lambda: rolled_by_pandas(frame)),
-        ("this room", lambda: compute(frame, config)),
-    ):
-        taken = []
+    """What of a family goes over windows and can be said in pandas, beside that.
+
+    Both in turn; each result is dropped before the other starts. Here chunk by chunk, as the room answers."""
+    heads = f"{'features':>8} {'here, s':>9} {'pandas, s':>10} {'ratio':>8}  largest median difference"
+    print(f"{'over windows':12} {heads}")
+    for family, said in SAID_IN_PANDAS.items():
+        peer = said(frame)
+        config = replace(only(family), **{family.value: FamilyChoice(features=tuple(peer))})
+        result = compute(frame, config)
+        assert set(peer) == set(result.names)
+        differences = [
+            float(np.nanmedian(np.abs(values - peer[name]) / np.maximum(np.abs(peer[name]), 1e-12)))
+            for name, values in zip(result.names, result.values, strict=True)
+        ]
+        del peer, result
+        here, theirs = [], []
         for _ in range(repeats):
-            started = time.process_time()
-            work()
-            taken.append(time.process_time() - started)
-        seconds[name] = statistics.median(taken)
-    result = compute(frame, config)
-    peer = rolled_by_pandas(frame)
-    assert set(peer) == set(result.names)
-    print(f"statistical family, {len(peer)} features, CPU")
-    for name, each in seconds.items():
-        print(f"{name:12} {each:12.3f} s")
-    differences = [
-        float(np.nanmedian(np.abs(values - peer[name]) / np.maximum(np.abs(peer[name]), 1e-12)))
-        for name, values in zip(result.names, result.values, strict=True)
-    ]
-    ratio = seconds["pandas"] / seconds["this room"]
-    print(f"{'ratio':12} {ratio:12,.1f} ×    largest median relative difference {max(differences):.1e}\n")
+            here.append(spent(lambda config=config: streamed(frame, config)))
+            theirs.append(spent(lambda said=said: said(frame)))
+        ours, pandas = statistics.median(here), statistics.median(theirs)
+        print(
+            f"{family.value:12} {len(differences):8} {ours:9.3f} {pandas:10.3f} {pandas / ours:6.1f} ×"
+            f"  {max(differences):.1e}"
+        )
 
 
-def rolled_by_pandas(frame: pd.DataFrame) -> dict[str, pd.Series]:
-    found = {}
-    changes, logs = frame["close"].pct_change(), np.log(frame["close"]).diff()
-    height = frame["high"] / frame["low"] - 1.0
-    position = (frame["close"] - frame["low"]) / (frame["high"] - frame["low"])
-    for window in (5, 10, 20, 50):
-        sizes = changes.abs().rolling(window)
-        close, volume = frame["close"].rolling(window), frame["volume"].rolling(window)
-        low, high = close.quantile(0.25), close.quantile(0.75)
-        found |= {
-            f"close_mean_{window}": close.mean(),
-            f"close_std_{window}": close.std(),
-            f"close_skew_{window}": close.skew(),
-            f"close_kurt_{window}": close.kurt(),
-            f"close_q25_{window}": low,
-            f"close_q75_{window}": high,
-            f"close_median_{window}": close.median(),
-            f"close_range_{window}": close.max() - close.min(),
-            f"close_iqr_{window}": high - low,
-            f"volume_mean_{window}": volume.mean(),
-            f"volume_std_{window}": volume.std(),
-            f"volume_skew_{window}": volume.skew(),
-            f"volume_kurt_{window}": volume.kurt(),
-            f"return_skew_{window}": changes.rolling(window).skew(),
-            f"return_kurt_{window}": changes.rolling(window).kurt(),
-            f"log_return_skew_{window}": logs.rolling(window).skew(),
-            f"high_low_ratio_mean_{window}": height.rolling(window).mean(),
-            f"high_low_ratio_std_{window}": height.rolling(window).std(),
-            f"close_position_mean_{window}": position.rolling(window).mean(),
-            f"close_position_std_{window}": position.rolling(window).std(),
-            f"abs_return_mean_{window}": sizes.mean(),
-            f"return_asymmetry_{window}": changes.rolling(window).sum() / sizes.sum(),
-            f"price_volume_correlation_{window}": close.corr(frame["volume"]),
-        }
-    return found
+def spent(work: Callable[[], object]) -> float:
+    """Seconds of CPU."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def streamed(frame: pd.DataFrame, config: FeatureConfig) -> None:
+    columns = Columns(frame, HOUR)
+    for _ in engine.compute(plan(config, columns, 0), columns, time.process_time):
+        pass
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from marketml.rpc.frames import to_frame
 from services.training.config import fill_config
-from services.training.calibration import made_rows
+from services.training.cost_measurements import made_rows
 from services.training.cost_model import HostCosts, read_costs
 from services.training.forecast import forecast_job
 from services.training.job_plan import read_plan
@@ -79,7 +79,7 @@ def main() -> None:
 def measured(threads: int) -> HostCosts:
     """What work costs here."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "services.training.calibration_worker", str(threads)],
+        [sys.executable, "-m", "services.training.cost_worker", str(threads)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=worker_environment(threads),

@@ -23,8 +23,8 @@ from services.host import (
 )
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
-from services.training.calibrator import Calibrator
 from services.training.checkpoint_folders import CheckpointFolders
+from services.training.cost_meter import CostMeter
 from services.training.cost_store import CostStore
 from services.training.feeds import Feeds
 from services.training.job_metrics import JobMetrics
@@ -39,7 +39,7 @@ from services.training.supervisor import Crew, Supervisor
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 WORKER = (sys.executable, "-m", "services.training.worker")
-CALIBRATION = (sys.executable, "-m", "services.training.calibration_worker")
+COST_WORKER = (sys.executable, "-m", "services.training.cost_worker")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -70,11 +70,15 @@ def build(
 
     supervisor = Supervisor(store, crew, publish)
     counted.watch_workers(supervisor.workers_count)
-    calibrator = Calibrator(
-        CostStore(database), host_key(cores_count(), crew.threads_count), CALIBRATION, crew.threads_count
-    )
+    threads_each = max(1, crew.threads_count // crew.processes_count)
+    meter = CostMeter(CostStore(database), host_key(cores_count(), threads_each), COST_WORKER, threads_each)
     planner = Planner(
-        store, rooms, calibrator, crew.threads_count, measures_at_start=settings.measures_host_at_start
+        store,
+        rooms,
+        meter,
+        threads_each,
+        crew.processes_count,
+        measures_at_start=settings.measures_host_at_start,
     )
     application = TrainingApplication(store, supervisor, feeds, rooms, planner, settings.queued_jobs_count)
     service = training_pb2.DESCRIPTOR.services_by_name["TrainingService"]

@@ -25,7 +25,7 @@ from services.training.learners.xgboost import XgboostParameters
 
 Floats = npt.NDArray[np.float64]
 
-PHASES = ("prepare", "round", "predict", "keep", "score")
+SCORING = "scoring"  # the kind of work beside the learners
 _HESSIAN = 0.22  # of a row of an undecided model: p (1 - p), for two classes 0.25, for three 0.22
 _FOREST_DEPTH_EXCESS = 1.3  # a forest's trees are deeper than balanced ones
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from marketml.bundle.files import MAX_BUNDLE_BYTES
-from services.training.calibrator import Calibrator
+from services.training.cost_meter import CostMeter
 from services.training.job_plan import read_plan
 from services.training.jobs import Job, JobState, Tree
 from services.training.planned import Forecast, Planned
@@ -18,31 +18,41 @@ HISTORY_COUNT = 5  # finished jobs of the model's name that tell how many rounds
 
 
 class Planner:
-    """Forecasts jobs. Its methods may be called from any thread."""
+    """Forecasts jobs. Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    threads_count
+        Of each process that fits.
+    processes_count
+        So many fit at once.
+    """
 
     def __init__(
         self,
         store: Store,
         rooms: ForRequests,
-        calibrator: Calibrator,
+        meter: CostMeter,
         threads_count: int,
+        processes_count: int,
         *,
         measures_at_start: bool = True,
     ) -> None:
         self._store = store
         self._rooms = rooms
-        self._calibrator = calibrator
+        self._meter = meter
         self._threads_count = threads_count
+        self._processes_count = processes_count
         self._measures_at_start = measures_at_start
 
     def start(self) -> None:
         """Have this host measured, if it is not known; returns at once."""
         if self._measures_at_start:
-            self._calibrator.start()
+            self._meter.start()
 
     def close(self) -> None:
         """End what measures."""
-        self._calibrator.close()
+        self._meter.close()
 
     def plan(self, filled: Tree, config_version: int, model_name: str) -> Planned:
         """Forecast a job of a config that `fill_config` filled without a violation.
@@ -59,11 +69,11 @@ class Planner:
         from services.training.forecast import forecast_job  # here, not above: it loads what scores models
 
         plan = read_plan(filled, self._threads_count)
-        costs = self._calibrator.costs()
+        costs = self._meter.costs()
         source = self._rooms.describe_source(filled["dataset"], filled["features"])
         history = self._store.page(JobState.SUCCEEDED, model_name, None, HISTORY_COUNT) if model_name else []
         expected = _expected_rounds(filled, history)
-        forecast = forecast_job(plan, source, costs, expected)
+        forecast = forecast_job(plan, source, costs, expected, processes_count=self._processes_count)
         return Planned(
             config=filled,
             config_version=config_version,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.training import learners
-from services.training.calibration import KINDS, SCORING, TRIALS, Trial
+from services.training.cost_measurements import KINDS, TRIALS, Trial
 from services.training.cost_model import (
+    SCORING,
     FitShape,
     HostCosts,
     Seconds,

@@ -1,4 +1,4 @@
-"""Calibration: short fits of every learner on this host, from which the cost model takes its coefficients."""
+"""Measurements: short fits of every learner on this host, by which the cost model is fitted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from services.training import learners
 from services.training.confidence import block_bootstrap
 from services.training.cost_model import (
+    SCORING,
     FitShape,
     Measured,
     Seconds,
@@ -31,7 +32,6 @@ from services.training.scores import score
 
 FIT_SECONDS = 0.25  # of rounds; what comes before them is not cut short
 SIGNAL = 0.3  # of the first feature, beside noise of 1: markets tell little
-SCORING = "scoring"
 _MANY_ROUNDS, _SEED = 20_000, 1
 
 

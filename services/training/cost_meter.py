@@ -1,4 +1,4 @@
-"""The calibrator: has this host measured in a process of its own, once, and keeps what came of it."""
+"""The cost meter: has this host measured in a process of its own, once, and keeps what came of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_SECONDS = 300.0
 AGAIN_SECONDS = 2.0  # at least, between two questions of one who waits
 
 
-class Calibrator:
+class CostMeter:
     """The costs of this host. All methods may be called from any thread.
 
     Parameters
@@ -50,7 +50,7 @@ class Calibrator:
             if self._costs is not None or self._is_closed or (self._thread and self._thread.is_alive()):
                 return
             self._begun = time.monotonic()
-            self._thread = threading.Thread(target=self._run, name="calibrator", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="cost-meter", daemon=True)
             self._thread.start()
 
     def costs(self) -> HostCosts:

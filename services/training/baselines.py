@@ -31,7 +31,11 @@ class Sight:
 
 
 def score_baselines(
-    t0: Microseconds, t1: Microseconds, sights: Sequence[Sight], class_names: tuple[str, ...]
+    t0: Microseconds,
+    t1: Microseconds,
+    sights: Sequence[Sight],
+    class_names: tuple[str, ...],
+    symbols: npt.NDArray[np.intp] | None = None,
 ) -> dict[str, Scores]:
     """Scores of the baselines on the test rows of all sights together, named as in the reports.
 
@@ -44,6 +48,8 @@ def score_baselines(
     t0, t1 : int64 (rows,)
     sights : sequence of Sight
     class_names : tuple of str
+    symbols : intp (rows,), optional
+        Of rows of several: each row is persisted by labels of its own.
     """
     truth = np.concatenate([sight.classes[sight.test] for sight in sights])
     priors = np.concatenate([_priors(sight, len(class_names)) for sight in sights])
@@ -51,7 +57,9 @@ def score_baselines(
     found = {"majority": score(truth, majority, priors, class_names)}
     persisted, known = (
         np.concatenate(each)
-        for each in zip(*(persist(sight.classes, t0, t1, sight.test) for sight in sights), strict=True)
+        for each in zip(
+            *(persist(sight.classes, t0, t1, sight.test, symbols) for sight in sights), strict=True
+        )
     )
     if known.any():
         found["persistence"] = score(truth[known], persisted[known], None, class_names)
@@ -64,9 +72,14 @@ def _priors(sight: Sight, class_count: int) -> npt.NDArray[np.float64]:
 
 
 def persist(
-    classes: Classes, t0: Microseconds, t1: Microseconds, rows: Rows
+    classes: Classes,
+    t0: Microseconds,
+    t1: Microseconds,
+    rows: Rows,
+    symbols: npt.NDArray[np.intp] | None = None,
 ) -> tuple[Classes, npt.NDArray[np.bool_]]:
-    """For each of `rows`, the class of the label that became known last, at or before its decision.
+    """For each of `rows`, the class of the label of its symbol that became known last, at or before its
+    decision.
 
     Returns
     -------
@@ -74,6 +87,13 @@ def persist(
         Meaningless where nothing was known.
     known : bool (rows,)
     """
+    if symbols is not None:
+        persisted, known = np.zeros(rows.size, dtype=classes.dtype), np.zeros(rows.size, dtype=np.bool_)
+        for symbol in np.unique(symbols[rows]):
+            mine, asked = np.flatnonzero(symbols == symbol), symbols[rows] == symbol
+            own = np.searchsorted(mine, rows[asked])
+            persisted[asked], known[asked] = persist(classes[mine], t0[mine], t1[mine], own)
+        return persisted, known
     order = np.lexsort((t0, t1))
     known_count = np.searchsorted(t1[order], t0[rows], side="right")
     return classes[order[known_count - 1]], known_count > 0

@@ -28,7 +28,7 @@ from services.training.samples import Chosen, Samples
 from services.training.seeds import stream
 from services.training.splits import Dropped, Rows
 from services.training.units import FitOutcome, FitTask, Part
-from services.training.weights import NO_WEIGHTS, SampleWeights, weigh
+from services.training.weights import NO_WEIGHTS, SampleWeights, weigh_each
 
 Prove: TypeAlias = Callable[[str, Rows, Rows, Dropped], None]
 """Takes a consumer, its rows to learn from, those held out, and what was dropped between them."""
@@ -299,6 +299,7 @@ def weights_of(samples: Samples, rows: Rows, plan: SampleWeights) -> Weights:
     weights = samples.weights[rows]
     if plan == NO_WEIGHTS:
         return weights
-    if samples.path is None:
-        raise ValueError("Sample weights need the path that the labels were read from.")
-    return weights * weigh(plan, samples.path, samples.t0[rows], samples.t1[rows])
+    if not samples.paths:
+        raise ValueError("Sample weights need the paths that the labels were read from.")
+    symbols = None if samples.symbols is None else samples.symbols[rows]
+    return weights * weigh_each(plan, samples.paths, symbols, samples.t0[rows], samples.t1[rows])

@@ -301,6 +301,7 @@ class _Run:
                 stream(self.seed, "final_test"),
                 learned.predicted,
             ),
+            test_symbols=self._score_symbols(sight, learned),
             proofs=tuple(proof for proofs in self.proofs.values() for proof in proofs),
             search=search,
             stopped=self.control.keeps_best,
@@ -314,7 +315,23 @@ class _Run:
         return score(truth, predicted, probabilities, self.samples.class_names)
 
     def _score_baselines(self, sights: Sequence[Sight]) -> dict[str, Scores]:
-        return score_baselines(self.samples.t0, self.samples.t1, sights, self.samples.class_names)
+        samples = self.samples
+        return score_baselines(samples.t0, samples.t1, sights, samples.class_names, samples.symbols)
+
+    def _score_symbols(self, sight: Sight, learned: Learned) -> dict[int, Scores]:
+        """The scores of each symbol's rows alone; none where there is one symbol."""
+        if self.samples.symbols is None:
+            return {}
+        of_rows, truth = self.samples.symbols[sight.test], sight.classes[sight.test]
+        return {
+            int(symbol): score(
+                truth[of_rows == symbol],
+                learned.predicted[of_rows == symbol],
+                learned.probabilities[of_rows == symbol],
+                self.samples.class_names,
+            )
+            for symbol in np.unique(of_rows)
+        }
 
     def _prove(self, consumer: str, train: Rows, held_out: Rows, dropped: splits.Dropped) -> None:
         proof = splits.prove(consumer, self.samples.t0, self.samples.t1, train, held_out, dropped)

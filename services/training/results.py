@@ -96,7 +96,8 @@ class TrainedResult:
     """What a run leaves.
 
     `learned` is the final model. `fold_table` and `baseline_tables` summarise the finished folds, `path_*`
-    the paths all of whose folds are finished: none but of combinatorial folds. `test_*` is of the final span.
+    the paths all of whose folds are finished: none but of combinatorial folds. `test_*` is of the final span,
+    `test_symbols` of the rows of each of several symbols there.
     `search` is how the model was found whose folds these are, if it was searched for. `stopped` says that
     `Stop.KEEP_BEST` cut the run short.
     """
@@ -112,6 +113,7 @@ class TrainedResult:
     test_scores: Scores
     test_baselines: Mapping[str, Scores]
     test_intervals: Mapping[str, Interval]
+    test_symbols: Mapping[int, Scores]
     proofs: tuple[SplitProof, ...]
     search: SearchResult | None
     stopped: bool

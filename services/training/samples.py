@@ -1,12 +1,14 @@
-"""Samples: features joined to labels, the rows a run learns from."""
+"""Samples: features joined to labels, the rows a run learns from; of one symbol, or of several together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from marketml.rpc.refusals import InvalidArgument
@@ -21,6 +23,8 @@ from services.training.labels import (
 from services.training.labels.volatility import Floats
 from services.training.learners.fitting import Classes, Matrix, Weights
 from services.training.splits import Microseconds, Rows
+
+Symbols: TypeAlias = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,14 @@ class Samples:
     class_names : tuple of str
     weights : float64 (rows,)
         1 for every row unless said otherwise.
-    path : Path, optional
-        The bars that the labels were read from; sample weights need it.
+    paths : tuple of Path
+        The bars that the labels were read from, one for each symbol; sample weights need them.
     returns : float64 (rows,), optional
         What came of each decision, a fraction; `quantile` needs it.
     quantile : QuantileThreshold, optional
         By which the rows of a fit decide all classes.
+    symbols : intp (rows,), optional
+        Which of several symbols each row is of; None: all are of one.
     """
 
     features: Matrix
@@ -54,9 +60,10 @@ class Samples:
     t1: Microseconds
     class_names: tuple[str, ...]
     weights: Weights
-    path: Path | None = None
+    paths: tuple[Path, ...] = ()
     returns: Floats | None = None
     quantile: QuantileThreshold | None = None
+    symbols: Symbols | None = None
 
     def thresholds_of(self, rows: Rows) -> ReturnThresholds | None:
         """The thresholds of a model that learns from `rows`; None where classes do not depend on them."""
@@ -104,9 +111,46 @@ def join_samples(
         t1=labels.t1[at_label],
         class_names=labels.class_names,
         weights=np.ones(at_label.size) if weights is None else weights[at_label],
-        path=labels.path,
+        paths=(labels.path,),
         returns=labels.returns[at_label],
         quantile=labels.quantile,
+    )
+
+
+def pool_samples(parts: Sequence[Samples]) -> Samples:
+    """The samples of several symbols as one, in order of decision, at one moment in that of the symbols.
+
+    Features that not every symbol has are left out: missing everywhere in some, they would tell the symbol.
+
+    Parameters
+    ----------
+    parts : sequence of Samples
+        One for each symbol, by one rule of labels.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    common = [
+        name for name in parts[0].feature_names if all(name in part.feature_names for part in parts[1:])
+    ]
+    columns = [[part.feature_names.index(name) for name in common] for part in parts]
+    symbols = np.repeat(np.arange(len(parts)), [part.t0.size for part in parts])
+    t0 = np.concatenate([part.t0 for part in parts])
+    order = np.lexsort((symbols, t0))
+    returns = [part.returns for part in parts if part.returns is not None]
+    return Samples(
+        features=np.concatenate([part.features[:, at] for part, at in zip(parts, columns, strict=True)])[
+            order
+        ],
+        feature_names=tuple(common),
+        classes=np.concatenate([part.classes for part in parts])[order],
+        t0=t0[order],
+        t1=np.concatenate([part.t1 for part in parts])[order],
+        class_names=parts[0].class_names,
+        weights=np.concatenate([part.weights for part in parts])[order],
+        paths=tuple(path for part in parts for path in part.paths),
+        returns=np.concatenate(returns)[order] if len(returns) == len(parts) else None,
+        quantile=parts[0].quantile,
+        symbols=symbols[order],
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from marketml.rpc.refusals import Violation
 from services.training.labels import Microseconds, Path
@@ -81,6 +83,31 @@ def weigh(plan: SampleWeights, path: Path, t0: Microseconds, t1: Microseconds) -
     weights *= plan.oldest_weight + (1.0 - plan.oldest_weight) * grown / grown[-1]
     mean = weights.mean()
     return weights / mean if mean > 0 else np.ones(t0.size)
+
+
+def weigh_each(
+    plan: SampleWeights,
+    paths: Sequence[Path],
+    symbols: npt.NDArray[np.intp] | None,
+    t0: Microseconds,
+    t1: Microseconds,
+) -> Weights:
+    """`weigh` for rows of several symbols: each symbol's by its own labels alone, with a mean of 1.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        One for each symbol.
+    symbols : intp (rows,) or None
+        Of each row, an index into `paths`; None: there is one symbol.
+    """
+    if symbols is None:
+        return weigh(plan, paths[0], t0, t1)
+    weights = np.ones(t0.size)
+    for symbol in np.unique(symbols):
+        rows = symbols == symbol
+        weights[rows] = weigh(plan, paths[symbol], t0[rows], t1[rows])
+    return weights
 
 
 def _sums(values: Weights, first: np.ndarray, last: np.ndarray) -> Weights:

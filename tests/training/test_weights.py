@@ -95,7 +95,7 @@ def with_path(samples):
     """The samples on a path whose last third moves a hundred times as much."""
     returns = np.random.default_rng(3).normal(0, 0.01, samples.t0.size + 9)
     returns[400:] *= 100
-    return replace(samples, path=Path(np.arange(returns.size) * SECOND, returns))
+    return replace(samples, paths=(Path(np.arange(returns.size) * SECOND, returns),))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_every_learner_takes_the_weights_and_so_does_the_choice_of_features(mode
     assert all((weights == 1).all() for _, weights in taken.values())
     assert np.abs(fitted(replace(plain, sample_weights=EVERY_FACTOR)) - unweighted).max() > 1e-3
     for rows, weights in taken.values():
-        expected = weigh(EVERY_FACTOR, samples.path, samples.t0[rows], samples.t1[rows])
+        expected = weigh(EVERY_FACTOR, samples.paths[0], samples.t0[rows], samples.t1[rows])
         assert weights.tolist() == expected.tolist()
     fitted(replace(plain, sample_weights=EVERY_FACTOR, class_weight=ClassWeight.BALANCED))
     for rows, weights in taken.values():
@@ -135,8 +135,9 @@ def test_what_the_test_span_holds_changes_no_weighted_model():
     plan = TrainingPlan(LightgbmParameters(rounds=5), sample_weights=EVERY_FACTOR, interval_draws=100)
     result = evaluate_and_fit(samples, plan, 3, events=lambda event: None)
     first = samples.t0[-result.test_scores.row_count]
-    returns = np.where(samples.path.closes_at > first, 5.0, samples.path.log_returns)
-    changed = replace(samples, path=replace(samples.path, log_returns=returns))
+    (path,) = samples.paths
+    returns = np.where(path.closes_at > first, 5.0, path.log_returns)
+    changed = replace(samples, paths=(replace(path, log_returns=returns),))
     other = evaluate_and_fit(changed, plan, 3, events=lambda event: None)
     assert native_file(other) == native_file(result)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import distributed
 import pytest
 
-from marketml.rpc.refusals import Unavailable
+from marketml.rpc.refusals import Aborted, Reason, Unavailable
 from services.training.checkpoints import FolderMemory
 from services.training.dask_pool import DaskPool
 from services.training.events import Discarded, Event, FoldFinished, RoundFinished, Stop

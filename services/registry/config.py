@@ -87,6 +87,7 @@ def violations(overrides: Tree) -> Iterator[Violation]:
             yield Violation(f"{PATH}.{path}", rule.rule, fault)
     yield from _of_split(tree["training"]["split"], _below(overrides, "training.split.folds"))
     yield from _of_labels(tree["labels"])
+    yield from _of_model(_below(overrides, "training.model") or {})
     stops = tree["training"]["early_stopping"]["enabled"]
     if _FORESTS & tree["training"]["model"].keys() and stops:
         field = f"{PATH}.training.early_stopping.enabled"
@@ -117,6 +118,14 @@ def _of_labels(labels: Tree) -> Iterator[Violation]:
     if averages and averages["slow_bars"] <= averages["fast_bars"]:
         words = f"must be more than fast_bars {averages['fast_bars']}, is {averages['slow_bars']}."
         yield Violation(f"{path}.meta_label.moving_averages.slow_bars", "order", words)
+
+
+def _of_model(given: Tree) -> Iterator[Violation]:
+    ensemble = next((name for name in ("bagging", "stacking") if name in given), None)
+    for name in given if ensemble is not None else ():
+        if name != ensemble:
+            words = f"must be absent: {ensemble} names its own models."
+            yield Violation(f"{PATH}.training.model.{name}", "unused", words)
 
 
 def _of_split(split: Tree, folds: int | None) -> Iterator[Violation]:

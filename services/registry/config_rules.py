@@ -219,6 +219,23 @@ _MODEL: dict[str, Rule] = {
     **{f"extra_trees.{path}": rule for path, rule in _FOREST.items()},
     "extra_trees.bootstrap": Flag(False),
 }
+# The models of an ensemble are a request's own.
+_ENSEMBLES: dict[str, Rule] = {
+    "bagging.members": Number(2, 100, 5),
+    "bagging.bootstrap_fraction": Number(0.05, 1, 0.8),
+    "bagging.bootstrap": Choice(
+        ("BOOTSTRAP_METHOD_BLOCKS", "BOOTSTRAP_METHOD_SEQUENTIAL"), "BOOTSTRAP_METHOD_BLOCKS"
+    ),
+    "bagging.block_rows": Number(1, 1_000_000, 24),
+    "stacking.folds": Number(2, 20, 5),
+    "stacking.passthrough": Flag(False),
+    "stacking.meta_model.logistic_regression.c": Number(1e-6, 1e6, 1.0),
+    **{
+        f"stacking.meta_model.{path}": rule
+        for path, rule in _MODEL.items()
+        if path.startswith(("lightgbm.", "random_forest."))
+    },
+}
 
 _TRAINING: dict[str, Rule] = {
     "split.test_fraction": Number(0, 0.5, 0.2, above_low=True),
@@ -230,7 +247,7 @@ _TRAINING: dict[str, Rule] = {
     "split.combinatorial_purged.test_groups": Number(1, 5, 2),
     "split.embargo_bars": Number(0, _INT32_MAX, 24),
     "split.embargo_duration": Number(0, 36_500 * _DAY, None, is_whole=True, unit=" s"),
-    **{f"model.{path}": rule for path, rule in _MODEL.items()},
+    **{f"model.{path}": rule for path, rule in (_MODEL | _ENSEMBLES).items()},
     "early_stopping.enabled": Flag(True),
     "early_stopping.patience_rounds": Number(1, 10_000, 50),
     "early_stopping.fraction": Number(0, 0.5, 0.15, above_low=True),
@@ -238,6 +255,17 @@ _TRAINING: dict[str, Rule] = {
     "sample_weights.uniqueness": Flag(False),
     "sample_weights.return_attribution": Flag(False),
     "sample_weights.oldest_weight": Number(0, 1, 1.0),
+    "calibration.enabled": Flag(False),
+    "calibration.method": Choice(
+        ("CALIBRATION_METHOD_SIGMOID", "CALIBRATION_METHOD_ISOTONIC"), "CALIBRATION_METHOD_SIGMOID"
+    ),
+    "calibration.fraction": Number(0, 0.5, 0.15, above_low=True),
+    "decision_thresholds.enabled": Flag(False),
+    "decision_thresholds.metric": Choice(
+        tuple(f"DECISION_METRIC_{name}" for name in ("BALANCED_ACCURACY", "MACRO_F1", "MCC")),
+        "DECISION_METRIC_BALANCED_ACCURACY",
+    ),
+    "decision_thresholds.fraction": Number(0, 0.5, 0.15, above_low=True),
     "budget.max_duration": _seconds(7 * _DAY, 3600.0),
     "budget.max_memory_bytes": Number(64 * 2**20, _INT64_MAX, None),
 }
@@ -288,7 +316,15 @@ ONE_OFS: Mapping[str, tuple[OneOf, ...]] = {
         OneOf(("embargo_bars", "embargo_duration"), "embargo_bars"),
         OneOf(("walk_forward", "combinatorial_purged", "folds"), "folds"),  # `folds` is older than the others
     ),
-    "training.model": (OneOf(("lightgbm", "xgboost", "random_forest", "extra_trees"), "lightgbm"),),
+    "training.model": (
+        OneOf(("bagging", "stacking", "lightgbm", "xgboost", "random_forest", "extra_trees"), "lightgbm"),
+    ),
+    "training.model.stacking.meta_model": (
+        OneOf(("logistic_regression", "lightgbm", "random_forest"), "logistic_regression"),
+    ),
+    "training.model.stacking.meta_model.random_forest": (
+        OneOf(("max_features_rule", "max_features_fraction"), "max_features_rule"),
+    ),
     "training.model.random_forest": (
         OneOf(("max_features_rule", "max_features_fraction"), "max_features_rule"),
     ),

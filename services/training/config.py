@@ -10,6 +10,7 @@ from marketml.rpc.refusals import Violation
 from marketml.timeframes import TIMEFRAMES
 from services.training import labels, splits
 from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
+from services.training.decision_config import fill_calibration, fill_decision
 from services.training.jobs import Tree
 from services.training.label_config import fill_label, read_label
 from services.training.model_config import fill_model, is_forest
@@ -140,6 +141,17 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
     filled["label"] = fill_label(given.get("label", {}), platform.get("label", {}), f"{path}.label", found)
     filled["model"] = fill_model(given.get("model", {}), platform.get("model", {}), f"{path}.model", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
+    judging = fill_calibration(
+        given.get("calibration", {}), platform.get("calibration", {}), f"{path}.calibration", found
+    )
+    filled["calibration"] = judging
+    filled["decision_thresholds"] = fill_decision(
+        given.get("decision_thresholds", {}),
+        platform.get("decision_thresholds", {}),
+        judging,
+        f"{path}.decision_thresholds",
+        found,
+    )
     _refuse_split(given.get("split", {}), filled["split"], f"{path}.split", found)
     duration = filled["split"].get("embargo_duration")
     if duration is not None and duration != int(duration):

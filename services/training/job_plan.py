@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from marketml.rpc.refusals import InvalidArgument
 from services.training import labels
 from services.training.config import fill_config
+from services.training.decision_config import read_calibration, read_decision
 from services.training.jobs import Tree
 from services.training.label_config import read_events, read_label
 from services.training.model_config import read_model
@@ -61,6 +62,8 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
                 else ClassWeight.NONE
             ),
             sample_weights=SampleWeights(**filled["sample_weights"]),
+            calibration=read_calibration(filled["calibration"]),
+            decision_thresholds=read_decision(filled["decision_thresholds"]),
             interval_level=evaluation["interval_level"],
             interval_draws=evaluation["interval_draws"],
             threads=threads,

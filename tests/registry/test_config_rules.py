@@ -14,8 +14,13 @@ from services.registry.config_rules import ONE_OFS, RULES, Choice, Flag, Number,
 from services.registry.config_wire import read_config, write_config
 
 
+def _own_fields(descriptor: Descriptor):
+    """Those that a platform may set: messages that repeat (formulas, models) are each request's own."""
+    return [field for field in descriptor.fields if field.message_type is None or not field.is_repeated]
+
+
 def _fields(descriptor: Descriptor, path: str = ""):
-    for field in descriptor.fields:
+    for field in _own_fields(descriptor):
         below = f"{path}.{field.name}" if path else field.name
         message = field.message_type
         if message is None or message.full_name == "google.protobuf.Duration":
@@ -28,7 +33,7 @@ def _one_ofs(descriptor: Descriptor, path: str = ""):
     for one_of in descriptor.oneofs:
         if not one_of.name.startswith("_"):
             yield path, {field.name for field in one_of.fields}
-    for field in descriptor.fields:
+    for field in _own_fields(descriptor):
         if field.message_type is not None and field.message_type.full_name != "google.protobuf.Duration":
             yield from _one_ofs(field.message_type, f"{path}.{field.name}" if path else field.name)
 
@@ -37,22 +42,32 @@ CONTRACT = dict(_fields(pb.PlatformConfig.DESCRIPTOR))
 
 
 def test_every_field_of_the_contract_has_a_rule_and_no_other():
-    of_requests = {path for path in CONTRACT if path.startswith("features.expressions.")}
-    assert set(RULES) == set(CONTRACT) - of_requests
+    assert set(RULES) == set(CONTRACT)
 
 
-def test_formulas_are_a_requests_own():
-    message = pb.PlatformConfig()
-    message.features.expressions.add(name="pull", expression="close / open")
-    with pytest.raises(InvalidArgument) as refused:
-        read_config(message)
-    assert [each.field for each in refused.value.violations] == ["config.features.expressions"]
+def test_formulas_and_the_models_of_an_ensemble_are_a_requests_own():
+    formulas, members, bases = (pb.PlatformConfig() for _ in range(3))
+    formulas.features.expressions.add(name="pull", expression="close / open")
+    members.training.model.bagging.models.add().xgboost.rounds = 5
+    bases.training.model.stacking.base_models.add().extra_trees.trees = 5
+    for message, field in (
+        (formulas, "features.expressions"),
+        (members, "training.model.bagging.models"),
+        (bases, "training.model.stacking.base_models"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            read_config(message)
+        assert [each.field for each in refused.value.violations] == [f"config.{field}"]
 
 
 def test_every_oneof_of_the_contract_is_known():
     known = [(path, set(each.members)) for path, one_ofs in ONE_OFS.items() for each in one_ofs]
     older = ("training.split", {"walk_forward", "combinatorial_purged", "folds"})  # than its oneof is a field
     known[known.index(older)] = ("training.split", older[1] - {"folds"})
+    ensembles = {"bagging", "stacking"}  # exclude single models, which are a oneof of their own
+    both = next(each for each in known if ensembles < each[1])
+    known[known.index(both)] = ("training.model", ensembles)
+    known.append(("training.model", both[1] - ensembles))
 
     def in_order(one_ofs):
         return sorted((path, sorted(members)) for path, members in one_ofs)
@@ -192,6 +207,29 @@ def test_choices_of_groups_that_cannot_be_or_are_too_many_are_refused(groups, te
     (violation,) = refused.value.violations
     assert (violation.field, violation.rule) == (f"config.{path}.test_groups", rule)
     assert words in violation.description
+
+
+def test_an_ensemble_takes_the_place_of_a_single_model_and_gives_it_back():
+    before = changed({}, {"training": {"model": {"xgboost": {"rounds": 9}}}}, ["training.model"])
+    path = "training.model.bagging.members"
+    bagged = changed(before, _nested(path, 7), [path])
+    assert filled(bagged)["training"]["model"] == {
+        "bagging": {
+            "members": 7,
+            "bootstrap_fraction": 0.8,
+            "bootstrap": "BOOTSTRAP_METHOD_BLOCKS",
+            "block_rows": 24,
+        }
+    }
+    path = "training.model.stacking.meta_model.random_forest.trees"
+    stacked = filled(changed(bagged, _nested(path, 7), [path]))["training"]["model"]
+    assert set(stacked) == {"stacking"}
+    assert set(stacked["stacking"]["meta_model"]) == {"random_forest"}
+    path = "training.model.lightgbm.rounds"
+    assert set(filled(changed(bagged, _nested(path, 3), [path]))["training"]["model"]) == {"lightgbm"}
+    both = {"training": {"model": {"lightgbm": {}, "stacking": {}}}}
+    with pytest.raises(InvalidArgument, match=r"training\.model\.lightgbm.*stacking names its own"):
+        changed({}, both, ["training.model"])
 
 
 def test_a_masked_field_that_is_absent_goes_back_to_its_default():

@@ -89,6 +89,8 @@ def test_both_rooms_accept_the_same_values(path):
             tree["label"]["cusum_events"]["enabled"] = True
         if "extra_trees" in theirs:
             tree["model"]["extra_trees"]["bootstrap"] = True
+        if theirs[0] in ("calibration", "decision_thresholds"):
+            tree[theirs[0]]["enabled"] = True
         _, found = fill_config(tree, {})
         is_theirs = f"config.{'.'.join(theirs)}" not in {each.field for each in found}
         try:

@@ -9,16 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketml.bundle.graph import Calibration
 from marketml.training.v1 import training_pb2 as pb
 from services.training import labels
 from services.training.config import default_config, fill_config, warnings
+from services.training.decisions import DecisionMetric
+from services.training.ensembles import Bagging, Bootstrap, Stacking
 from services.training.job_plan import read_plan
 from services.training.jobs import Tree
 from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
+from services.training.learners.logistic import LogisticParameters
 from services.training.learners.xgboost import XgboostParameters
-from services.training.plan import ClassWeight, violations
+from services.training.plan import CalibrationPlan, ClassWeight, DecisionPlan, violations
 from services.training.splits import CombinatorialPurged, KFold, WalkForward
 from services.training.weights import SampleWeights
 from services.training.wire_trees import read_tree, write_tree
@@ -176,6 +180,18 @@ _RANGES: dict[str, tuple[Any, ...]] = {
     "budget.max_memory_bytes": (0, 64 * 2**20 - 1, -1),
     "seed": (-1, -(2**63)),
     "class_weight": (0, 7, -1),
+    "model.bagging.members": (1, 101),
+    "model.bagging.bootstrap_fraction": (0.04, 1.1),
+    "model.bagging.bootstrap": (0, 9),
+    "model.bagging.block_rows": (0, 1_000_001),
+    "model.stacking.folds": (1, 21),
+    "model.stacking.meta_model.logistic_regression.c": (0.0, 1e7),
+    "model.stacking.meta_model.lightgbm.rounds": (0, 20_001),
+    "model.stacking.meta_model.random_forest.max_features_rule": ("all",),
+    "calibration.method": (0, 9),
+    "calibration.fraction": (0.0, 0.6),
+    "decision_thresholds.metric": (0, 9),
+    "decision_thresholds.fraction": (0.0, 0.6),
     "model.random_forest.max_features_rule": ("", "all"),
     "model.random_forest.max_features_fraction": (0.0, 1.1),
     "model.extra_trees.max_features_rule": ("", "all"),
@@ -294,6 +310,130 @@ def test_extra_trees_draw_a_share_of_the_rows_only_with_a_bootstrap() -> None:
     message.model.extra_trees.max_samples = 0.5
     message.model.extra_trees.bootstrap = False
     assert broken(message) == {"config.model.extra_trees.max_samples": "unused"}
+
+
+LIGHTGBM_DEFAULTS = {name: rule.default for name, rule in LightgbmParameters.__dataclass_fields__.items()}
+
+
+def test_an_ensemble_that_says_nothing_is_the_contracts_default() -> None:
+    message = config()
+    message.model.bagging.SetInParent()
+    found = filled(message)
+    assert found["model"] == {
+        "bagging": {
+            "members": 5,
+            "models": [{"lightgbm": LIGHTGBM_DEFAULTS}],
+            "bootstrap_fraction": 0.8,
+            "bootstrap": "BOOTSTRAP_METHOD_BLOCKS",
+            "block_rows": 24,
+        }
+    }
+    assert read_plan(found).training.model == Bagging()
+    assert filled(write_tree(found, pb.TrainingConfig())) == found
+    message.model.stacking.SetInParent()
+    found = filled(message)
+    assert read_plan(found).training.model == Stacking()
+    assert filled(write_tree(found, pb.TrainingConfig())) == found
+    assert found["early_stopping"]["enabled"]
+
+
+def test_the_models_of_an_ensemble_are_filled_each_and_named_by_their_place() -> None:
+    message = config()
+    bagging = message.model.bagging
+    bagging.models.add().xgboost.rounds = 7
+    bagging.models.add().extra_trees.trees = 9
+    bagging.models.add()
+    bagging.bootstrap = pb.BOOTSTRAP_METHOD_SEQUENTIAL
+    plan = read_plan(filled(message, {"model": {"xgboost": {"rounds": 1, "max_depth": 1}}})).training
+    assert plan.model == Bagging(
+        models=(XgboostParameters(rounds=7), ExtraTreesParameters(trees=9), LightgbmParameters()),
+        bootstrap=Bootstrap.SEQUENTIAL,
+    )
+    bagging.models[1].extra_trees.trees = 0
+    bagging.models[1].extra_trees.max_samples = 0.5
+    bagging.block_rows = 5
+    bagging.members = 2
+    assert broken(message) == {
+        "config.model.bagging.models[1].extra_trees.trees": "range",
+        "config.model.bagging.models[1].extra_trees.max_samples": "unused",
+        "config.model.bagging.models": "range",
+        "config.model.bagging.block_rows": "unused",
+    }
+
+
+def test_a_stack_takes_its_meta_model_and_its_base_models() -> None:
+    message = config()
+    stacking = message.model.stacking
+    stacking.base_models.add().random_forest.trees = 3
+    stacking.base_models.add().extra_trees.max_features_fraction = 0.5
+    stacking.meta_model.random_forest.trees = 4
+    stacking.folds, stacking.passthrough = 3, True
+    found = filled(message)
+    assert read_plan(found).training.model == Stacking(
+        folds=3,
+        base_models=(ForestParameters(trees=3), ExtraTreesParameters(max_features=0.5)),
+        meta_model=ForestParameters(trees=4),
+        passthrough=True,
+    )
+    assert found["early_stopping"] == {"enabled": False}
+    stacking.meta_model.lightgbm.rounds = 5
+    assert filled(message)["early_stopping"]["enabled"]
+    del stacking.base_models[1:]
+    assert broken(message) == {"config.model.stacking.base_models": "range"}
+
+
+def test_a_single_model_beside_an_ensemble_is_refused_and_the_platforms_gives_way() -> None:
+    message = config()
+    message.model.bagging.members = 4
+    platform = {"model": {"lightgbm": {"rounds": 9}}}
+    assert read_plan(filled(message, platform)).training.model == Bagging(members=4)
+    message.model.lightgbm.rounds = 5
+    assert broken(message) == {"config.model.lightgbm": "unused"}
+    platform = {"model": {"stacking": {"folds": 3, "meta_model": {"logistic_regression": {"c": 0.5}}}}}
+    expected = Stacking(folds=3, meta_model=LogisticParameters(0.5))
+    assert read_plan(filled(config(), platform)).training.model == expected
+    message = config()
+    message.model.xgboost.SetInParent()
+    assert read_plan(filled(message, platform)).training.model == XgboostParameters()
+
+
+@pytest.mark.parametrize("field", ["enabled", "patience_rounds", "fraction"])
+def test_an_ensemble_of_forests_refuses_early_stopping(field: str) -> None:
+    message = config()
+    message.model.bagging.models.add().random_forest.trees = 3
+    message.model.bagging.models.add().extra_trees.trees = 3
+    assert filled(message)["early_stopping"] == {"enabled": False}
+    setattr(message.early_stopping, field, 1 if field != "fraction" else 0.2)
+    assert broken(message) == {f"config.early_stopping.{field}": "unused"}
+
+
+def test_calibration_and_thresholds_are_off_and_take_no_details_unless_they_are_on() -> None:
+    platform = {
+        "calibration": {"method": "CALIBRATION_METHOD_ISOTONIC", "fraction": 0.3},
+        "decision_thresholds": {"metric": "DECISION_METRIC_MCC", "fraction": 0.3},
+    }
+    found = filled(config(), platform)
+    assert found["calibration"] == found["decision_thresholds"] == {"enabled": False}
+    plan = read_plan(found).training
+    assert plan.calibration is plan.decision_thresholds is None
+    message = config()
+    message.calibration.fraction = 0.2
+    message.decision_thresholds.metric = pb.DECISION_METRIC_MCC
+    assert broken(message) == {
+        "config.calibration.fraction": "unused",
+        "config.decision_thresholds.metric": "unused",
+    }
+    message.calibration.enabled = True
+    message.decision_thresholds.enabled = True
+    found = filled(message, platform)
+    assert filled(write_tree(found, pb.TrainingConfig()), platform) == found
+    plan = read_plan(found).training
+    assert plan.calibration == CalibrationPlan(Calibration.ISOTONIC, 0.2)
+    assert plan.decision_thresholds == DecisionPlan(DecisionMetric.MCC)
+    message.decision_thresholds.fraction = 0.1
+    assert broken(message) == {"config.decision_thresholds.fraction": "unused"}
+    message.calibration.Clear()
+    assert read_plan(filled(message)).training.decision_thresholds == DecisionPlan(DecisionMetric.MCC, 0.1)
 
 
 def test_details_of_early_stopping_are_refused_when_it_is_off() -> None:

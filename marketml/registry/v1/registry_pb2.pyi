@@ -264,20 +264,24 @@ class DataProcessingConfig(_message.Message):
     def __init__(self, funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TrainingDefaults(_message.Message):
-    __slots__ = ("split", "model", "early_stopping", "class_weight", "budget", "sample_weights")
+    __slots__ = ("split", "model", "early_stopping", "class_weight", "budget", "sample_weights", "calibration", "decision_thresholds")
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     split: _training_pb2.SplitConfig
     model: _training_pb2.ModelConfig
     early_stopping: _training_pb2.EarlyStopping
     class_weight: _training_pb2.ClassWeight
     budget: _training_pb2.Budget
     sample_weights: _training_pb2.SampleWeights
-    def __init__(self, split: _Optional[_Union[_training_pb2.SplitConfig, _Mapping]] = ..., model: _Optional[_Union[_training_pb2.ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[_training_pb2.EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[_training_pb2.ClassWeight, str]] = ..., budget: _Optional[_Union[_training_pb2.Budget, _Mapping]] = ..., sample_weights: _Optional[_Union[_training_pb2.SampleWeights, _Mapping]] = ...) -> None: ...
+    calibration: _training_pb2.Calibration
+    decision_thresholds: _training_pb2.DecisionThresholds
+    def __init__(self, split: _Optional[_Union[_training_pb2.SplitConfig, _Mapping]] = ..., model: _Optional[_Union[_training_pb2.ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[_training_pb2.EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[_training_pb2.ClassWeight, str]] = ..., budget: _Optional[_Union[_training_pb2.Budget, _Mapping]] = ..., sample_weights: _Optional[_Union[_training_pb2.SampleWeights, _Mapping]] = ..., calibration: _Optional[_Union[_training_pb2.Calibration, _Mapping]] = ..., decision_thresholds: _Optional[_Union[_training_pb2.DecisionThresholds, _Mapping]] = ...) -> None: ...
 
 class PredictionConfig(_message.Message):
     __slots__ = ("max_rows",)

@@ -947,18 +947,20 @@ class StageStarted(_message.Message):
     def __init__(self, stage: _Optional[_Union[JobStage, str]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("fraction", "remaining", "fold", "round", "validation_loss")
+    __slots__ = ("fraction", "remaining", "fold", "round", "validation_loss", "trial")
     FRACTION_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
     FOLD_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
     fraction: float
     remaining: _duration_pb2.Duration
     fold: int
     round: int
     validation_loss: float
-    def __init__(self, fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fold: _Optional[int] = ..., round: _Optional[int] = ..., validation_loss: _Optional[float] = ...) -> None: ...
+    trial: int
+    def __init__(self, fraction: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fold: _Optional[int] = ..., round: _Optional[int] = ..., validation_loss: _Optional[float] = ..., trial: _Optional[int] = ...) -> None: ...
 
 class FoldFinished(_message.Message):
     __slots__ = ("fold", "fold_count", "rounds", "metrics")
@@ -1026,6 +1028,38 @@ class Warning(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     message: str
     def __init__(self, message: _Optional[str] = ...) -> None: ...
+
+class ReadTrainingLogsRequest(_message.Message):
+    __slots__ = ("job_id", "attempt", "after_line")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_LINE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    attempt: int
+    after_line: int
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., after_line: _Optional[int] = ...) -> None: ...
+
+class ReadTrainingLogsResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[LogEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ...) -> None: ...
+
+class LogEntry(_message.Message):
+    __slots__ = ("line", "time", "attempt", "level", "logger", "message")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LOGGER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    time: _timestamp_pb2.Timestamp
+    attempt: int
+    level: str
+    logger: str
+    message: str
+    def __init__(self, line: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., level: _Optional[str] = ..., logger: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class StopTrainingRequest(_message.Message):
     __slots__ = ("job_id", "mode")

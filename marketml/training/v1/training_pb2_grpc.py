@@ -55,6 +55,11 @@ class TrainingServiceStub:
                 request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.WatchTrainingRequest.SerializeToString,
                 response_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.WatchTrainingResponse.FromString,
                 _registered_method=True)
+        self.ReadTrainingLogs = channel.unary_stream(
+                '/marketml.training.v1.TrainingService/ReadTrainingLogs',
+                request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.ReadTrainingLogsRequest.SerializeToString,
+                response_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.ReadTrainingLogsResponse.FromString,
+                _registered_method=True)
         self.StopTraining = channel.unary_unary(
                 '/marketml.training.v1.TrainingService/StopTraining',
                 request_serializer=marketml_dot_training_dot_v1_dot_training__pb2.StopTrainingRequest.SerializeToString,
@@ -111,6 +116,14 @@ class TrainingServiceServicer:
     def WatchTraining(self, request, context):
         """Replays the events after a sequence number, follows, and ends after the terminal one. OUT_OF_RANGE for a number
         beyond the newest event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadTrainingLogs(self, request, context):
+        """Reads what the workers of a job logged and printed, oldest first, and ends; a job that runs may have more later.
+        OUT_OF_RANGE for a line or an attempt beyond the newest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +192,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.WatchTraining,
                     request_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.WatchTrainingRequest.FromString,
                     response_serializer=marketml_dot_training_dot_v1_dot_training__pb2.WatchTrainingResponse.SerializeToString,
+            ),
+            'ReadTrainingLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadTrainingLogs,
+                    request_deserializer=marketml_dot_training_dot_v1_dot_training__pb2.ReadTrainingLogsRequest.FromString,
+                    response_serializer=marketml_dot_training_dot_v1_dot_training__pb2.ReadTrainingLogsResponse.SerializeToString,
             ),
             'StopTraining': grpc.unary_unary_rpc_method_handler(
                     servicer.StopTraining,
@@ -315,6 +333,33 @@ class TrainingService:
             '/marketml.training.v1.TrainingService/WatchTraining',
             marketml_dot_training_dot_v1_dot_training__pb2.WatchTrainingRequest.SerializeToString,
             marketml_dot_training_dot_v1_dot_training__pb2.WatchTrainingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadTrainingLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/marketml.training.v1.TrainingService/ReadTrainingLogs',
+            marketml_dot_training_dot_v1_dot_training__pb2.ReadTrainingLogsRequest.SerializeToString,
+            marketml_dot_training_dot_v1_dot_training__pb2.ReadTrainingLogsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,42 @@ def test_a_hundred_watchers_see_every_event_and_the_job_does_not_wait_for_the_sl
         seen = [watch.result(120) for watch in watches]
     last = room.store.get(job_id).last_sequence
     assert all(found == list(range(1, last + 1)) for found in seen)
+
+
+def test_five_hundred_watchers_that_stand_still_do_not_hold_up_the_job_and_see_it_all_later(
+    room: Watched,
+) -> None:
+    job_id = room.queue("murmurs")
+    make: Any = TrainingServiceStub
+    request = pb.WatchTrainingRequest(job_id=job_id)
+    with ExitStack() as opened:
+        options = [("grpc.use_local_subchannel_pool", 1)]  # else the channels were one connection
+        channels = [opened.enter_context(open_channel(room.served.target, options=options)) for _ in range(4)]
+        stubs = [make(channel) for channel in channels]
+        watches = [stubs[number % 4].WatchTraining(request) for number in range(500)]
+        firsts = [next(watch).event.sequence for watch in watches]
+        assert firsts == [1] * 500
+        seen = room.store.get(job_id).last_sequence
+        eventually(lambda: room.store.get(job_id).last_sequence > seen + 10, 60, "events that nobody reads")
+        room.client.stop_training(job_id)
+        eventually(lambda: room.store.get(job_id).is_final, 30)
+        last = room.store.get(job_id).last_sequence
+        for watch in watches:
+            rest = [part.event.sequence for part in watch if part.HasField("event")]
+            assert rest == list(range(2, last + 1))
+
+
+def test_thousands_of_events_are_replayed_in_order(room: Watched) -> None:
+    job_id = room.queue("waits")
+    eventually(lambda: room.store.get(job_id).state is JobState.RUNNING, 30)
+    detail = json.dumps({"metric": {"name": "n", "value": 1.0}})
+    for _ in range(10):
+        room.store.record(job_id, 1, [detail] * 500)
+    room.client.stop_training(job_id)
+    events = list(room.client.watch_training(job_id, timeout=120))
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert len(events) > 5_000
+    assert list(room.client.watch_training(job_id, 4_321)) == events[4_321:]
 
 
 def test_a_watch_survives_its_server(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def decide(probabilities: Probabilities, thresholds: Thresholds | None) -> Class
     """The class of each row: of which the probability is the most multiples of its threshold; without
     thresholds, the likeliest."""
     multiples = probabilities if thresholds is None else probabilities / thresholds
-    return multiples.argmax(axis=1).astype(np.int8)
+    return np.asarray(multiples.argmax(axis=1), dtype=np.int8)
 
 
 def choose_thresholds(metric: DecisionMetric, probabilities: Probabilities, classes: Classes) -> Thresholds:
@@ -73,9 +73,10 @@ def _candidates(probabilities: Probabilities, thresholds: Thresholds, column: in
     rest = np.delete(thresholds, column)
     turns = turns[(turns >= rest.max() / LARGEST_RATIO) & (turns <= rest.min() * LARGEST_RATIO)]
     if turns.size < 2:
-        return turns[:0]
+        return np.empty(0)
     between = (turns[:-1] + turns[1:]) / 2.0
-    return between[np.unique(np.linspace(0, between.size - 1, CANDIDATES).round().astype(np.intp))]
+    spread = np.unique(np.linspace(0, between.size - 1, CANDIDATES).round().astype(np.intp))
+    return np.asarray(between[spread], dtype=np.float64)
 
 
 def _value(metric: DecisionMetric, confusion: npt.NDArray[np.float64]) -> float:

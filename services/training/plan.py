@@ -91,8 +91,9 @@ def violations(plan: TrainingPlan) -> list[Violation]:
         require(field, low <= value <= high, "range", f"must be from {low} to {high}, is {value}.")
 
     found += weights.violations(plan.sample_weights)
-    if plan.search is not None and isinstance(plan.model, Bagging | Stacking):
-        require("search", False, "unused", "must be unset: an ensemble has no parameters of its own to try.")
+    if isinstance(plan.model, Bagging | Stacking):
+        words = "must be unset: an ensemble has no parameters of its own to try."
+        require("search", plan.search is None, "unused", words)
     elif plan.search is not None:
         found += search_violations(plan.search, plan.model)
     if plan.calibration is not None:

@@ -60,7 +60,7 @@ def fit(parameters: LogisticParameters, train: Table, class_count: int) -> Linea
     # Here, not above: the server knows the parameters and fits nothing.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):  # the last bits of a sum depend on how many threads take part
         features = train.features.astype(np.float64)

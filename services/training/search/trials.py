@@ -12,9 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from marketml.rpc.refusals import FailedPrecondition, Reason
+from services.training.compositions import Prove
 from services.training.learners import ModelParameters
 from services.training.learners.fitting import Classes, Weights
-from services.training.recipes import Prove, Recipe
+from services.training.recipes import Recipe
 from services.training.results import Learned
 from services.training.samples import Choose, Chosen
 from services.training.scores import Score

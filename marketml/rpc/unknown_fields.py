@@ -17,9 +17,13 @@ def unknown_fields(message: Message, path: str) -> Iterator[Violation]:
     for number in sorted({each.field_number for each in unknown}):
         yield Violation(path, "unknown", f"has no field number {number} in this contract, and it is set.")
     for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
+        if field.message_type is None:
             continue
-        if field.is_repeated:
+        if field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for key in sorted(value):
+                    yield from unknown_fields(value[key], f"{path}.{field.name}.{str(key)[:80]}")
+        elif field.is_repeated:
             for position, each in enumerate(value):
                 yield from unknown_fields(each, f"{path}.{field.name}[{position}]")
         else:

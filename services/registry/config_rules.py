@@ -140,6 +140,10 @@ _COLUMNS = (
 )
 _PRESETS = ("", "fast", "balanced", "financial", "comprehensive")
 _TRANSFORMATIONS = ("1/", "abs", "exp", "log", "sqrt", "^2", "^3")
+_METRICS = (
+    *("balanced_accuracy", "accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "kappa"),
+    *("log_loss", "brier", "roc_auc", "pr_auc"),
+)
 _FEATURE_NAMES = Several(Word(), 2_000)  # so that a config fits a message
 _SUBSAMPLE = Number(0.05, 1, 1.0)
 _COLSAMPLE = Number(0.01, 1, 1.0)
@@ -255,6 +259,11 @@ _TRAINING: dict[str, Rule] = {
     "sample_weights.uniqueness": Flag(False),
     "sample_weights.return_attribution": Flag(False),
     "sample_weights.oldest_weight": Number(0, 1, 1.0),
+    "search.trials": Number(1, 10_000, 50),
+    "search.max_duration": _seconds(7 * _DAY, None),
+    "search.metric": Choice(_METRICS, "log_loss"),
+    "search.startup_trials": Number(1, 1_000, 10),
+    "search.pruning": Flag(True),
     "calibration.enabled": Flag(False),
     "calibration.method": Choice(
         ("CALIBRATION_METHOD_SIGMOID", "CALIBRATION_METHOD_ISOTONIC"), "CALIBRATION_METHOD_SIGMOID"

@@ -9,11 +9,14 @@ from typing import Any
 from marketml.rpc.refusals import Violation
 from marketml.timeframes import TIMEFRAMES
 from services.training import labels, splits
+from services.training.choosing import is_fitted
 from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
+from services.training.datasets import CHOICE_OF_ONE, violations_of_more
 from services.training.decision_config import fill_calibration, fill_decision
 from services.training.jobs import Tree
 from services.training.label_config import fill_label, read_label
 from services.training.model_config import fill_model, is_forest
+from services.training.search_config import fill_search
 
 MAX_SEED = 2**63 - 1
 _INFINITY = float("inf")
@@ -129,8 +132,8 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
     given : Tree
         What the caller wrote.
     platform : Tree
-        The defaults in force: a config of the same shape, without a dataset. What it says of early stopping
-        or a label's threshold counts only where the given model and label can use it.
+        The defaults in force: a config of the same shape, without a dataset. What it says of early stopping,
+        a search or a label's threshold counts only where the given model, search and label can use it.
     """
     found: list[Violation] = []
     filled = {"dataset": _fill_dataset(given, platform, f"{path}.dataset", found)}
@@ -141,6 +144,8 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
     filled["label"] = fill_label(given.get("label", {}), platform.get("label", {}), f"{path}.label", found)
     filled["model"] = fill_model(given.get("model", {}), platform.get("model", {}), f"{path}.model", found)
     filled["early_stopping"] = _fill_stops(given, platform, filled, f"{path}.early_stopping", found)
+    searched, defaults = given.get("search", {}), platform.get("search", {})
+    filled["search"] = fill_search(searched, defaults, filled["model"], f"{path}.search", found)
     judging = fill_calibration(
         given.get("calibration", {}), platform.get("calibration", {}), f"{path}.calibration", found
     )
@@ -152,6 +157,10 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
         f"{path}.decision_thresholds",
         found,
     )
+    more = filled["dataset"].keys() & {"more_series", "more_snapshot_ids"}
+    features = filled["features"]
+    if more and (is_fitted(features) or features.get("preset", "fast") != "fast"):
+        found.append(Violation(f"{path}.features", "unused", CHOICE_OF_ONE))
     _refuse_split(given.get("split", {}), filled["split"], f"{path}.split", found)
     duration = filled["split"].get("embargo_duration")
     if duration is not None and duration != int(duration):
@@ -170,11 +179,12 @@ def default_config(platform: Tree) -> Tree:
 def _fill_dataset(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
     dataset = given.get("dataset", {})
     found += _dataset_violations(dataset, path)
+    more = {name: dataset[name] for name in ("more_series", "more_snapshot_ids") if name in dataset}
     if "snapshot_id" in dataset:
         refuse_given(dataset, tuple(_AGES.fields), path, "a snapshot's rows are what they are", found)
-        return {"snapshot_id": dataset["snapshot_id"]}
+        return {"snapshot_id": dataset["snapshot_id"], **more}
     ages = fill(_AGES, dataset, platform.get("dataset", {}), path, found)
-    return {"series": dataset.get("series", {}), **ages}
+    return {"series": dataset.get("series", {}), **more, **ages}
 
 
 def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: list[Violation]) -> Tree:
@@ -221,9 +231,12 @@ def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:
     if not dataset.keys() & {"snapshot_id", "series"}:
         require("", None, False, "required", "must be set")
     elif "snapshot_id" in dataset:
-        name = dataset["snapshot_id"]
-        digits = bool(_SNAPSHOT_ID.fullmatch(name))
-        require("snapshot_id", name, digits, "digest", "must be 64 lower-case hexadecimal digits")
+        words = "must be 64 lower-case hexadecimal digits"
+        names = {"snapshot_id": dataset["snapshot_id"]}
+        more = dataset.get("more_snapshot_ids", [])
+        names |= {f"more_snapshot_ids[{index}]": name for index, name in enumerate(more)}
+        for field, name in names.items():
+            require(field, name, bool(_SNAPSHOT_ID.fullmatch(name)), "digest", words)
     else:
         source = dataset["series"]
         key = source.get("series", {})
@@ -239,12 +252,14 @@ def _dataset_violations(dataset: Tree, path: str) -> list[Violation]:
             require(f"{at}.timeframe", given, given in ("", timeframe), "same", words)
             is_other = (beside.get("venue"), beside.get("symbol")) != (venue, symbol)
             require(at, f"{venue} {symbol}", is_other, "other", "must be another one than the series")
+        for index, key in enumerate(dataset.get("more_series", [])):
+            require_instrument(key, f"more_series[{index}]")
         span = source.get("range", {})
         if "start_time" in span and "end_time" in span:
             ordered = _moment(span["start_time"]) < _moment(span["end_time"])
             words = f"must be later than start_time {span['start_time']}"
             require("series.range.end_time", span["end_time"], ordered, "order", words)
-    return found
+    return found or violations_of_more(dataset, path)
 
 
 def _moment(text: str) -> datetime:
@@ -263,6 +278,11 @@ def warnings(filled: Tree) -> list[str]:
         found.append(f"config.split.embargo_bars: {bars} is less than the label's horizon of {horizon} bars.")
     if not is_forest(filled["model"]) and not filled["early_stopping"]["enabled"]:
         found.append("config.early_stopping: every round is kept, however much the last ones overfit.")
+    search = filled["search"]
+    if search["enabled"] and search["startup_trials"] >= search["trials"]:
+        found.append(
+            f"config.search.startup_trials: {search['startup_trials']} is not below trials: all are random."
+        )
     for kind in ("lightgbm", "xgboost"):
         model = filled["model"].get(kind)
         if model and model["rounds"] * model["learning_rate"] < 1:

@@ -60,11 +60,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class RoundFinished:
-    """A boosting round (or a batch of trees) of a fold's model, or of the final one (`fold` None)."""
+    """A boosting round (or a batch of trees) of a fold's model, or of the final one (`fold` None); in a
+    search that of a trial."""
 
     fold: int | None
     round: int
     validation_loss: float | None
+    trial: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from services.training.jobs import Tree
 from services.training.label_config import read_events, read_label
 from services.training.model_config import read_model
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
+from services.training.search_config import read_search
 from services.training.splits import CombinatorialPurged, Embargo, KFold, Method, WalkForward
 from services.training.weights import SampleWeights
 
@@ -62,6 +63,7 @@ def read_plan(filled: Tree, threads: int = 1) -> JobPlan:
                 else ClassWeight.NONE
             ),
             sample_weights=SampleWeights(**filled["sample_weights"]),
+            search=read_search(filled["search"], filled["model"]),
             calibration=read_calibration(filled["calibration"]),
             decision_thresholds=read_decision(filled["decision_thresholds"]),
             interval_level=evaluation["interval_level"],

@@ -61,7 +61,7 @@ from services.training.search.study import SearchResult, Trial
 from services.training.search.trials import Bench, Search, once_chosen, once_proven
 from services.training.seeds import stream
 from services.training.splits import Fold, Rows, SplitProof
-from services.training.units import FitOutcome, FitTask, fold_of
+from services.training.units import FitOutcome, FitTask, fold_of, trial_of
 from services.training.workshop import Alone, Watch, Workshop
 
 FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
@@ -359,7 +359,7 @@ class _Run:
         return Watch(self._on_round, on_finished, check)
 
     def _on_round(self, task: FitTask, number: int, loss: float | None) -> None:
-        self.events(RoundFinished(fold_of(task.key), number, loss))
+        self.events(RoundFinished(fold_of(task.key), number, loss, trial_of(task.key)))
         most = learners.rounds_of(task.parameters)
         expected = min(most, self.longest_rounds.get(learners.kind_of(task.parameters), most))
         self.under_way[task.key] = min(1.0, number / expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +30,25 @@ def fold_finished(event: FoldFinished) -> Tree:
             "rounds": fold.rounds,
             "metrics": _all_metrics(fold.scores, fold.baselines),
         }
+    }
+
+
+def trial_finished(event: TrialFinished) -> Tree:
+    """The detail of a trial that is over."""
+    trial, best = event.trial, event.best
+    return {
+        "trial_finished": _present(
+            trial=trial.number,
+            trial_count=event.trial_count,
+            state=f"TRIAL_STATE_{trial.state.name}",
+            metric=event.metric,
+            value=trial.value,
+            fold_values=list(trial.fold_values),
+            parameters=write_values(trial.values),
+            best_trial=None if best is None else best.number,
+            best_value=None if best is None else best.value,
+            absent_reason=trial.reason,
+        )
     }
 
 
@@ -61,6 +80,7 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
     thresholds = learned.return_thresholds
     return {
         **({} if thresholds is None else {"return_thresholds": asdict(thresholds)}),
+        **({} if result.search is None else {"search": _search(result.search)}),
         "model_name": model_name,
         "model_version": version,
         "model_digest": digest,
@@ -99,6 +119,40 @@ def result_of(result: TrainedResult, samples: Samples, model_name: str, version:
             for path in result.paths
         ],
     }
+
+
+def _search(search: SearchResult) -> Tree:
+    counts = {f"{state}_count": search.count(state) for state in TrialState}
+    return _present(
+        metric=search.metric,
+        trial_count=len(search.trials),
+        **counts,
+        best_trial=search.best.number,
+        best_value=search.best.value,
+        best_parameters=write_values(search.best.values),
+        first_value=search.trials[0].value,
+    )
+
+
+def symbol_scores(result: TrainedResult, samples: Samples, instruments: Sequence[tuple[str, str]]) -> Tree:
+    """Of each of several symbols (venue, symbol): its rows, and the model on those of the test span."""
+    if samples.symbols is None:
+        return {}
+    found = []
+    for index, (venue, symbol) in enumerate(instruments):
+        scores = result.test_symbols.get(index)
+        known = None if scores is None else scores.metrics["balanced_accuracy"]
+        found.append(
+            _present(
+                venue=venue,
+                symbol=symbol,
+                row_count=int((samples.symbols == index).sum()),
+                test_row_count=0 if scores is None else scores.row_count,
+                balanced_accuracy=None if known is None else known.value,
+                absent_reason="No row is of the symbol." if known is None else known.reason,
+            )
+        )
+    return {"symbols": found}
 
 
 def _all_metrics(scores: Scores, baselines: Mapping[str, Scores]) -> list[Tree]:

@@ -9,6 +9,7 @@ from services.training import search
 from services.training.config_rules import Flag, Group, Number, Word, fill, refuse_given
 from services.training.jobs import Tree
 from services.training.learners import ModelParameters
+from services.training.model_config import read_model
 from services.training.scores import METRICS
 from services.training.search import Condition, Integer, OneOf, Real, Searched, SearchPlan, Space, Value
 
@@ -26,19 +27,12 @@ _RANGES = ("integer", "real", "numbers", "words")
 _DETAILS = (*(name for name in _RULES.fields if name != "enabled"), "space")
 
 
-def fill_search(
-    given: Tree, platform: Tree, model: ModelParameters | None, path: str, found: list[Violation]
-) -> Tree:
-    """The search with every default filled in; what breaks a rule goes to `found` with its path.
-
-    Parameters
-    ----------
-    model : ModelParameters, optional
-        As the config has it; None for one of several.
-    """
+def fill_search(given: Tree, platform: Tree, filled_model: Tree, path: str, found: list[Violation]) -> Tree:
+    """The search with every default filled in; what breaks a rule goes to `found` with its path."""
     if not given.get("enabled", False):
         refuse_given(given, _DETAILS, path, "the search is not enabled", found)
         return {"enabled": False}
+    model = _single(filled_model)
     if model is None:
         words = "must be false: a search tries the parameters of one model, and an ensemble has several."
         found.append(Violation(f"{path}.enabled", "unused", words))
@@ -53,8 +47,9 @@ def fill_search(
     return {**filled, "space": space}
 
 
-def read_search(filled: Tree, model: ModelParameters | None) -> SearchPlan | None:
+def read_search(filled: Tree, filled_model: Tree) -> SearchPlan | None:
     """The plan that a filled search means; None where there is none."""
+    model = _single(filled_model)
     if not filled["enabled"] or model is None:
         return None
     return SearchPlan(
@@ -65,6 +60,12 @@ def read_search(filled: Tree, model: ModelParameters | None) -> SearchPlan | Non
         pruning=filled["pruning"],
         max_duration_seconds=filled.get("max_duration"),
     )
+
+
+def _single(filled_model: Tree) -> ModelParameters | None:
+    """The model that a filled one means; None of an ensemble."""
+    model = read_model(filled_model)
+    return model if isinstance(model, ModelParameters) else None
 
 
 def write_space(space: Space) -> Tree:

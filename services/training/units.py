@@ -43,7 +43,7 @@ from services.training.splits import Rows
 
 Array: TypeAlias = npt.NDArray[np.generic]
 
-_FOLD = re.compile(r"(?:trial_\d+\.)?fold_(\d+)")
+_FOLD = re.compile(r"(?:trial_(\d+)\.)?fold_(\d+)")
 _READINGS = Readings()
 
 
@@ -196,7 +196,13 @@ def _reading(task: FitTask, request: FitRequest) -> Reading | None:
 def fold_of(key: str) -> int | None:
     """The number of the fold that a unit belongs to; None of the final model's."""
     found = _FOLD.match(key)
-    return None if found is None else int(found[1])
+    return None if found is None else int(found[2])
+
+
+def trial_of(key: str) -> int | None:
+    """The number of the trial that a unit belongs to; None where there is none."""
+    found = _FOLD.match(key)
+    return None if found is None or found[1] is None else int(found[1])
 
 
 def digest_of(task: FitTask) -> str:

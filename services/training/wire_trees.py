@@ -1,6 +1,6 @@
 """Messages as plain JSON objects and back: the form in which config, events and results are kept.
 
-Absent fields are left out; enums are their names, timestamps RFC 3339 text, durations seconds.
+Absent fields are left out; maps are objects, enums their names, timestamps RFC 3339 text, durations seconds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ M = TypeVar("M", bound=Message)
 
 _DURATION, _TIMESTAMP = Duration.DESCRIPTOR.full_name, Timestamp.DESCRIPTOR.full_name
 _NANOSECONDS = 1_000_000_000
+KEY_CHARACTERS = 80  # of a key in a path: it is the caller's, of any length
 
 
 def read_tree(message: Message, path: str) -> tuple[Tree, list[Violation]]:
@@ -33,7 +34,10 @@ def write_tree(tree: Tree, message: M) -> M:
     """Fill `message` with a tree that `read_tree` gave, or that this room wrote, and return it."""
     for name, value in tree.items():
         field = message.DESCRIPTOR.fields_by_name[name]
-        if field.is_repeated:
+        if _is_map(field):
+            for key, each in value.items():
+                _write_entry(field, key, each, getattr(message, name))
+        elif field.is_repeated:
             for each in value:
                 if field.type == FieldDescriptor.TYPE_MESSAGE:
                     write_tree(each, getattr(message, name).add())
@@ -50,10 +54,19 @@ def _read(message: Message, path: str, violations: list[Violation]) -> Tree:
     tree: Tree = {}
     for field, value in message.ListFields():
         at = f"{path}.{field.name}"
-        if field.is_repeated:
-            found = [
+        found: Any
+        if _is_map(field):
+            of = _value_of(field)
+            named = {
+                key: _read_value(of, value[key], f"{at}.{key[:KEY_CHARACTERS]}", violations)
+                for key in sorted(value)
+            }
+            found = {key: each for key, each in named.items() if each is not None}
+        elif field.is_repeated:
+            listed = [
                 _read_value(field, each, f"{at}[{index}]", violations) for index, each in enumerate(value)
             ]
+            found = [each for each in listed if each is not None]
         else:
             found = _read_value(field, value, at, violations)
         if found is not None:
@@ -92,6 +105,22 @@ def _read_value(field: FieldDescriptor, value: Any, path: str, violations: list[
         refuse("finite", f"must be finite, is {value}.")
         return None
     return value
+
+
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def _value_of(field: Any) -> Any:
+    """The field of a map's entries that holds the value."""
+    return field.message_type.fields_by_name["value"]
+
+
+def _write_entry(field: Any, key: str, value: Any, entries: Any) -> None:
+    if _value_of(field).message_type is None:
+        entries[key] = value
+    else:
+        _write_message(value, entries[key])
 
 
 def _write_message(value: Any, message: Message) -> None:

@@ -91,6 +91,8 @@ def test_both_rooms_accept_the_same_values(path):
             tree["model"]["extra_trees"]["bootstrap"] = True
         if theirs[0] in ("calibration", "decision_thresholds"):
             tree[theirs[0]]["enabled"] = True
+        if "search" in theirs:
+            tree["search"]["enabled"] = True
         _, found = fill_config(tree, {})
         is_theirs = f"config.{'.'.join(theirs)}" not in {each.field for each in found}
         try:

@@ -264,13 +264,14 @@ class DataProcessingConfig(_message.Message):
     def __init__(self, funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TrainingDefaults(_message.Message):
-    __slots__ = ("split", "model", "early_stopping", "class_weight", "budget", "sample_weights", "calibration", "decision_thresholds")
+    __slots__ = ("split", "model", "early_stopping", "class_weight", "budget", "sample_weights", "search", "calibration", "decision_thresholds")
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     DECISION_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     split: _training_pb2.SplitConfig
@@ -279,9 +280,24 @@ class TrainingDefaults(_message.Message):
     class_weight: _training_pb2.ClassWeight
     budget: _training_pb2.Budget
     sample_weights: _training_pb2.SampleWeights
+    search: SearchDefaults
     calibration: _training_pb2.Calibration
     decision_thresholds: _training_pb2.DecisionThresholds
-    def __init__(self, split: _Optional[_Union[_training_pb2.SplitConfig, _Mapping]] = ..., model: _Optional[_Union[_training_pb2.ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[_training_pb2.EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[_training_pb2.ClassWeight, str]] = ..., budget: _Optional[_Union[_training_pb2.Budget, _Mapping]] = ..., sample_weights: _Optional[_Union[_training_pb2.SampleWeights, _Mapping]] = ..., calibration: _Optional[_Union[_training_pb2.Calibration, _Mapping]] = ..., decision_thresholds: _Optional[_Union[_training_pb2.DecisionThresholds, _Mapping]] = ...) -> None: ...
+    def __init__(self, split: _Optional[_Union[_training_pb2.SplitConfig, _Mapping]] = ..., model: _Optional[_Union[_training_pb2.ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[_training_pb2.EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[_training_pb2.ClassWeight, str]] = ..., budget: _Optional[_Union[_training_pb2.Budget, _Mapping]] = ..., sample_weights: _Optional[_Union[_training_pb2.SampleWeights, _Mapping]] = ..., search: _Optional[_Union[SearchDefaults, _Mapping]] = ..., calibration: _Optional[_Union[_training_pb2.Calibration, _Mapping]] = ..., decision_thresholds: _Optional[_Union[_training_pb2.DecisionThresholds, _Mapping]] = ...) -> None: ...
+
+class SearchDefaults(_message.Message):
+    __slots__ = ("trials", "max_duration", "metric", "startup_trials", "pruning")
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DURATION_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    PRUNING_FIELD_NUMBER: _ClassVar[int]
+    trials: int
+    max_duration: _duration_pb2.Duration
+    metric: str
+    startup_trials: int
+    pruning: bool
+    def __init__(self, trials: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metric: _Optional[str] = ..., startup_trials: _Optional[int] = ..., pruning: _Optional[bool] = ...) -> None: ...
 
 class PredictionConfig(_message.Message):
     __slots__ = ("max_rows",)

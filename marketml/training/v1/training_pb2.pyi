@@ -280,16 +280,20 @@ class SampleWeights(_message.Message):
     def __init__(self, uniqueness: _Optional[bool] = ..., return_attribution: _Optional[bool] = ..., oldest_weight: _Optional[float] = ...) -> None: ...
 
 class Dataset(_message.Message):
-    __slots__ = ("snapshot_id", "series", "funding_max_age", "open_interest_max_age")
+    __slots__ = ("snapshot_id", "series", "funding_max_age", "open_interest_max_age", "more_series", "more_snapshot_ids")
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     FUNDING_MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     OPEN_INTEREST_MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    MORE_SERIES_FIELD_NUMBER: _ClassVar[int]
+    MORE_SNAPSHOT_IDS_FIELD_NUMBER: _ClassVar[int]
     snapshot_id: str
     series: _market_pb2.SeriesRange
     funding_max_age: _duration_pb2.Duration
     open_interest_max_age: _duration_pb2.Duration
-    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    more_series: _containers.RepeatedCompositeFieldContainer[_market_pb2.SeriesKey]
+    more_snapshot_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., funding_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., open_interest_max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., more_series: _Optional[_Iterable[_Union[_market_pb2.SeriesKey, _Mapping]]] = ..., more_snapshot_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LabelConfig(_message.Message):
     __slots__ = ("fixed_horizon", "triple_barrier", "trend_scanning", "meta_label", "binary", "cusum_events")
@@ -680,7 +684,7 @@ class JobFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds", "search", "code_digest", "machine_kind")
+    __slots__ = ("model_name", "model_version", "model_digest", "class_names", "row_count", "feature_count", "rounds", "fold_table", "test", "test_row_count", "importances", "proofs", "stopped_early", "path_table", "paths", "return_thresholds", "search", "symbols", "code_digest", "machine_kind")
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -698,6 +702,7 @@ class TrainingResult(_message.Message):
     PATHS_FIELD_NUMBER: _ClassVar[int]
     RETURN_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     SEARCH_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
     CODE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MACHINE_KIND_FIELD_NUMBER: _ClassVar[int]
     model_name: str
@@ -717,9 +722,10 @@ class TrainingResult(_message.Message):
     paths: _containers.RepeatedCompositeFieldContainer[BacktestPath]
     return_thresholds: ReturnThresholds
     search: SearchResult
+    symbols: _containers.RepeatedCompositeFieldContainer[SymbolScore]
     code_digest: str
     machine_kind: str
-    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ..., search: _Optional[_Union[SearchResult, _Mapping]] = ..., code_digest: _Optional[str] = ..., machine_kind: _Optional[str] = ...) -> None: ...
+    def __init__(self, model_name: _Optional[str] = ..., model_version: _Optional[int] = ..., model_digest: _Optional[str] = ..., class_names: _Optional[_Iterable[str]] = ..., row_count: _Optional[int] = ..., feature_count: _Optional[int] = ..., rounds: _Optional[int] = ..., fold_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., test: _Optional[_Iterable[_Union[TestMetric, _Mapping]]] = ..., test_row_count: _Optional[int] = ..., importances: _Optional[_Iterable[_Union[Importance, _Mapping]]] = ..., proofs: _Optional[_Iterable[_Union[SplitProof, _Mapping]]] = ..., stopped_early: _Optional[bool] = ..., path_table: _Optional[_Iterable[_Union[MetricRow, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[BacktestPath, _Mapping]]] = ..., return_thresholds: _Optional[_Union[ReturnThresholds, _Mapping]] = ..., search: _Optional[_Union[SearchResult, _Mapping]] = ..., symbols: _Optional[_Iterable[_Union[SymbolScore, _Mapping]]] = ..., code_digest: _Optional[str] = ..., machine_kind: _Optional[str] = ...) -> None: ...
 
 class SearchResult(_message.Message):
     __slots__ = ("metric", "trial_count", "complete_count", "pruned_count", "unscored_count", "best_trial", "best_value", "best_parameters", "first_value")
@@ -749,6 +755,22 @@ class SearchResult(_message.Message):
     best_parameters: _containers.MessageMap[str, ParameterValue]
     first_value: float
     def __init__(self, metric: _Optional[str] = ..., trial_count: _Optional[int] = ..., complete_count: _Optional[int] = ..., pruned_count: _Optional[int] = ..., unscored_count: _Optional[int] = ..., best_trial: _Optional[int] = ..., best_value: _Optional[float] = ..., best_parameters: _Optional[_Mapping[str, ParameterValue]] = ..., first_value: _Optional[float] = ...) -> None: ...
+
+class SymbolScore(_message.Message):
+    __slots__ = ("venue", "symbol", "row_count", "test_row_count", "balanced_accuracy", "absent_reason")
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TEST_ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BALANCED_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_REASON_FIELD_NUMBER: _ClassVar[int]
+    venue: str
+    symbol: str
+    row_count: int
+    test_row_count: int
+    balanced_accuracy: float
+    absent_reason: str
+    def __init__(self, venue: _Optional[str] = ..., symbol: _Optional[str] = ..., row_count: _Optional[int] = ..., test_row_count: _Optional[int] = ..., balanced_accuracy: _Optional[float] = ..., absent_reason: _Optional[str] = ...) -> None: ...
 
 class ReturnThresholds(_message.Message):
     __slots__ = ("lower", "upper")

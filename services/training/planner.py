@@ -72,7 +72,7 @@ class Planner:
         costs = self._meter.costs()
         source = self._rooms.describe_source(filled["dataset"], filled["features"])
         history = self._store.page(JobState.SUCCEEDED, model_name, None, HISTORY_COUNT) if model_name else []
-        expected = _expected_rounds(filled, history)
+        expected = expected_rounds(filled, history)
         forecast = forecast_job(plan, source, costs, expected, processes_count=self._processes_count)
         return Planned(
             config=filled,
@@ -84,7 +84,7 @@ class Planner:
         )
 
 
-def _expected_rounds(filled: Tree, history: Sequence[Job]) -> int | None:
+def expected_rounds(filled: Tree, history: Sequence[Job]) -> int | None:
     """What a fit that stops early takes, by the best rounds of jobs of the same model."""
     stops = filled["early_stopping"]
     if not stops["enabled"]:

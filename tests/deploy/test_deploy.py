@@ -13,29 +13,42 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from services.host import ServerSettings, read_settings
+from services.host import ServerSettings, read_settings, with_cluster
 from tests.support.programs import need_program
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 ROOMS = ("data", "features", "training", "registry")
+SCHEDULER = "MARKETML_DASK_SCHEDULER"
 
 
 @pytest.fixture(scope="module")
 def manifests() -> list[dict]:
+    return built("base")
+
+
+def built(folder: str) -> list[dict]:
+    """The manifests of a folder, put together."""
     if kubectl := shutil.which("kubectl"):
         command = [kubectl, "kustomize"]
     else:
         command = [need_program("kustomize"), "build"]
-    run = subprocess.run([*command, str(DEPLOY / "k8s/base")], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [*command, str(DEPLOY / "k8s" / folder)], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     return list(yaml.safe_load_all(run.stdout))
 
 
 @pytest.fixture(scope="module")
 def compose() -> dict:
+    return composed("compose.yaml")
+
+
+def composed(*names: str) -> dict:
+    """What compose makes of its files."""
     run = subprocess.run(
-        [need_program("compose-go"), "-format", "json", str(DEPLOY / "compose.yaml")],
+        [need_program("compose-go"), "-format", "json", *(str(DEPLOY / name) for name in names)],
         capture_output=True,
         text=True,
         check=False,
@@ -131,6 +144,45 @@ def test_compose_keeps_every_room_with_a_database_on_postgresql_without_a_passwo
         assert url == f"postgresql://marketml@postgres/{room}?passfile=/run/secrets/pgpass"
         assert f"CREATE DATABASE {room};" in databases
         assert service["depends_on"]["postgres"]["condition"] == "service_healthy"
+
+
+def test_a_cluster_beside_the_rooms_obeys_kubernetes_and_is_told_to_those_who_compute_there():
+    manifests = built("dask")
+    for each in manifests:
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    pods = pods_of(manifests)
+    assert set(pods) == {*ROOMS, "dask-scheduler", "dask-worker"}
+    [service] = [
+        each for each in manifests if each["metadata"]["name"] == "dask-scheduler" and "ports" in each["spec"]
+    ]
+    address = f"tcp://dask-scheduler:{service['spec']['ports'][0]['port']}"
+    assert pods["dask-worker"]["containers"][0]["args"] == ["dask-worker", address]
+    told = {
+        name: [entry["value"] for entry in pod["containers"][0].get("env", ()) if entry["name"] == SCHEDULER]
+        for name, pod in pods.items()
+    }
+    assert {name for name, values in told.items() if values == [address]} == {"features", "training"}
+    for name in ("dask-scheduler", "dask-worker"):
+        assert pods[name]["securityContext"]["runAsNonRoot"] is True
+        assert pods[name]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_compose_starts_a_cluster_that_nobody_outside_reaches():
+    services = composed("compose.yaml", "compose.dask.yaml")["services"]
+    assert set(services) == {*ROOMS, "postgres", "dask-scheduler", "dask-worker"}
+    for name in ("dask-scheduler", "dask-worker"):
+        assert "ports" not in services[name]
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+    [_, address] = services["dask-worker"]["command"]
+    # Of files that are merged the reader writes variables as a list.
+    told = {room for room in ROOMS if f"{SCHEDULER}={address}" in services[room]["environment"]}
+    assert told == {"features", "training"}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(SCHEDULER, address)
+        for room in told:
+            settings = with_cluster(settings_of(room, {}))  # type: ignore[type-var]
+            assert settings.dask_scheduler == address
 
 
 def test_the_image_is_given_every_package_that_the_rooms_import():

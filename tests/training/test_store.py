@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import threading
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +28,7 @@ from services.training.jobs import (
     Job,
     JobStage,
     JobState,
+    LogEntry,
     Resources,
     StopMode,
     failed,
@@ -388,8 +387,12 @@ def test_pages_are_newest_first_and_filters_hold(store: Store) -> None:
     assert not store.page(None, "model-2", None, 10)
 
 
-_STEPS = {
+_STEPS: dict[str, Callable[[Store, str, int], object]] = {
     "claim": lambda store, job, attempt: store.claim(60),
+    "renew": lambda store, job, attempt: store.renew(job, attempt, 60, Resources(1.0, 1, 1.0)),
+    "log": lambda store, job, attempt: store.logs.append(job, attempt, [LogEntry(1, "INFO", "x", "y")]),
+    "end unasked": lambda store, job, attempt: store.end(job, attempt, Ending(JobState.STOPPED, "Why?")),
+    "wait again": lambda store, job, attempt: store.end(job, attempt, Ending(JobState.RUNNING, "No.")),
     "record": lambda store, job, attempt: store.record(job, attempt, [PROGRESS] * 2),
     "succeed": lambda store, job, attempt: store.end(
         job, attempt, Ending(JobState.SUCCEEDED, "Done.", result={})
@@ -402,21 +405,38 @@ _STEPS = {
 }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.tuples(st.sampled_from(sorted(_STEPS)), st.integers(0, 1)), max_size=12))
-def test_whatever_happens_in_whatever_order_the_job_stays_sound(
-    sqlite_store: Store, steps: list[tuple[str, int]]
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(sorted(_STEPS)), st.integers(0, 1), st.sampled_from([-1, 0, 0, 0, 1])),
+        max_size=12,
+    )
+)
+def test_whatever_happens_in_whatever_order_jobs_stay_sound_and_refusals_change_nothing(
+    sqlite_store: Store, steps: list[tuple[str, int, int]]
 ) -> None:
     for job in sqlite_store.page(JobState.QUEUED, "", None, 1000):
         sqlite_store.stop(job.job_id, StopMode.DISCARD)  # what the example before left waiting
-    job_id = queue(sqlite_store).job_id
-    frozen: Any = None
-    for name, behind in steps:
-        attempt = sqlite_store.get(job_id).attempt - behind
-        with contextlib.suppress(Aborted):
-            _STEPS[name](sqlite_store, job_id, attempt)
-        seen = sqlite_store.get(job_id)
-        assert frozen is None or seen == frozen
-        if seen.is_final:
-            frozen = seen
+    ids = [queue(sqlite_store).job_id for _ in range(2)]
+
+    def seen() -> list[tuple[Job, list[Event], int]]:
+        """All that there is of the two jobs."""
+        logs = sqlite_store.logs
+        return [(sqlite_store.get(each), events_of(sqlite_store, each), logs.last_line(each)) for each in ids]
+
+    after = seen()
+    for name, which, behind in steps:
+        before = after
+        attempt = before[which][0].attempt - behind
+        try:
+            _STEPS[name](sqlite_store, ids[which], attempt)
+        except (Aborted, ValueError):  # a move that MOVES does not have is a bug of the caller
+            assert seen() == before
+        after = seen()
+        for then, now in zip(before, after, strict=True):
+            assert then == now or not then[0].is_final
+            assert now[1][: len(then[1])] == then[1]
+            assert now[0].attempt - then[0].attempt in (0, 1)
+            assert now[0].state == then[0].state or now[0].state in MOVES[then[0].state]
+    for job_id in ids:
         assert_sound(sqlite_store, job_id)

@@ -119,6 +119,29 @@ def test_progress_is_stored_ten_times_a_second_and_never_falls(store: Store) -> 
         assert fractions == sorted(fractions)
 
 
+def test_the_fraction_falls_only_where_an_attempt_begins_and_ends_at_one(store: Store) -> None:
+    with crewed(store) as jobs:
+        job_id = jobs.queue("advances")
+        job = jobs.until(job_id, *FINAL_STATES)
+        assert (job.state, job.attempt, job.fraction, job.remaining_seconds) == (
+            JobState.SUCCEEDED,
+            2,
+            1.0,
+            None,
+        )
+        told: dict[int, list[float]] = {1: [], 2: []}
+        for event in store.events_after(job_id, 0, 10_000):
+            progress = json.loads(event.detail).get("progress")
+            if progress is not None:
+                told[event.attempt].append(progress["fraction"])
+        for fractions in told.values():
+            assert len(fractions) > 10
+            assert fractions == sorted(fractions)
+        assert told[1][0] == 0.0
+        assert 0.4 < told[1][-1] < 0.5 <= told[2][1]
+        assert told[2][-1] < 1.0
+
+
 @pytest.mark.parametrize("script", ["waits", "deaf", "counts"])
 def test_a_discarded_job_is_gone_within_five_seconds_for_good(store: Store, script: str) -> None:
     with crewed(store) as jobs:

@@ -202,6 +202,10 @@ class DataApplication:
         self._refuse_future(spec.as_of_us, "frame.as_of_time")
         return self._reader.state(spec, check)
 
+    def remembered_frame_state(self, spec: FrameSpec) -> str | None:
+        """The same where that takes no time, else None."""
+        return self._reader.remembered_state(spec)
+
     def create_snapshot(
         self, spec: FrameSpec, *, request_id: str, body: bytes, check: Callable[[], None]
     ) -> Snapshot:

@@ -85,9 +85,11 @@ class DataServicer(PolicyServicer, QualityServicer):
         query = wire_queries.read_frame_query(request)
         return wire.written_chunks(self._application.query_frame(query, call.check))
 
-    def GetFrameState(self, request: pb.GetFrameStateRequest, call: Call) -> pb.GetFrameStateResponse:
+    async def GetFrameState(self, request: pb.GetFrameStateRequest, call: Call) -> pb.GetFrameStateResponse:
         spec = wire_queries.read_frame(request.frame)
-        return pb.GetFrameStateResponse(state=self._application.get_frame_state(spec, call.check))
+        if (state := self._application.remembered_frame_state(spec)) is None:
+            state = await call.run(self._application.get_frame_state, spec, call.check)
+        return pb.GetFrameStateResponse(state=state)
 
     def CreateSnapshot(self, request: pb.CreateSnapshotRequest, call: Call) -> pb.CreateSnapshotResponse:
         snapshot = self._application.create_snapshot(

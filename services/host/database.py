@@ -43,6 +43,7 @@ class Database:
         self._engine = engine
         self._writes: Engine = engine
         self.dialect = engine.dialect.name
+        self.is_ours = lock_descriptor is not None  # no other process can write to it
         if self.dialect == "sqlite":
             self._reads = engine.execution_options(sqlite_begin="DEFERRED")
             self._writes = engine.execution_options(sqlite_begin="IMMEDIATE")

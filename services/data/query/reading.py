@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,8 @@ from services.data.query.views import (
 )
 from services.data.records import SeriesState, no_series
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
+
+_FindAll: TypeAlias = Callable[[str, str], Mapping[Series, SeriesState]]
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,20 @@ class Reader:
         NotFound
             There are no such candles, and none to make them of.
         """
-        plan = self._plan(spec, check)
+        return self._state(self._plan(spec, check))
+
+    def remembered_state(self, spec: FrameSpec) -> str | None:
+        """The same where that takes no time, else None."""
+        known = {}
+        for each in [spec.series] if spec.reference is None else [spec.series, spec.reference]:
+            if (found := self._store.remembered(each.venue, each.symbol)) is None:
+                return None
+            known[each.venue, each.symbol] = found
+        if spec.as_of_us is not None:
+            return None  # what had been stored then is in the blocks
+        return self._state(self._plan(spec, lambda: None, lambda venue, symbol: known[venue, symbol]))
+
+    def _state(self, plan: _Plan) -> str:
         parts = [plan.own] if plan.reference is None else [plan.own, plan.reference]
         lags_us = [self._lags.of(part.series.venue) for part in parts]
         return state_of(plan.spec, [each for part in parts for each in part.read], lags_us)
@@ -180,18 +195,19 @@ class Reader:
             return LongerBars(closed, query.timeframe)
         return View(self._store, series.kind, state, as_of_us, check)
 
-    def _plan(self, spec: FrameSpec, check: Callable[[], None]) -> _Plan:
-        own, reference = self._stored(spec, check), None
+    def _plan(self, spec: FrameSpec, check: Callable[[], None], find_all: _FindAll | None = None) -> _Plan:
+        find_all = find_all or self._store.find_all
+        own, reference = self._stored(spec, find_all, check), None
         if spec.reference is not None:
             asked = dataclasses.replace(spec, series=spec.reference, base_timeframe=None)
-            reference = self._stored(asked, check)
+            reference = self._stored(asked, find_all, check)
         as_of_us = _as_of(spec.as_of_us, own.states + (reference.states if reference else []))
         named = None if own.base == spec.series else own.base.timeframe
         filled = dataclasses.replace(spec, as_of_us=as_of_us, base_timeframe=named)
         return _Plan(filled, as_of_us, own, reference)
 
-    def _stored(self, spec: FrameSpec, check: Callable[[], None]) -> _Stored:
-        stored = self._store.find_all(spec.series.venue, spec.series.symbol)
+    def _stored(self, spec: FrameSpec, find_all: _FindAll, check: Callable[[], None]) -> _Stored:
+        stored = find_all(spec.series.venue, spec.series.symbol)
         base, state = self._base(spec, stored, check)
         kinds = (FUNDING_RATES, OPEN_INTEREST)
         others = {kind: stored[named] for kind in kinds if (named := spec.series.sibling(kind)) in stored}

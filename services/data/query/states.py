@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import astuple
 from functools import cache
 from importlib import metadata, resources
 from typing import Any
@@ -36,7 +35,7 @@ def state_of(spec: FrameSpec, read: Iterable[tuple[Series, SeriesState]], lags_u
         "series": spec.series.key,
         "reference": None if spec.reference is None else spec.reference.key,
         "times": [spec.start_us, spec.end_us, spec.as_of_us, *ages],
-        "read": [[*series.key, *astuple(state)] for series, state in read],
+        "read": [[*series.key, each.id, each.newest_capture_us, each.change_key] for series, each in read],
         "lags": list(lags_us),
         "code": code_version(),
     }

@@ -47,6 +47,9 @@ class Shelf(Protocol):
     def find_all(self, venue: str, symbol: str) -> Mapping[Series, SeriesState]:
         """The stored series of an instrument, all as they were at one moment."""
 
+    def remembered(self, venue: str, symbol: str) -> Mapping[Series, SeriesState] | None:
+        """The same where that takes no time, else None."""
+
     def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
         """The first `count` blocks that may have rows in [start, end), by time."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from services.data.revisions import (
 from services.data.series import CANDLES, KINDS, TIMEFRAMES_US, Kind, Series, grid_times
 from services.data.store.block_store import BlockStore, heads
 from services.data.store.coverages import coverage_of, end_block, totals
+from services.data.store.state_memory import StateMemory
 from services.data.store.statements import (
     ALL_HEADS,
     FIRST_HEADS_WITHIN,
@@ -56,6 +58,7 @@ class SeriesStore:
     def __init__(self, database: Database, cache_bytes: int) -> None:
         self._database = database
         self._blocks = BlockStore(cache_bytes)
+        self._memory = StateMemory() if database.is_ours else None
 
     def find(self, series: Series) -> SeriesState | None:
         """The stored series, None when there is none."""
@@ -64,14 +67,24 @@ class SeriesStore:
 
     def find_all(self, venue: str, symbol: str) -> Mapping[Series, SeriesState]:
         """The stored series of an instrument, of every kind and timeframe, all as they were at one moment."""
+        if (known := self.remembered(venue, symbol)) is not None:
+            return known
+        begun = 0 if self._memory is None else self._memory.begun()
         with self._database.read() as connection:
             rows = connection.execute(SERIES_STATES, {"venue": venue, "symbol": symbol}).all()
-        return {
+        found = {
             Series(KINDS[row.kind], venue, symbol, row.timeframe): SeriesState(
                 row.id, row.newest_capture_us, row.change_key
             )
             for row in rows
         }
+        if self._memory is not None:
+            self._memory.put(venue, symbol, found, begun)
+        return found
+
+    def remembered(self, venue: str, symbol: str) -> Mapping[Series, SeriesState] | None:
+        """The same where it is known without asking the database, else None."""
+        return None if self._memory is None else self._memory.get(venue, symbol)
 
     def newest_time_us(self, series: Series) -> int | None:
         """Event time of the newest row, marks included; None without any."""
@@ -105,7 +118,7 @@ class SeriesStore:
         check
             Called before the commit; raises when nobody waits for it any more.
         """
-        with self._database.write() as connection:
+        with self._write(series) as connection:
             state = _locked(connection, series)
             is_stamped = captured_us is None
             if captured_us is None:
@@ -174,7 +187,7 @@ class SeriesStore:
             check()
             return json.dumps(marked_count).encode()
 
-        with self._database.write() as connection:
+        with self._write(series) as connection:
             return int(json.loads(once(connection, request_id, "RepairSeries", body, effect)))
 
     def blocks(self, state: SeriesState, start_us: int, end_us: int, count: int) -> list[Block]:
@@ -280,8 +293,16 @@ class SeriesStore:
         if dry_run:
             with self._database.read() as connection:
                 return int(json.loads(effect(connection)))
-        with self._database.write() as connection:
+        with self._write(series) as connection:
             return int(json.loads(once(connection, request_id, "DeleteSeries", body, effect)))
+
+    @contextmanager
+    def _write(self, series: Series) -> Iterator[Connection]:
+        """A transaction that may change the state of a series. Every one goes through here."""
+        with ExitStack() as around:
+            if self._memory is not None:
+                around.enter_context(self._memory.writing(series.venue, series.symbol))
+            yield around.enter_context(self._database.write())
 
 
 def _found(connection: Connection, series: Series, *, lock: bool = False) -> SeriesState | None:

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
+import grpc.aio
 
 from marketml.rpc import correlation
 from marketml.rpc.refusals import DeadlineExceeded
@@ -89,15 +90,58 @@ def open_channel(
     options
         More gRPC channel arguments; they win over the defaults.
     """
-    arguments = dict(_OPTIONS) | {"grpc.service_config": _service_config(retryable)} | dict(options)
-    if tls is not None and tls.server_name is not None:
-        arguments["grpc.ssl_target_name_override"] = tls.server_name
-    listed = list(arguments.items())
+    listed = _arguments(tls, retryable, options)
     if tls is None:
         plain = grpc.insecure_channel(target, options=listed)
     else:
         plain = grpc.secure_channel(target, tls.credentials(), options=listed)
     return _Channel(plain, unary_deadline_seconds, stream_deadline_seconds)
+
+
+class LoopChannel:
+    """The same for unary calls of code on an event loop: a method is awaited and holds no thread. Made, used
+    and closed on one loop; parameters as of `open_channel`."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tls: Tls | None = None,
+        retryable: Iterable[str] = (),
+        unary_deadline_seconds: float = UNARY_DEADLINE_SECONDS,
+    ) -> None:
+        listed = _arguments(tls, retryable, ())
+        if tls is None:
+            self._inner = grpc.aio.insecure_channel(target, options=listed)
+        else:
+            self._inner = grpc.aio.secure_channel(target, tls.credentials(), options=listed)
+        self._seconds = unary_deadline_seconds
+
+    def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[[Any], Awaitable[Any]]:
+        """For a generated stub, or one method."""
+        method: Any = self._inner.unary_unary(*args, **kwargs)
+
+        async def call(request: Any) -> Any:
+            seconds, sent = _call_arguments(None, self._seconds, None)
+            try:
+                return await method(request, timeout=seconds, metadata=sent)
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from error
+
+        return call
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._inner.close()
+
+
+def _arguments(
+    tls: Tls | None, retryable: Iterable[str], options: Iterable[tuple[str, int | str]]
+) -> list[tuple[str, int | str]]:
+    arguments = dict(_OPTIONS) | {"grpc.service_config": _service_config(retryable)} | dict(options)
+    if tls is not None and tls.server_name is not None:
+        arguments["grpc.ssl_target_name_override"] = tls.server_name
+    return list(arguments.items())
 
 
 def _service_config(retryable: Iterable[str]) -> str:

@@ -99,9 +99,9 @@ def from_rpc_error(error: grpc.RpcError) -> Refusal:
     A code without a class of its own (UNKNOWN, or one from a proxy) is an `Internal` whose message is the
     status text. The details are ignored when they are damaged or name another code than the status does.
     """
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
-    text = (error.details() or "") if isinstance(error, grpc.Call) else str(error)
-    trailers: Any = (error.trailing_metadata() or ()) if isinstance(error, grpc.Call) else ()
+    code, text, trailers = grpc.StatusCode.UNKNOWN, str(error), ()
+    if isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        code, text, trailers = error.code(), error.details() or "", error.trailing_metadata() or ()
     for key, value in trailers:
         if key == DETAILS_KEY and isinstance(value, bytes):
             try:

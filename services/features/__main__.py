@@ -62,6 +62,7 @@ def build(settings: FeaturesSettings) -> Room:
     @asynccontextmanager
     async def with_pool() -> AsyncIterator[None]:
         yield
+        await data.leave_loop()
         await asyncio.to_thread(pool.shutdown)
 
     service = features_pb2.DESCRIPTOR.services_by_name["FeatureService"]

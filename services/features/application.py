@@ -19,7 +19,7 @@ from services.features.config import FeatureConfig, feature_count, lookback_bars
 from services.features.digest import choice_digest
 from services.features.feature import Family
 from services.features.generation import DataRoom, Generation
-from services.features.latest import Newest, NewestBars
+from services.features.latest import Newest, NewestBars, Run
 from services.features.leakage import audited
 from services.features.pieces import Pool
 from services.features.presets import PRESETS, Preset
@@ -92,9 +92,9 @@ class FeaturesApplication:
             return
         yield from parts
 
-    def get_latest_features(self, asked: Question, check: Callable[[], None]) -> Latest:
-        """The newest closed bar's features."""
-        return self._newest.latest(asked, check)
+    async def get_latest_features(self, asked: Question, run: Run, check: Callable[[], None]) -> Latest:
+        """The newest closed bar's features. `run` runs what takes time on another thread."""
+        return await self._newest.latest(asked, run, check)
 
     def validate_feature_config(self, config: FeatureConfig) -> Review:
         """What is wrong with a config, and otherwise what it would do."""

@@ -7,9 +7,9 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,13 @@ from services.features.plan import Plan, grouped, plan
 from services.features.source import SeriesKey
 from services.features.vectors import Kept, Planned, Question, Vectors
 
+Run: TypeAlias = Callable[..., Awaitable[Any]]
+
 
 class NewestBars(Protocol):
     """What this needs of the data room."""
 
-    def frame_state(self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None) -> str:
+    async def frame_state(self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None) -> str:
         """A word of what `load_newest` reads: told again after rows were read, they are still the same."""
 
     def load_newest(
@@ -58,9 +60,16 @@ class Newest:
         self._budget = budget
         self._vectors = vectors
 
-    def latest(self, asked: Question, check: Callable[[], None]) -> Latest:
+    async def latest(self, asked: Question, run: Run, check: Callable[[], None]) -> Latest:
         """The newest closed bar's features. What is kept is given only while the data room says that nothing
         was stored since.
+
+        Parameters
+        ----------
+        run
+            Runs what takes time, or waits, on another thread.
+        check
+            Raises when nobody waits any more.
 
         Raises
         ------
@@ -72,19 +81,19 @@ class Newest:
             The history needed breaks a limit of the config.
         """
         kept = self._vectors.find(asked)
-        rows = _rows(asked) if kept is None else kept.rows
+        rows = await run(_rows, asked) if kept is None else kept.rows
         # Before the rows: what is stored in between makes them newer than their state, never older.
-        state = self._data.frame_state(asked.key, asked.reference, asked.as_of)
+        state = await self._data.frame_state(asked.key, asked.reference, asked.as_of)
         if kept is not None and kept.state == state:
             return kept.latest
-        check()
-        found, planned = self._computed(asked, rows, None if kept is None else kept.planned, check)
-        self._vectors.keep(asked, Kept(found, state, rows, planned))
+        planned = None if kept is None else kept.planned
+        found: Latest = await run(self._computed, asked, state, rows, planned, check)
         return found
 
     def _computed(
-        self, asked: Question, rows: int, planned: Planned | None, check: Callable[[], None]
-    ) -> tuple[Latest, Planned]:
+        self, asked: Question, state: str, rows: int, planned: Planned | None, check: Callable[[], None]
+    ) -> Latest:
+        """The features of the bars as they are now, kept as those of a state that was told before."""
         with self._budget.reserved(READING_SHARE * ROW_BYTES * rows) as loan:
             frame = self._data.load_newest(asked.key, asked.reference, asked.as_of, rows)
             check()
@@ -104,7 +113,8 @@ class Newest:
             history_bars=columns.bars,
             config_digest=planned.config_digest,
         )
-        return found, planned
+        self._vectors.keep(asked, Kept(found, state, rows, planned))
+        return found
 
 
 def history_bars(config: FeatureConfig, bar: timedelta) -> int:

@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from marketml.clients.data import DataClient
+from marketml.clients.frame_states import FrameStates
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
 from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
@@ -23,6 +24,9 @@ class DataRoom:
 
     def __init__(self, target: str, tls: Tls | None = None) -> None:
         self._client = DataClient(target, tls=tls)
+        self._target = target
+        self._tls = tls
+        self._states: FrameStates | None = None
 
     def count(self, source: Source, rows_max: int) -> int:
         """How many bars a source has at the most, as far as that can be told before it is read; no more than
@@ -74,16 +78,19 @@ class DataRoom:
                     )
                     return Bars(key, frame, reference) if len(frame) <= rows_max else None
 
-    def frame_state(self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None) -> str:
+    async def frame_state(self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None) -> str:
         """A word of what `load_newest` reads: told again after rows were read, they are still the same.
+        On one loop only, as `leave_loop`.
 
         Raises
         ------
         NotFound, Unavailable
             As `load`.
         """
+        if self._states is None:
+            self._states = FrameStates(self._target, tls=self._tls)
         with _told_as_ours(_OF_NEWEST):
-            return self._client.get_frame_state(
+            return await self._states.get_frame_state(
                 venue=key.venue,
                 symbol=key.symbol,
                 timeframe=key.timeframe,
@@ -113,8 +120,13 @@ class DataRoom:
             )
         return frame
 
+    async def leave_loop(self) -> None:
+        """Close what `frame_state` opened."""
+        if self._states is not None:
+            await self._states.close()
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection of everything else."""
         self._client.close()
 
 

@@ -28,11 +28,12 @@ class FeaturesServicer:
         )
         return wire_answer.write_parts(parts)
 
-    def GetLatestFeatures(
-        self, request: pb.GetLatestFeaturesRequest, call: Call
-    ) -> pb.GetLatestFeaturesResponse:
-        asked = wire.read_latest(request, wire_config.read_config(request.config))
-        return wire.write_latest(self._application.get_latest_features(asked, call.check))
+    async def GetLatestFeatures(self, request: pb.GetLatestFeaturesRequest, call: Call) -> bytes:
+        read = wire_config.read_config
+        is_short = wire_config.is_short(request.config)
+        config = read(request.config) if is_short else await call.run(read, request.config)
+        asked = wire.read_latest(request, config)
+        return wire.write_latest(await self._application.get_latest_features(asked, call.run, call.check))
 
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call

@@ -17,7 +17,7 @@ from services.features.plan import Plan
 from services.features.source import SeriesKey
 
 COUNT_MAX = 4096
-# Of a vector: a name, its value, its row, its look back; and of a character of its config's text.
+# Of a feature: its name, value, row, look back, and what is sent of it; of a character of its config's text.
 _FEATURE_BYTES, _CHARACTER_BYTES = 512, 4
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
@@ -22,6 +23,7 @@ _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _FAMILIES = {pb.FeatureFamily.Value(f"FEATURE_FAMILY_{family.name}"): family for family in Family}
 _NUMBERS: dict[Family, Any] = {family: number for number, family in _FAMILIES.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_written: WeakKeyDictionary[Latest, bytes] = WeakKeyDictionary()
 
 
 def read_source(
@@ -101,7 +103,14 @@ def read_latest(request: pb.GetLatestFeaturesRequest, config: FeatureConfig) -> 
     return Question(_read_key(request.series), reference, config, as_of)
 
 
-def write_latest(latest: Latest) -> pb.GetLatestFeaturesResponse:
+def write_latest(latest: Latest) -> bytes:
+    """Written once, however often it is given."""
+    if (written := _written.get(latest)) is None:
+        written = _written[latest] = _message(latest).SerializeToString()
+    return written
+
+
+def _message(latest: Latest) -> pb.GetLatestFeaturesResponse:
     response = pb.GetLatestFeaturesResponse(
         feature_names=latest.names,
         values=latest.values,

@@ -34,6 +34,11 @@ _Choice = TypeVar("_Choice", AutofeatChoice, FamilyChoice, Limits, SelectionChoi
 _KEPT_COUNT, _KEPT_BYTES_MAX = 64, 64 * 1024
 
 
+def is_short(message: pb.FeatureConfig) -> bool:
+    """Whether a config is read in so little time that a loop may wait for it."""
+    return message.ByteSize() <= _KEPT_BYTES_MAX
+
+
 def read_config(message: pb.FeatureConfig) -> FeatureConfig:
     """A config with every default filled in, from its preset where it names one.
 
@@ -42,8 +47,7 @@ def read_config(message: pb.FeatureConfig) -> FeatureConfig:
     InvalidArgument
         Fields that this contract has not: what is not computed is not passed over in silence.
     """
-    said = message.SerializeToString(deterministic=True)
-    return _read_kept(said) if len(said) <= _KEPT_BYTES_MAX else _read(message)
+    return _read_kept(message.SerializeToString(deterministic=True)) if is_short(message) else _read(message)
 
 
 @lru_cache(_KEPT_COUNT)

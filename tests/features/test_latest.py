@@ -17,7 +17,7 @@ from services.features.latest import Newest, history_bars
 from services.features.vectors import Question, Vectors
 from tests.features.conftest import SYMBOL, TIMEFRAME, VENUE, Rooms
 from tests.features.frames import HOUR, random_walk
-from tests.features.whole import EVERYTHING, KEY, generated
+from tests.features.whole import EVERYTHING, KEY, generated, latest
 
 ROLLING = pb.FeatureConfig(tsfresh=pb.TsfreshConfig(enabled=True, windows=[8, 24], columns=["close"]))
 
@@ -28,7 +28,7 @@ class Bars:
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
 
-    def frame_state(self, key, reference, as_of) -> str:
+    async def frame_state(self, key, reference, as_of) -> str:
         return "always the same"
 
     def load_newest(self, key, reference, as_of, rows_max) -> pd.DataFrame:
@@ -37,7 +37,7 @@ class Bars:
 
 def newest(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING) -> Latest:
     room = Newest(Bars(frame), MemoryBudget(2**33), Vectors(0))
-    return room.latest(Question(KEY, None, config, None), lambda: None)
+    return latest(room, Question(KEY, None, config, None))
 
 
 @pytest.mark.parametrize("cut", [1, 2, 100, 255, 256, 257, 300])

@@ -30,7 +30,7 @@ from services.features.vectors import COUNT_MAX, Kept, Planned, Question, Vector
 from tests.data.market import DataRoom, data_room
 from tests.features.conftest import CANDLES, LEADER, SYMBOL, TIMEFRAME, VENUE, ingest
 from tests.features.frames import HOUR, random_walk
-from tests.features.whole import KEY, planned
+from tests.features.whole import KEY, latest, planned
 from tests.support.servers import serve_in_process
 
 BARS = 700
@@ -250,7 +250,7 @@ class Changing:
     def __init__(self) -> None:
         self.frame, self.state = random_walk(5, 900), "0"
 
-    def frame_state(self, key, reference, as_of) -> str:
+    async def frame_state(self, key, reference, as_of) -> str:
         return self.state
 
     def load_newest(self, key, reference, as_of, rows_max) -> pd.DataFrame:
@@ -272,8 +272,8 @@ def test_in_any_order_of_calls_and_changes_the_answer_is_of_the_last_change(told
             room.frame = room.frame.copy()
             room.frame.iloc[-3 - number, room.frame.columns.get_loc("close")] *= 1.5
             continue
-        fresh = Newest(room, MemoryBudget(2**33), Vectors(0)).latest(question(number), lambda: None)
-        found = newest.latest(question(number), lambda: None)
+        fresh = latest(Newest(room, MemoryBudget(2**33), Vectors(0)), question(number))
+        found = latest(newest, question(number))
         assert found.values.tobytes() == fresh.values.tobytes()
         assert (found.names, found.open_time) == (fresh.names, fresh.open_time)
 
@@ -284,10 +284,10 @@ def test_a_column_that_gets_values_is_planned_for_anew():
     room.frame = whole.assign(open_interest=np.nan)
     newest = Newest(room, MemoryBudget(2**33), Vectors(2**20))
     asked = Question(KEY, None, FeatureConfig(), None)
-    without = newest.latest(asked, lambda: None)
+    without = latest(newest, asked)
     assert "open_interest_change_1" in {each.name for each in without.omitted}
     room.frame, room.state = whole, "1"
-    assert "open_interest_change_1" in newest.latest(asked, lambda: None).names
+    assert "open_interest_change_1" in latest(newest, asked).names
 
 
 def kept(names: tuple[str, ...] = NAMES[:2]) -> Kept:

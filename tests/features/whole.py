@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from marketml.rpc.refusals import NotFound
 from services.features import engine
+from services.features.answer import Latest
 from services.features.columns import Columns
 from services.features.config import FeatureConfig, TsfreshChoice
+from services.features.latest import Newest
 from services.features.plan import Plan, plan
 from services.features.source import Bars, SeriesKey, SnapshotSource, Source
+from services.features.vectors import Question
 from tests.features.frames import HOUR
 
 KEY = SeriesKey("binance", "BTC/USDT:USDT", "1h")
@@ -38,6 +43,15 @@ def generated(
         if isinstance(step, engine.Chunk)
     ]
     return pd.DataFrame(np.concatenate(values), index=frame.index, columns=list(work.names))
+
+
+def latest(room: Newest, asked: Question) -> Latest:
+    """The newest vector, computed on the thread that asks."""
+
+    async def run(function: Any, *given: Any) -> Any:
+        return function(*given)
+
+    return asyncio.run(room.latest(asked, run, lambda: None))
 
 
 @dataclass

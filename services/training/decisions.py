@@ -69,7 +69,8 @@ def _candidates(probabilities: Probabilities, thresholds: Thresholds, column: in
     """Thresholds of one class between which some row would change sides."""
     others = np.delete(probabilities / thresholds, column, axis=1).max(axis=1)
     own = probabilities[:, column]
-    turns = np.unique(np.divide(own, others, out=np.zeros(own.size), where=others > 0))
+    with np.errstate(over="ignore"):  # too large a turn is none
+        turns = np.unique(np.divide(own, others, out=np.zeros(own.size), where=others > 0))
     rest = np.delete(thresholds, column)
     turns = turns[(turns >= rest.max() / LARGEST_RATIO) & (turns <= rest.min() * LARGEST_RATIO)]
     if turns.size < 2:

@@ -60,6 +60,7 @@ def build(
         checkpoints=CheckpointFolders(settings.checkpoints_folder),
         processes_count=settings.job_processes_count,
         dask_scheduler=settings.dask_scheduler,
+        log_retention_seconds=settings.log_retention_seconds,
     )
     metrics = Metrics()
     counted = JobMetrics(metrics.registry)

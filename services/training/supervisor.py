@@ -39,7 +39,7 @@ class Crew:
     neighbours: Tree
     retention_seconds: float
     checkpoints: CheckpointFolders
-    log_retention_seconds: float = 30 * 86_400.0
+    log_retention_seconds: float
     processes_count: int = 1
     dask_scheduler: str | None = None
 

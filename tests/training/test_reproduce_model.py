@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from marketml.bundle import MANIFEST, Bundle, read_manifest, write_manifest
+from marketml.cli.main import cli
 from marketml.clients.registry import RegistryClient
 from marketml.clients.training import TrainingClient
 from marketml.rpc.refusals import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from marketml.training.v1 import training_pb2 as pb
+from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
 from tests.training.conftest import WAIT_SECONDS
 
@@ -54,24 +57,11 @@ def gone_snapshot(sections: dict[str, Any]) -> None:
     sections["data"]["snapshot_id"] = "0" * 64
 
 
-def other_rows(sections: dict[str, Any]) -> None:
-    sections["data"]["rows"] = 1400
-
-
 def impossible_rounds(sections: dict[str, Any]) -> None:
     sections["config"]["model"]["lightgbm"]["rounds"] = 0
 
 
-def no_embargo_said(sections: dict[str, Any]) -> None:
-    del sections["config"]["evaluation"]["interval_level"]
-
-
 def other_library(sections: dict[str, Any]) -> None:
-    sections["libraries"]["numpy"] = "0.0.1"
-
-
-def other_version(sections: dict[str, Any]) -> None:
-    sections["libraries"]["marketml"] = "0.0.1"
     sections["libraries"]["numpy"] = "0.0.1"
 
 
@@ -79,11 +69,8 @@ def other_version(sections: dict[str, Any]) -> None:
     ("change", "kind", "name", "then"),
     [
         (gone_snapshot, pb.INPUT_KIND_DATA, "data.snapshot_id", "0" * 64),
-        (other_rows, pb.INPUT_KIND_DATA, "data.rows", "1400"),
         (impossible_rounds, pb.INPUT_KIND_CONFIG, "config.model.lightgbm.rounds", ""),
-        (no_embargo_said, pb.INPUT_KIND_CONFIG, "config.evaluation.interval_level", ""),
         (other_library, pb.INPUT_KIND_LIBRARY, "numpy", "0.0.1"),
-        (other_version, pb.INPUT_KIND_CODE, "marketml", "0.0.1"),
     ],
 )
 def test_the_first_input_that_differs_is_named(
@@ -167,3 +154,19 @@ def test_what_cannot_be_reproduced_is_refused(
         assert [each.field for each in refused.value.violations] == [field]
     with pytest.raises(InvalidArgument):
         training.reproduce_model("No Name")
+
+
+def test_the_command_names_the_input_that_is_gone_and_fails(
+    shared_room: RoomProcess, registry: RegistryClient, calm_job: pb.Job
+) -> None:
+    def gone(sections: dict[str, Any]) -> None:
+        sections["data"]["snapshot_id"] = "f" * 64
+
+    tampered(registry, calm_job, "gone", gone)
+    asked = ["train", "reproduce", "gone", "--training-endpoint", shared_room.target]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 1
+    assert f"data: The snapshot {'f' * 64} is not what it was" in done.output
+    said = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).stdout)
+    assert said["first_difference"]["kind"] == "data"
+    assert said["is_equal"] is False

@@ -121,15 +121,17 @@ def _fit_sigmoid(odds: Floats, came: Floats, weights: Weights) -> tuple[float, f
 
 
 def _fit_knots(probabilities: Floats, came: Floats, weights: Weights) -> tuple[Floats, Floats]:
-    """Knots and values that never fall; what is closer than two gaps is one probability."""
+    """Knots and values that never fall, nor are surer than the rows allow: a 0 that comes true all the same
+    costs more than anything else can win. What is closer than two gaps is one probability."""
     from sklearn.isotonic import IsotonicRegression  # here, not above: the server corrects nothing
 
     grid = 2.0 * KNOT_GAP
     rounded = np.clip(np.round(probabilities / grid) * grid, 0.0, 1.0)
     model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     model.fit(rounded, came, sample_weight=weights)
-    knots = np.asarray(model.X_thresholds_, dtype=np.float64)
-    return knots, np.maximum.accumulate(np.clip(np.asarray(model.y_thresholds_, np.float64), 0.0, 1.0))
+    knots, values = (np.asarray(each, np.float64) for each in (model.X_thresholds_, model.y_thresholds_))
+    least = 1.0 / (float(weights.sum()) + 2.0)  # so few rows make nobody surer
+    return knots, np.maximum.accumulate(np.clip(values, least, 1.0 - least))
 
 
 def _sigmoid(scores: Floats) -> Floats:

@@ -179,7 +179,7 @@ def default_config(platform: Tree) -> Tree:
 def _fill_dataset(given: Tree, platform: Tree, path: str, found: list[Violation]) -> Tree:
     dataset = given.get("dataset", {})
     found += _dataset_violations(dataset, path)
-    more = {name: dataset[name] for name in ("more_series", "more_snapshot_ids") if name in dataset}
+    more = {name: dataset[name] for name in ("more_series", "more_snapshot_ids") if dataset.get(name)}
     if "snapshot_id" in dataset:
         refuse_given(dataset, tuple(_AGES.fields), path, "a snapshot's rows are what they are", found)
         return {"snapshot_id": dataset["snapshot_id"], **more}

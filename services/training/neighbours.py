@@ -18,8 +18,9 @@ from marketml.clients.registry import RegistryClient
 from marketml.features.v1 import features_pb2
 from marketml.rpc.channels import Tls
 from marketml.rpc.refusals import Internal, InvalidArgument, ResourceExhausted, Unavailable, Violation
+from services.training.datasets import each_of
 from services.training.jobs import Tree
-from services.training.neighbours_source import read_source
+from services.training.neighbours_source import read_source, require_together, together
 from services.training.rooms import Features, Fit, Registered, RegisteredModel, Snapshot, Source
 from services.training.wire_trees import read_tree, write_tree
 
@@ -103,15 +104,21 @@ class Neighbours:
         NotFound
         InvalidArgument
         """
-        with _asking("data"):
-            if "snapshot_id" in dataset:
-                self._data.get_snapshot(dataset["snapshot_id"])
-            else:
-                self._data.query_frame(**_frame(dataset), limit=1)
+        frozen = []
+        for each in each_of(dataset):
+            if "snapshot_id" in each:
+                frozen.append(self.get_snapshot(each["snapshot_id"]))
+                continue
+            with _asking("data"):
+                self._data.query_frame(**_frame(each), limit=1)
+        require_together(frozen)
 
     def describe_source(self, dataset: Tree, features: Tree) -> Source:
         """What a job would learn from; the limits of the features that refuse it are told, and lifted to see
         the rest."""
+        return together([self._describe_source(each, features) for each in each_of(dataset)])
+
+    def _describe_source(self, dataset: Tree, features: Tree) -> Source:
         limits, refused = dict(features.get("limits", {})), []
         while True:
             try:

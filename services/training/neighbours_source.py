@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from marketml.features.v1 import features_pb2
+from marketml.rpc.refusals import InvalidArgument
 from marketml.timeframes import TIMEFRAMES
 from services.training.choosing import is_fitted
 from services.training.jobs import Tree
-from services.training.rooms import Bound, Source
+from services.training.rooms import Bound, Snapshot, Source
 from services.training.wire_trees import read_tree
 
 _ROLLED = "wWINDOW__COLUMN__"  # as the names of the catalogue begin whose windows and columns a config says
@@ -58,6 +60,39 @@ def read_source(
         features_cost=cost,
         refused=tuple(found),
     )
+
+
+def together(sources: Sequence[Source]) -> Source:
+    """The sources of several symbols as one: bars and the cost of all, features that each has."""
+    bars = sum(source.bar_count for source in sources)
+    refused = {bound: None for source in sources for bound in source.refused}
+    return replace(
+        sources[0],
+        bar_count=bars,
+        feature_count=min(source.feature_count for source in sources),
+        warm_up_bars=max(source.warm_up_bars for source in sources),
+        refused=tuple(refused),
+    )
+
+
+def require_together(snapshots: Sequence[Snapshot]) -> None:
+    """Refuse snapshots that are not of several symbols of one timeframe.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    seen: list[tuple[str, str]] = []
+    for index, snapshot in enumerate(snapshots):
+        venue, symbol, timeframe = (snapshot.series[name] for name in ("venue", "symbol", "timeframe"))
+        field, first = f"config.dataset.more_snapshot_ids[{index - 1}]", snapshots[0].series["timeframe"]
+        if timeframe != first:
+            words = f"must be of timeframe {first} as the first is, is of {timeframe}."
+            raise InvalidArgument.of(field, "same", words)
+        if (venue, symbol) in seen:
+            words = f"must be of another symbol than those before it, is of {venue} {symbol}."
+            raise InvalidArgument.of(field, "other", words)
+        seen.append((venue, symbol))
 
 
 def _chosen_count(config: Tree, offered: int) -> int:

@@ -96,7 +96,10 @@ def config_of(manifest: Mapping[str, Any], budget: Tree, limits: Tree) -> tuple[
         raise FailedPrecondition(
             "model", "A stop cut the model at a moment that is no input: it cannot be repeated."
         )
-    given = {**known, "dataset": {"snapshot_id": data["snapshot_id"]}, "budget": budget}
+    dataset: Tree = {"snapshot_id": data["snapshot_id"]}
+    if more := [each["snapshot_id"] for each in data.get("more", [])]:
+        dataset["more_snapshot_ids"] = more
+    given = {**known, "dataset": dataset, "budget": budget}
     given["features"] = {**known["features"], **({"limits": limits} if limits else {})}
     filled, violations = fill_config(given, {})
     bounds = [

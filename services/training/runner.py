@@ -7,7 +7,7 @@ and seed give the same bundle: no time, host or job goes into it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -15,15 +15,17 @@ from typing import Protocol, TypeVar
 import pandas as pd
 
 from marketml.bundle import Bundle
-from marketml.rpc.refusals import Refusal
+from marketml.rpc.refusals import InvalidArgument, Refusal
 from marketml.timeframes import TIMEFRAMES
 from services.training import choosing, events, reports, reproducing
 from services.training.checkpoints import FolderMemory
 from services.training.choosing import Chooser
+from services.training.datasets import CHOICE_OF_ONE, each_of
 from services.training.export.bundle import export_bundle
+from services.training.gathering import Gathered, data_section, lineage_section, pool
 from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, Tree
-from services.training.labels import Labels, label
+from services.training.labels import label
 from services.training.machine import code_digest, machine_kind
 from services.training.pipeline import evaluate_and_fit
 from services.training.pool import LocalPool
@@ -47,6 +49,7 @@ _STAGES = {
 }
 _NOTHING_TO_KEEP = frozenset({JobStage.SNAPSHOT, JobStage.FEATURES, JobStage.LABELS})
 _STOPS = {StopMode.KEEP_BEST: events.Stop.KEEP_BEST, StopMode.DISCARD: events.Stop.DISCARD}
+_NAMED = 5  # features in a warning
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 5.0
 
 
@@ -121,10 +124,11 @@ class Runner:
             return Ending(JobState.STOPPED, "Told to keep the best; there was nothing to keep yet.")
 
     def _run(self) -> Ending:
-        snapshot = self._freeze()
-        features = self._generate(snapshot)
-        labels, samples = self._label(snapshot, features)
-        chooser = self._chooser(snapshot, features, samples)
+        snapshots = self._freeze()
+        features = self._generate(snapshots)
+        parts = self._label(snapshots, features)
+        samples = self._pool(parts)
+        chooser = self._chooser(parts, samples)
         with self._workshop() as workshop:
             result = evaluate_and_fit(
                 samples,
@@ -140,33 +144,39 @@ class Runner:
         bundle = export_bundle(
             result,
             seed=self._plan.seed,
-            sections=self._sections(snapshot, features, chooser, labels, samples),
+            sections=self._sections(parts, chooser),
         )
         if self._assignment.reproduces is not None:
             return self._compare(reproducing.Origin(**self._assignment.reproduces), bundle, result)
-        return self._register(bundle, result, samples)
+        return self._register(bundle, result, samples, parts)
 
-    def _freeze(self) -> Snapshot:
-        """The snapshot named, that of an earlier attempt, or a new one."""
+    def _freeze(self) -> list[Snapshot]:
+        """For each symbol the snapshot named, that of an earlier attempt, or a new one."""
         self._begin(JobStage.SNAPSHOT)
-        dataset = self._config["dataset"]
-        known = dataset.get("snapshot_id") or self._assignment.snapshot_id
-        if known is not None:
-            snapshot = self._patiently(lambda: self._rooms.get_snapshot(known))
-        else:
-            request_id = f"{self._assignment.job_id}.snapshot"
-            snapshot = self._patiently(lambda: self._rooms.create_snapshot(dataset, request_id))
+        datasets = each_of(self._config["dataset"])
+        found = [self._freeze_one(dataset, number) for number, dataset in enumerate(datasets, start=1)]
         self._told.tell(
-            reports.metric("snapshot_rows", snapshot.row_count), Changes(snapshot_id=snapshot.snapshot_id)
+            reports.metric("snapshot_rows", sum(each.row_count for each in found)),
+            Changes(snapshot_id=found[0].snapshot_id),
         )
-        return snapshot
+        return found
 
-    def _generate(self, snapshot: Snapshot) -> Features:
+    def _freeze_one(self, dataset: Tree, number: int) -> Snapshot:
+        known = dataset.get("snapshot_id") or (self._assignment.snapshot_id if number == 1 else None)
+        if known is not None:
+            return self._patiently(lambda: self._rooms.get_snapshot(known))
+        # The data room remembers a request: what an earlier attempt froze is what it gives again.
+        request_id = f"{self._assignment.job_id}.snapshot" + (f"_{number}" if number > 1 else "")
+        return self._patiently(lambda: self._rooms.create_snapshot(dataset, request_id))
+
+    def _generate(self, snapshots: Sequence[Snapshot]) -> list[Features]:
         self._begin(JobStage.FEATURES)
+        return [self._generate_one(snapshot, at, len(snapshots)) for at, snapshot in enumerate(snapshots)]
 
+    def _generate_one(self, snapshot: Snapshot, at: int, count: int) -> Features:
         def on_progress(fraction: float, _stage: str) -> None:
             self._look()
-            self._advance(JobStage.FEATURES, fraction)
+            self._advance(JobStage.FEATURES, (at + fraction) / count)
 
         config, snapshot_id = self._config["features"], snapshot.snapshot_id
         features = None
@@ -186,26 +196,41 @@ class Runner:
             )
         return features
 
-    def _label(self, snapshot: Snapshot, features: Features) -> tuple[Labels, Samples]:
+    def _label(self, snapshots: Sequence[Snapshot], features: Sequence[Features]) -> list[Gathered]:
         """Labels, and the warmed-up rows that have one."""
         self._begin(JobStage.LABELS)
+        return [self._label_one(*each) for each in zip(snapshots, features, strict=True)]
+
+    def _label_one(self, snapshot: Snapshot, features: Features) -> Gathered:
         prices = self._patiently(lambda: self._rooms.read_prices(snapshot.snapshot_id))
         timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
         plan = self._plan
         labels = label(prices, timeframe, plan.label, binary=plan.is_binary, events=plan.label_events)
         frame = features.frame if len(features.frame) else pd.DataFrame(index=prices.index)
         samples = join_samples(frame.iloc[features.warm_up_bars :], timeframe, labels)
+        return Gathered(snapshot, features, labels, samples)
+
+    def _pool(self, parts: Sequence[Gathered]) -> Samples:
+        """The rows of all symbols."""
+        samples, left_out = pool(parts)
+        if left_out:
+            names = ", ".join(left_out[:_NAMED])
+            words = f"{len(left_out)} features were left out, as not every symbol has them: {names}"
+            self._warn(f"{words}{'…' if len(left_out) > _NAMED else '.'}")
         self._told.tell(reports.metric("rows", samples.classes.size))
         known = () if samples.quantile else samples.class_names  # else each model has its own count of them
         for index, name in enumerate(known):
             self._told.tell(reports.metric(f"rows.{name}", int((samples.classes == index).sum())))
         self._look()
-        return labels, samples
+        return samples
 
-    def _chooser(self, snapshot: Snapshot, features: Features, samples: Samples) -> Chooser | None:
+    def _chooser(self, parts: Sequence[Gathered], samples: Samples) -> Chooser | None:
         """Chooses the features of each fit, where the config leaves that to the data."""
+        snapshot, features = parts[0].snapshot, parts[0].features
         if not choosing.is_fitted(features.config):
             return None
+        if len(parts) > 1:
+            raise InvalidArgument.of("config.features", "unused", CHOICE_OF_ONE)
         rooms, snapshot_id = self._rooms, snapshot.snapshot_id
 
         def look() -> None:
@@ -246,7 +271,9 @@ class Runner:
         else:
             yield Alone(self._memory)
 
-    def _register(self, bundle: Bundle, result: TrainedResult, samples: Samples) -> Ending:
+    def _register(
+        self, bundle: Bundle, result: TrainedResult, samples: Samples, parts: Sequence[Gathered]
+    ) -> Ending:
         """Put the bundle into the registry, at most once per job: the request id is the job's."""
         if self._asked.mode is StopMode.DISCARD:
             raise events.Discarded
@@ -259,6 +286,7 @@ class Runner:
             self._told.tell(reports.warning(f"An earlier attempt registered version {registered.version}."))
         self._told.tell(reports.model_registered(name, registered.version, registered.digest))
         done = reports.result_of(result, samples, name, registered.version, registered.digest)
+        done |= reports.symbol_scores(result, samples, [part.instrument for part in parts])
         done |= {"code_digest": code_digest(), "machine_kind": machine_kind()}
         return Ending(JobState.SUCCEEDED, f"Version {registered.version} of {name} is registered.", done)
 
@@ -274,33 +302,17 @@ class Runner:
         words = "comes out equal" if found["is_equal"] else "comes out as other bytes"
         return Ending(JobState.SUCCEEDED, f"Version {origin.model_version} of {name} {words}.", found)
 
-    def _sections(
-        self,
-        snapshot: Snapshot,
-        features: Features,
-        chooser: Chooser | None,
-        labels: Labels,
-        samples: Samples,
-    ) -> dict[str, Tree]:
+    def _sections(self, parts: Sequence[Gathered], chooser: Chooser | None) -> dict[str, Tree]:
         """What the manifest says of the inputs. The config stands without what does not decide the model: the
-        budget, the limits of the features, and the dataset, which the snapshot's rows are."""
+        budget, the limits of the features, and the dataset, which the snapshots' rows are."""
         decides = {name: value for name, value in self._config.items() if name not in ("dataset", "budget")}
         decides["features"] = choosing.without_limits(decides["features"])
-        chosen = choosing.features_section(features) if chooser is None else chooser.section()
+        chosen = choosing.features_section(parts[0].features) if chooser is None else chooser.section()
         return {
             "config": decides,
-            "data": {
-                "snapshot_id": snapshot.snapshot_id,
-                **snapshot.series,
-                **({} if snapshot.reference is None else {"reference": snapshot.reference}),
-                "rows": snapshot.row_count,
-                "first_time": snapshot.first_time,
-                "last_time": snapshot.last_time,
-                "labelled_rows": int(labels.values.size),
-                "sample_rows": int(samples.classes.size),
-            },
+            "data": data_section(parts),
             "features": chosen,
-            "lineage": {"snapshot_id": snapshot.snapshot_id, "features_digest": chosen["digest"]},
+            "lineage": lineage_section(parts, chosen["digest"]),
         }
 
     def _warn(self, message: str) -> None:

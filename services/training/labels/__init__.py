@@ -226,8 +226,9 @@ def _quantile_of(rule: LabelRule) -> QuantileThreshold | None:
 def _fixed_horizon(close: Floats, whole: Mask, rule: FixedHorizon) -> Outcome:
     outcome = np.minimum(np.arange(close.size) + rule.horizon_bars, close.size - 1)
     returns = close[outcome] / close - 1.0
-    is_known = rule.threshold is not None and not isinstance(rule.threshold, QuantileThreshold)
-    threshold = threshold_of(close, rule.threshold) if is_known else np.zeros(close.size)
+    threshold = np.zeros(close.size)
+    if rule.threshold is not None and not isinstance(rule.threshold, QuantileThreshold):
+        threshold = threshold_of(close, rule.threshold)
     above = close[outcome] > close * (1.0 + threshold) * (1.0 + ON_THE_BOUND)
     below = close[outcome] < close * (1.0 - threshold) * (1.0 - ON_THE_BOUND)
     return above.astype(np.int8) - below.astype(np.int8), outcome, returns, whole & ~np.isnan(threshold)

@@ -182,6 +182,26 @@ def show_result(output: Output, result: pb.TrainingResult) -> None:
     for one in result.test:
         if not one.baseline and one.absent_reason:
             output.show(f"{one.metric} is absent: {one.absent_reason}")
+    if result.HasField("return_thresholds"):
+        between = result.return_thresholds
+        output.show(
+            f"The range of the final model lies between {between.lower:+.3%} and {between.upper:+.3%}."
+        )
+    if result.symbols:
+        output.show()
+        output.table(
+            ("symbol", "rows", "test rows", "balanced accuracy"),
+            [
+                (
+                    f"{one.venue} {one.symbol}",
+                    f"{one.row_count:,}",
+                    f"{one.test_row_count:,}",
+                    number(one, "balanced_accuracy") or one.absent_reason,
+                )
+                for one in result.symbols
+            ],
+            title="The model on each symbol's rows of the test span",
+        )
     if result.importances:
         output.show()
         top = ", ".join(f"{one.feature} {one.share:.1%}" for one in result.importances[:5])

@@ -24,6 +24,8 @@ SHARED_SHARE = 2
 SOURCE_ARRAYS = 8
 # Of the values of a chunk, where so many rows at least come together: less would be mostly overlap.
 CHUNK_BYTES, CHUNK_BARS_MIN = 64 * 1024**2, 16 * BLOCK_BARS
+# More rows at a time leave the cache, and touch memory anew that fewer would use again.
+CHUNK_BARS_MAX = 256 * BLOCK_BARS
 # Bars read between two looks at whether anybody still waits: about a second of work.
 PIECE_BARS = 10**9
 # The blocks of windows at work, and a message on its way.
@@ -230,7 +232,7 @@ def _chunks(
         values = count * rows + max(of_groups + of_passes)
         return source_bytes + (SOURCE_ARRAYS * bars + values) * VALUE_BYTES + FIXED_BYTES
 
-    rows = CHUNK_BYTES // (VALUE_BYTES * count)
+    rows = min(CHUNK_BARS_MAX, CHUNK_BYTES // (VALUE_BYTES * count))
     if work_bars := max((each.work_bars for each in groups), default=0):
         rows = min(rows, PIECE_BARS // work_bars)
     rows = min(bars, max(CHUNK_BARS_MIN, rows // BLOCK_BARS * BLOCK_BARS))

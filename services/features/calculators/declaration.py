@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numba
 import numpy as np
 
+from services.features.calculators.compiling import INPUT, compiled
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -41,7 +43,16 @@ def _finite(compute: Compute) -> Compute:
     def finite(columns: Columns) -> Floats:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             values = compute(columns)
-            infinite = np.isinf(values)
-            return np.where(infinite, np.nan, values) if infinite.any() else values
+            if _has_infinite(values):
+                return np.where(np.isinf(values), np.nan, values)
+            return values
 
     return finite
+
+
+@compiled(numba.boolean(INPUT))
+def _has_infinite(values):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    found = 0
+    for k in range(values.size):
+        found += abs(values[k]) == np.inf
+    return found > 0

@@ -36,7 +36,7 @@ def geometric_means(x, ratio, count):  # type: ignore[no-untyped-def]  # noqa: A
     result = np.full(x.size, np.nan)
     if count > x.size:
         return result
-    block = min(max(_BLOCK, 2 * count), x.size)
+    block = min(max(_BLOCK, 8 * count), x.size)
     room = block + count
     kept = np.empty(2 * room)  # of each last value: the weighted sum of the differences from it
     for start in range(count - 1, x.size, block):
@@ -257,9 +257,10 @@ def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  #
     return result
 
 
-@compiled(numba.float64[:, ::1](INPUT, _COUNT, numba.boolean))
-def lowest(x, window, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Rows: the lowest value and, where it `is_dated`, how many bars ago it was, the newest of several."""
+@compiled(numba.float64[:, ::1](INPUT, _COUNT, numba.float64, numba.boolean))
+def extremes(x, window, sign, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Rows: the lowest value (the highest if `sign` is -1), and how many bars ago it was if it `is_dated`: the
+    newest of several."""
     result = np.full((2 if is_dated else 1, x.size), np.nan)
     if window > x.size:
         return result
@@ -269,7 +270,9 @@ def lowest(x, window, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001
     for start in range(window - 1, x.size, block):
         stop = min(start + block, x.size)
         size = stop - start + window - 1
-        values[:size] = x[start - window + 1 : stop]
+        part, lane = x[start - window + 1 : stop], values[:size]
+        for k in range(size):
+            lane[k] = sign * part[k]
         ages[:size] = 0.0
         have, at, to = 1, 0, room
         while have < window:
@@ -295,7 +298,7 @@ def lowest(x, window, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001
         first = at + window - 1
         done, out = values[first : at + size], result[0, start:stop]
         for k in range(stop - start):
-            out[k] = done[k]
+            out[k] = sign * done[k]
         if is_dated:
             age, since = ages[first : at + size], result[1, start:stop]
             for k in range(stop - start):

@@ -140,6 +140,22 @@ def roots(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return result
 
 
+@compiled(OUTPUT(INPUT, INPUT))
+def _ratios(numerator, denominator):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.empty(numerator.size)
+    for k in range(numerator.size):
+        result[k] = numerator[k] / denominator[k] if denominator[k] != 0.0 else np.nan
+    return result
+
+
+@compiled(OUTPUT(INPUT, INPUT))
+def _relatives(x, reference):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.empty(x.size)
+    for k in range(x.size):
+        result[k] = (x[k] - reference[k]) / reference[k] if reference[k] != 0.0 else np.nan
+    return result
+
+
 def lag(x: Floats, bars: int) -> Floats:
     """The value `bars` earlier."""
     result = np.full(x.size, np.nan)
@@ -254,20 +270,20 @@ def ranks(x: Floats, window: int) -> Floats:
 
 
 def lowest(x: Floats, window: int) -> Floats:
-    return halves.lowest(x, window, False)[0]
+    return halves.extremes(x, window, 1.0, False)[0]
 
 
 def highest(x: Floats, window: int) -> Floats:
-    return -halves.lowest(-x, window, False)[0]
+    return halves.extremes(x, window, -1.0, False)[0]
 
 
 def since_lowest(x: Floats, window: int) -> Floats:
     """How many bars ago the lowest value was, the newest one of several."""
-    return halves.lowest(x, window, True)[1]
+    return halves.extremes(x, window, 1.0, True)[1]
 
 
 def since_highest(x: Floats, window: int) -> Floats:
-    return halves.lowest(-x, window, True)[1]
+    return halves.extremes(x, window, -1.0, True)[1]
 
 
 def quantiles(x: Floats, window: int, probabilities: tuple[float, ...]) -> tuple[Floats, ...]:
@@ -277,14 +293,12 @@ def quantiles(x: Floats, window: int, probabilities: tuple[float, ...]) -> tuple
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """The quotient; NaN where the denominator is zero."""
-    quotient = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator != 0.0)
-    return quotient
+    return _ratios(np.ascontiguousarray(numerator), np.ascontiguousarray(denominator))
 
 
 def relative(x: Floats, reference: Floats) -> Floats:
     """x / reference - 1, with the digits of a small difference kept; NaN where the reference is zero."""
-    return ratio(x - reference, reference)
+    return _relatives(np.ascontiguousarray(x), np.ascontiguousarray(reference))
 
 
 def log_relative(x: Floats, reference: Floats) -> Floats:
@@ -295,5 +309,7 @@ def log_relative(x: Floats, reference: Floats) -> Floats:
 
 def flag(condition: Any, *known: Floats) -> Floats:
     """1 where the condition holds, 0 where not, NaN where one of `known` is missing."""
-    missing = np.isnan(known).any(axis=0)
-    return np.where(missing, np.nan, np.asarray(condition, dtype=np.float64))
+    flags = np.array(condition, dtype=np.float64)
+    for each in known:
+        flags[np.isnan(each)] = np.nan
+    return flags

@@ -6,10 +6,12 @@ import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference import open_inference_pb2 as v2
 from marketml.bundle import (
     MANIFEST,
     TENSORS,
@@ -352,3 +354,31 @@ def test_softmax_of_a_linear_model_gives_a_probability_per_class():
         golden=GoldenRows(ROWS, scores, expected),
     )
     assert np.abs(inspected(bundle).predictor.predict(ROWS) - expected).max() < 1e-15
+
+
+def test_thresholds_name_the_class_in_every_answer(registry):
+    """The thresholds say `up` where the likeliest class is `down`."""
+    registry.client.upload_model("ensemble", ensemble())
+    registry.client.load_model("ensemble")
+    times = pd.date_range("2024-01-01", periods=4, freq="h", tz="UTC", name="open_time")
+    table = pd.DataFrame(ROWS, times, ["momentum", "volume"])
+    frame = registry.client.predict("ensemble", table).frame
+    probabilities = frame[["probability_down", "probability_up"]].to_numpy()
+    assert probabilities == pytest.approx(answers(ROWS)[1], abs=1e-12)
+    likeliest = [CLASSES[position] for position in probabilities.argmax(axis=1)]
+    said = [CLASSES[position] for position in (probabilities / [0.9, 0.1]).argmax(axis=1)]
+    assert list(frame["predicted_class"]) == said != likeliest
+    for raw in (True, False):
+        request = v2.ModelInferRequest(model_name="ensemble")
+        tensor = request.inputs.add(name="features", datatype="FP64", shape=ROWS.shape)
+        if raw:
+            request.raw_input_contents.append(ROWS.tobytes())
+        else:
+            tensor.contents.fp64_contents.extend(ROWS.ravel())
+        request.outputs.add(name="predicted_class")
+        answer = registry.inference.ModelInfer(request)
+        if raw:
+            packed = b"".join(len(name).to_bytes(4, "little") + name.encode() for name in said)
+            assert answer.raw_output_contents == [packed]
+        else:
+            assert list(answer.outputs[0].contents.bytes_contents) == [name.encode() for name in said]

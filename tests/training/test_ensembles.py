@@ -284,6 +284,54 @@ def test_a_stop_between_folds_drops_those_to_come_and_the_final_ensemble_is_whol
     assert [member.rounds for member in result.learned.members] == [6, 6, 6]
 
 
+class Remembered:
+    """Outcomes as a folder keeps them: by key and digest."""
+
+    def __init__(self):
+        self.kept, self.recalled = {}, []
+
+    def recall(self, key, digest):
+        outcome = self.kept.get((key, digest))
+        if outcome is not None:
+            self.recalled.append(key)
+        return outcome
+
+    def keep(self, key, digest, outcome):
+        self.kept[key, digest] = outcome
+
+
+class KilledError(Exception):
+    """What ends a run from outside."""
+
+
+@pytest.mark.parametrize(
+    "model", [bag(LIGHTGBM, EXTRA, members=3), stack(FOREST, XGBOOST, meta_model=LIGHTGBM)], ids=kind_of
+)
+def test_a_run_that_was_killed_goes_on_with_the_fits_it_had_and_ends_with_the_same_bytes(model):
+    plan = TrainingPlan(model, split=TWO_FOLDS, interval_draws=100, calibration=ISOTONIC)
+    samples, memory = made_samples(300), Remembered()
+    whole = evaluate_and_fit(samples, plan, 7, events=lambda event: None)
+    rounds = []
+
+    def take(event):
+        if isinstance(event, RoundFinished):
+            rounds.append(event)
+            if event.fold is None and len(rounds) % 7 == 0:
+                raise KilledError
+
+    kills = 0
+    while True:
+        try:
+            result = evaluate_and_fit(samples, plan, 7, events=take, workshop=Alone(memory))
+            break
+        except KilledError:
+            kills += 1
+    assert kills
+    assert len(memory.recalled) >= len(memory.kept) // 2
+    digests = {export_bundle(each, seed=7, sections={}).digest for each in (whole, result)}
+    assert len(digests) == 1
+
+
 BROKEN = [
     (bag(LIGHTGBM, members=1), "model.bagging.members"),
     (bag(LIGHTGBM, members=101), "model.bagging.members"),

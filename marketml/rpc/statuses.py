@@ -99,7 +99,8 @@ def from_rpc_error(error: grpc.RpcError) -> Refusal:
     A code without a class of its own (UNKNOWN, or one from a proxy) is an `Internal` whose message is the
     status text. The details are ignored when they are damaged or name another code than the status does.
     """
-    code, text, trailers = grpc.StatusCode.UNKNOWN, str(error), ()
+    code, text = grpc.StatusCode.UNKNOWN, str(error)
+    trailers: Any = ()
     if isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         code, text, trailers = error.code(), error.details() or "", error.trailing_metadata() or ()
     for key, value in trailers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -131,3 +132,51 @@ def test_connectivity_can_be_watched() -> None:
         channel.subscribe(told, try_to_connect=True)
         assert ready.wait(20)
         channel.unsubscribe(told)
+
+
+def on_a_loop(
+    target: str, text: str, *, seconds: float = 20, around: correlation.Correlation | None = None
+) -> Any:
+    """What a call on a loop gives: a word, or the refusal."""
+
+    async def asked() -> Any:
+        correlation.enter(around)
+        channel = channels.LoopChannel(target, retryable=[GET], unary_deadline_seconds=seconds)
+        try:
+            return await call(channel, "GetWord")(Word(text=text))
+        except refusals.Refusal as refusal:
+            return refusal
+        finally:
+            await channel.close()
+
+    return asyncio.run(asked())
+
+
+def test_a_call_of_a_loop_is_sent_again_and_refused_like_any_other() -> None:
+    echo = Echo()
+    failing(echo, 2, refusals.Unavailable("down", 0.01))
+    with served(echo) as room:
+        assert on_a_loop(room.target, "flaky").text == "flaky"
+        assert echo.entered == ["flaky"] * 3
+        assert len({one.request_id for one in echo.calls}) == 1
+        failing(echo, 99, refusals.InvalidArgument.of("text", "short", "must be shorter."))
+        refusal = on_a_loop(room.target, "flaky")
+    assert isinstance(refusal, refusals.InvalidArgument)
+    assert [each.field for each in refusal.violations] == ["text"]
+
+
+def test_a_call_of_a_loop_ends_at_its_deadline_and_at_that_of_its_caller() -> None:
+    echo = Echo()
+    echo.on["work"] = lambda of: of.cancelled.wait(60)
+    with served(echo) as room:
+        refusal = on_a_loop(room.target, "work", seconds=0.3)
+        assert isinstance(refusal, refusals.DeadlineExceeded)
+        assert [one.remaining_seconds() <= 0.3 for one in echo.calls] == [True]
+        refusal = on_a_loop(room.target, "work", around=correlation.Correlation("late", deadline=0.0))
+        assert isinstance(refusal, refusals.DeadlineExceeded)
+        assert len(echo.calls) == 1
+
+
+def test_a_loop_whose_server_is_not_there_is_told_so() -> None:
+    refusal = on_a_loop("127.0.0.1:1", "work")
+    assert isinstance(refusal, refusals.Unavailable)

@@ -18,9 +18,9 @@ from services.training.rooms import Source
 
 _VALUE_BYTES = 8
 # Of a worker that holds features: the stream's pieces beside the frame that is made of them; then the frame,
-# and the samples' rows of it.
+# the samples' rows of it, and the pool in which Arrow keeps what it had.
 _ARRIVING_COPIES = 2.0
-_KEPT_COPIES = 2.0
+_KEPT_COPIES = 3.0
 _HISTOGRAM_BYTES = 16  # gradient and Hessian of a bin, in double precision
 _NODE_BYTES, _LEAF_BYTES = 21, 8  # in a bundle's arrays
 _NATIVE_LEAF_BYTES = {"lightgbm": 130, "xgboost": 60}

@@ -116,7 +116,10 @@ def _refusals(filled: Tree, forecast: Forecast) -> list[Bound]:
 
 def _assumptions(filled: Tree, source: Source, expected: int | None, history_count: int) -> list[str]:
     """What the numbers take for granted, where it may be otherwise; one sentence each."""
-    found = ["Nothing else runs on this host, and no part of the features is computed yet."]
+    found = [
+        "Nothing else runs on this host, and no part of the features is computed yet.",
+        "Features have more values than the model has bins: those of few values are fitted faster.",
+    ]
     if filled["early_stopping"]["enabled"]:
         found.append(
             "Every fit takes all its rounds: no finished job of this name and model tells how many it takes."

@@ -43,6 +43,7 @@ class FolderMemory:
         self._warn = warn
         self._has_warned = False
         self.recalled_count = 0
+        self._outcomes: dict[str, Path] = {}
         with suppress(OSError):
             for draft in folder.glob(f"*{_DRAFT_SUFFIX}"):  # of an attempt that was killed
                 draft.unlink(missing_ok=True)
@@ -53,11 +54,18 @@ class FolderMemory:
         if not isinstance(found, FitOutcome):
             return None
         self.recalled_count += 1
+        self._outcomes[key] = self._path({"kind": "outcome", "key": key, "digest": digest})
         return found
 
     def keep(self, key: str, digest: str, outcome: FitOutcome) -> None:
         """Keep the outcome of a unit."""
-        self._write("outcome", key, digest, outcome)
+        self._outcomes[key] = self._write("outcome", key, digest, outcome)
+
+    def forget(self, beginning: str) -> None:
+        """Let go of the outcomes of this attempt, kept or recalled, whose keys begin so."""
+        for key in [key for key in self._outcomes if key.startswith(beginning)]:
+            with suppress(OSError):
+                self._outcomes.pop(key).unlink(missing_ok=True)
 
     def recall_record(self, key: str, digest: str) -> Tree | None:
         """A record, as it was kept."""
@@ -76,16 +84,16 @@ class FolderMemory:
             return None
         return value if found == label else None
 
-    def _write(self, kind: str, key: str, digest: str, value: object) -> None:
+    def _write(self, kind: str, key: str, digest: str, value: object) -> Path:
         label = {"kind": kind, "key": key, "digest": digest}
-        content = write_file(label, value)
+        path, content = self._path(label), write_file(label, value)
         draft = self._folder / f"{uuid4().hex}{_DRAFT_SUFFIX}"
         try:
             with draft.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            draft.rename(self._path(label))
+            draft.rename(path)
             _sync(self._folder)
         except OSError as error:
             with suppress(OSError):
@@ -93,6 +101,7 @@ class FolderMemory:
             if not self._has_warned:
                 self._has_warned = True
                 self._warn(f"What is done from {key} on may be done again: no checkpoint: {error.strerror}.")
+        return path
 
     def _path(self, label: Mapping[str, str]) -> Path:
         name = xxhash.xxh3_128_hexdigest("\0".join(label.values()).encode())

@@ -20,13 +20,13 @@ Every set of rows comes from `splits`, and every split leaves its proof in the r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
-from services.training import ensembles, learners, splits
+from services.training import ensembles, splits
 from services.training.baselines import Sight, score_baselines
 from services.training.confidence import block_bootstrap, mean_overlap
 from services.training.ensembles import Bagging, Model, Stacking
@@ -36,20 +36,20 @@ from services.training.events import (
     FoldFinished,
     FoldResult,
     PathResult,
-    Progress,
-    RoundFinished,
     Stage,
     StageStarted,
     Stop,
     TrialFinished,
     Warned,
 )
+from services.training.fit_progress import FitProgress
 from services.training.learners.fitting import Check, Classes, Probabilities
 from services.training.plan import TrainingPlan, violations
 from services.training.recipes import Ground, Recipe, learn
 from services.training.results import Learned, TrainedResult
 from services.training.samples import Choose, Samples, require_finite
 from services.training.scores import (
+    METRICS,
     MetricSummary,
     Score,
     Scores,
@@ -58,13 +58,11 @@ from services.training.scores import (
 )
 from services.training.search import SearchPlan
 from services.training.search.study import SearchResult, Trial
-from services.training.search.trials import Bench, Search, once_chosen, once_proven
+from services.training.search.trials import Bench, Search, digest_of_trials, once_chosen, once_proven
 from services.training.seeds import stream
 from services.training.splits import Fold, Rows, SplitProof
-from services.training.units import FitOutcome, FitTask, fold_of, trial_of
-from services.training.workshop import Alone, Watch, Workshop
-
-FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
+from services.training.units import FitOutcome, FitTask
+from services.training.workshop import Alone, Trials, Watch, Workshop
 
 
 def evaluate_and_fit(
@@ -77,6 +75,7 @@ def evaluate_and_fit(
     should_stop: Callable[[], Stop | None] = lambda: None,
     choose: Choose | None = None,
     workshop: Workshop | None = None,
+    trials: Trials | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainedResult:
     """Run the whole pipeline.
@@ -103,6 +102,8 @@ def evaluate_and_fit(
         Takes every event, in order, on the calling thread.
     workshop : Workshop, optional
         Where the units are fitted; default: here, one after the other.
+    trials : Trials, optional
+        Where the trials of a search are kept, so that an interrupted one goes on as it would have.
     clock : callable
         Seconds of a steady clock, for the time that a search may take.
 
@@ -120,7 +121,7 @@ def evaluate_and_fit(
     if choose is None:
         require_finite(samples)
     control = Control(check, should_stop)
-    return _Run(samples, plan, seed, events, control, choose, workshop or Alone(), clock).run()
+    return _Run(samples, plan, seed, events, control, choose, workshop or Alone(), trials, clock).run()
 
 
 @dataclass
@@ -134,16 +135,15 @@ class _Run:
     control: Control
     choose: Choose | None
     workshop: Workshop
+    trials: Trials | None
     clock: Callable[[], float]
     proofs: dict[str, list[SplitProof]] = field(default_factory=dict)  # of each fold, of the final model
     paths: list[PathResult] = field(default_factory=list)
-    longest_rounds: dict[str, int] = field(
-        default_factory=dict
-    )  # what the next fit of a kind is expected to take
     cut_units: set[str] = field(default_factory=set)  # that a stop ended before their time
-    finished_units: int = 0
-    under_way: dict[str, float] = field(default_factory=dict)  # how much is done of each unit that is fitted
-    fraction: float = 0.0
+    progress: FitProgress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = FitProgress(self.plan, self.events)
 
     def run(self) -> TrainedResult:
         samples, plan = self.samples, self.plan
@@ -174,7 +174,7 @@ class _Run:
 
         self.events(StageStarted(Stage.FINAL_TEST))
         result = self._result(learned, scored, train, test, found)
-        self._report(1.0)
+        self.progress.on_end()
         return result
 
     def _search(self, ground: Ground, plan: SearchPlan, folds: list[Fold], test: Rows) -> Search:
@@ -188,18 +188,20 @@ class _Run:
 
         def measure(number: int, learned: Learned) -> Score:
             sight = self._sight(learned, folds[number - 1].train, folds[number - 1].test)
-            return self._score([sight], learned.probabilities, learned.predicted).metrics[plan.metric]
+            scores = self._score([sight], learned.probabilities, learned.predicted, (plan.metric,))
+            return scores.metrics[plan.metric]
 
         def finished(trial: Trial, best: Trial | None) -> None:
-            self.under_way.clear()  # a trial that was given up
-            self.finished_units = trial.number * len(folds)
-            self._report_units(self.finished_units)
+            self.progress.on_trials(trial.number)
             self.events(TrialFinished(plan.metric, plan.trials, trial, best))
 
         bench = Bench(
             recipe=lambda model, number: self._fold(ground, model, number, folds[number - 1]),
             fold_count=len(folds),
             learn=lambda recipes: self.workshop.run(recipes, watch),
+            learn_again=lambda recipes: self.workshop.run(
+                recipes, self._watch(lambda: self.control.poll() and False, cuts=False)
+            ),
             measure=measure,
             must_end=lambda: self.control.keeps_best,
             seconds=lambda: self.clock() - begun,
@@ -207,9 +209,10 @@ class _Run:
         )
         model = self.plan.model
         assert not isinstance(model, Bagging | Stacking), "a plan that searches has a single model"
-        search = Search(plan, model, self.seed, bench)
+        digest = digest_of_trials(self.samples, self.plan, self.seed)
+        search = Search(plan, model, self.seed, bench, self.trials, digest)
         search.run()
-        self.finished_units = plan.trials * len(folds)
+        self.progress.on_trials()
         if search.result is not None:
             self.events(Warned(search.result.caution()))
         return search
@@ -310,9 +313,15 @@ class _Run:
     def _sight(self, learned: Learned, train: Rows, test: Rows) -> Sight:
         return Sight(self.samples.decided(learned.return_thresholds).classes, train, test)
 
-    def _score(self, sights: Sequence[Sight], probabilities: Probabilities, predicted: Classes) -> Scores:
+    def _score(
+        self,
+        sights: Sequence[Sight],
+        probabilities: Probabilities,
+        predicted: Classes,
+        wanted: Collection[str] = METRICS,
+    ) -> Scores:
         truth = np.concatenate([sight.classes[sight.test] for sight in sights])
-        return score(truth, predicted, probabilities, self.samples.class_names)
+        return score(truth, predicted, probabilities, self.samples.class_names, wanted)
 
     def _score_baselines(self, sights: Sequence[Sight]) -> dict[str, Scores]:
         samples = self.samples
@@ -354,35 +363,9 @@ class _Run:
         def on_finished(task: FitTask, outcome: FitOutcome) -> None:
             if cuts and self.control.keeps_best:
                 self.cut_units.add(task.key)
-            self._on_finished(task, outcome)
+            self.progress.on_finished(task, outcome)
 
-        return Watch(self._on_round, on_finished, check)
-
-    def _on_round(self, task: FitTask, number: int, loss: float | None) -> None:
-        self.events(RoundFinished(fold_of(task.key), number, loss, trial_of(task.key)))
-        most = learners.rounds_of(task.parameters)
-        expected = min(most, self.longest_rounds.get(learners.kind_of(task.parameters), most))
-        self.under_way[task.key] = min(1.0, number / expected)
-        self._report_units(self.finished_units + sum(self.under_way.values()))
-
-    def _on_finished(self, task: FitTask, outcome: FitOutcome) -> None:
-        self.longest_rounds[outcome.kind] = max(
-            self.longest_rounds.get(outcome.kind, 1), outcome.trained_rounds
-        )
-        self.finished_units += 1
-        self.under_way.pop(task.key, None)
-        self._report_units(self.finished_units + sum(self.under_way.values()))
-
-    def _report_units(self, units: float) -> None:
-        trials = 1 if self.plan.search is None else self.plan.search.trials
-        consumers = trials * self.plan.split.method.fold_count + 1
-        share = units / (consumers * ensembles.unit_count(self.plan.model))
-        self._report((1.0 - FINAL_TEST_SHARE) * share)
-
-    def _report(self, fraction: float) -> None:
-        if fraction > self.fraction:
-            self.fraction = fraction
-            self.events(Progress(fraction))
+        return Watch(self.progress.on_round, on_finished, check)
 
 
 def _summarise_each(scores: Sequence[Mapping[str, Scores]]) -> dict[str, Mapping[str, MetricSummary]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,6 +28,7 @@ METRICS = (
     "roc_auc",
     "pr_auc",
 )
+_CURVES = {"roc_auc": roc_auc_score, "pr_auc": average_precision_score}  # each class against the rest
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,11 @@ class MetricSummary:
 
 
 def score(
-    truth: Classes, predicted: Classes, probabilities: Floats | None, class_names: tuple[str, ...]
+    truth: Classes,
+    predicted: Classes,
+    probabilities: Floats | None,
+    class_names: tuple[str, ...],
+    wanted: Collection[str] = METRICS,
 ) -> Scores:
     """Score predictions.
 
@@ -95,6 +100,8 @@ def score(
     probabilities : float64 (rows, classes), optional
         Without them log loss, Brier and the AUCs are absent.
     class_names : tuple of str
+    wanted : collection of str
+        The metrics; curves take their time.
 
     Raises
     ------
@@ -111,8 +118,8 @@ def score(
         else Score(None, _why_undefined(name, confusion, class_names))
         for name, value in of_confusion.items()
     }
-    metrics.update(_probability_metrics(truth, probabilities, confusion, class_names))
-    return Scores({name: metrics[name] for name in METRICS}, confusion, class_names)
+    metrics.update(_probability_metrics(truth, probabilities, confusion, class_names, wanted))
+    return Scores({name: metrics[name] for name in METRICS if name in wanted}, confusion, class_names)
 
 
 def summarise(scores: Sequence[Scores]) -> dict[str, MetricSummary]:
@@ -167,10 +174,11 @@ def _probability_metrics(
     probabilities: Floats | None,
     confusion: npt.NDArray[np.int64],
     class_names: tuple[str, ...],
+    wanted: Collection[str],
 ) -> dict[str, Score]:
     if probabilities is None:
         absent = Score(None, "The predictions carry no probabilities.")
-        return dict.fromkeys(("log_loss", "brier", "roc_auc", "pr_auc"), absent)
+        return dict.fromkeys(("log_loss", "brier", *_CURVES), absent)
     if not np.all((probabilities >= 0) & (probabilities <= 1)):
         raise InvalidArgument.of("probabilities", "range", "must all be in [0, 1].")
     found = {
@@ -180,10 +188,10 @@ def _probability_metrics(
     missing = confusion.sum(axis=1) == 0
     if missing.any():
         absent = Score(None, f"No row is of {_join(class_names, missing)}.")
-        return found | {"roc_auc": absent, "pr_auc": absent}
+        return found | dict.fromkeys(_CURVES, absent)
     each = [(truth == index, probabilities[:, index]) for index in range(len(class_names))]
-    found["roc_auc"] = Score(float(np.mean([roc_auc_score(is_class, p) for is_class, p in each])))
-    found["pr_auc"] = Score(float(np.mean([average_precision_score(is_class, p) for is_class, p in each])))
+    for name in _CURVES.keys() & set(wanted):
+        found[name] = Score(float(np.mean([_CURVES[name](is_class, p) for is_class, p in each])))
     return found
 
 

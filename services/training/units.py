@@ -188,7 +188,7 @@ def _reading(task: FitTask, request: FitRequest) -> Reading | None:
     if terms is None:
         return None
     hasher = xxhash.xxh3_128()
-    _hash_arrays(hasher, [task.matrix, *_arrays_of(task)])
+    hash_arrays(hasher, [task.matrix, *_arrays_of(task)])
     key = (type(task.parameters), terms, hasher.digest())
     return _READINGS.get(key, lambda: learners.read(task.parameters, request))
 
@@ -215,11 +215,11 @@ def digest_of(task: FitTask) -> str:
         "patience_rounds": task.patience_rounds,
         "class_count": task.class_count,
         "seed": task.seed,
-        "versions": _versions(),
+        "versions": versions(),
     }
     hasher.update(json.dumps(said, sort_keys=True).encode())
     golden = [] if task.golden is None else [task.golden]
-    _hash_arrays(hasher, [task.matrix, task.predicted, *_arrays_of(task), *golden])
+    hash_arrays(hasher, [task.matrix, task.predicted, *_arrays_of(task), *golden])
     return hasher.hexdigest()
 
 
@@ -228,13 +228,15 @@ def _arrays_of(task: FitTask) -> list[Array]:
     return [array for part in parts for array in (part.rows, part.classes, part.weights)]
 
 
-def _hash_arrays(hasher: xxhash.xxh3_128, arrays: Sequence[Array]) -> None:
+def hash_arrays(hasher: xxhash.xxh3_128, arrays: Sequence[Array]) -> None:
+    """Arrays, with their types and shapes, into a digest."""
     for array in arrays:
         hasher.update(f"{array.dtype} {array.shape} ".encode())
         hasher.update(np.ascontiguousarray(array).data)
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
-    names = ("marketml", "lightgbm", "numpy", "scikit-learn", "xgboost")
+def versions(*beside: str) -> dict[str, str]:
+    """Of Python, of what fits, and of packages beside."""
+    names = ("marketml", "lightgbm", "numpy", "scikit-learn", "xgboost", *beside)
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}

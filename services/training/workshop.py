@@ -46,6 +46,12 @@ class Records(Protocol):
     def keep_record(self, key: str, digest: str, record: Mapping[str, Any]) -> None: ...
 
 
+class Trials(Records, Protocol):
+    """Records of trials, beside the outcomes that they came of."""
+
+    def forget(self, beginning: str) -> None: ...
+
+
 class Workshop(Protocol):
     """Runs recipes. Their results come in their order, and do not depend on who fits what when. Closing them
     ends what is under way."""

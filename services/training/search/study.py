@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.training.learners import ModelParameters
 from services.training.search.plan import LOSSES, SearchPlan, is_better
@@ -97,6 +97,23 @@ class SearchResult:
     def count(self, state: TrialState) -> int:
         """Trials that ended so."""
         return sum(trial.state is state for trial in self.trials)
+
+
+def write_trial(trial: Trial) -> dict[str, Any]:
+    """A trial as a JSON object."""
+    return {
+        "number": trial.number,
+        "state": trial.state.value,
+        "values": dict(trial.values),
+        "fold_values": list(trial.fold_values),
+        "reason": trial.reason,
+    }
+
+
+def read_trial(record: Mapping[str, Any]) -> Trial:
+    """The trial that `write_trial` wrote."""
+    state, fold_values = TrialState(record["state"]), tuple(record["fold_values"])
+    return Trial(record["number"], state, record["values"], fold_values, record["reason"])
 
 
 class Study:

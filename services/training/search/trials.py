@@ -7,24 +7,41 @@ the best trial are those of a run whose config names its parameters, and need no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+import xxhash
 
 from marketml.rpc.refusals import FailedPrecondition, Reason
 from services.training.compositions import Prove
 from services.training.learners import ModelParameters
 from services.training.learners.fitting import Classes, Weights
+from services.training.plan import TrainingPlan
 from services.training.recipes import Recipe
 from services.training.results import Learned
-from services.training.samples import Choose, Chosen
+from services.training.samples import Choose, Chosen, Samples
 from services.training.scores import Score
 from services.training.search.plan import SearchPlan
 from services.training.search.space import Value, applied
-from services.training.search.study import SearchResult, Study, Trial, TrialState
+from services.training.search.study import SearchResult, Study, Trial, TrialState, read_trial, write_trial
 from services.training.splits import Dropped, Rows
+from services.training.units import hash_arrays, versions
+from services.training.workshop import Trials
 
 CONSUMER = "search"
+
+
+def digest_of_trials(samples: Samples, plan: TrainingPlan, seed: int) -> str:
+    """What decides what the trials of a job come to: 32 hex digits."""
+    of_plan = repr(replace(plan, threads=1))
+    said = [of_plan, seed, samples.class_names, samples.feature_names, versions("optuna")]
+    hasher = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
+    of_samples = (getattr(samples, each.name) for each in fields(samples))
+    hash_arrays(hasher, [value for value in of_samples if isinstance(value, np.ndarray)])
+    return hasher.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +54,9 @@ class Bench:
         How a model learns a fold, by its number from 1.
     fold_count : int
     learn : callable
-        Runs recipes, in order, one after the other or some at once.
+        Runs recipes, in order, one after the other or some at once, until a stop is asked for.
+    learn_again : callable
+        Runs recipes to their end, whose units were fitted once.
     measure : callable
         The metric on a fold, by its number, of what was learnt.
     must_end : callable
@@ -51,6 +70,7 @@ class Bench:
     recipe: Callable[[ModelParameters, int], Recipe]
     fold_count: int
     learn: Callable[[Iterable[Recipe]], Generator[Learned, None, None]]
+    learn_again: Callable[[Iterable[Recipe]], Iterable[Learned]]
     measure: Callable[[int, Learned], Score]
     must_end: Callable[[], bool]
     seconds: Callable[[], float]
@@ -59,7 +79,7 @@ class Bench:
 
 @dataclass
 class Search:
-    """Runs the trials of a plan.
+    """Runs the trials of a plan, but those whose records are kept: they are as they were.
 
     `result` is None until a trial is whole; `folds` is what those of the best learnt. `interrupted_rounds` is
     the best round of the fit that a stop ended, or 0.
@@ -69,6 +89,8 @@ class Search:
     model: ModelParameters
     seed: int
     bench: Bench
+    records: Trials | None
+    digest: str
     result: SearchResult | None = field(default=None, init=False)
     folds: tuple[Learned, ...] = field(default=(), init=False)
     interrupted_rounds: int = field(default=0, init=False)
@@ -83,21 +105,32 @@ class Search:
         """
         plan = self.plan
         study = Study(plan, self.model, self.seed)
+        best: Trial | None = None
+        learnt: Trial | None = None  # that `folds` is of
         while len(study.trials) < plan.trials and not self._is_late(study):
-            values = study.next_values()
             folds: list[Learned] = []
-            trial = self._try(study, values, folds)
+            trial = self._recall(len(study.trials) + 1)
             if trial is None:
-                break
+                trial = self._try(study, study.next_values(), folds)
+                if trial is None:
+                    break
+                self._keep(trial)
             study.add(trial)
             if study.best is trial:
-                self.folds = tuple(folds)
-            self.bench.finished(trial, study.best)
-        best = study.best
+                if best is not None:
+                    self._forget(best)
+                best = trial
+                if folds:
+                    learnt, self.folds = trial, tuple(folds)
+            else:
+                self._forget(trial)
+            self.bench.finished(trial, best)
         if best is None:
             if self.bench.must_end():
                 return
             raise _nothing_scored(plan, study.trials)
+        if learnt is not best:
+            self.folds = tuple(self.bench.learn_again(self._recipes(best.number, best.values)))
         self.result = SearchResult(
             metric=plan.metric,
             planned_count=plan.trials,
@@ -113,14 +146,13 @@ class Search:
     def _try(self, study: Study, values: dict[str, Value], folds: list[Learned]) -> Trial | None:
         """The next trial, and into `folds` what each fold learnt; None if a stop ended it."""
         number, bench = len(study.trials) + 1, self.bench
-        model = applied(self.model, values)
-        recipes = (_of_trial(number, bench.recipe(model, fold)) for fold in range(1, bench.fold_count + 1))
         fold_values: list[float] = []
 
         def trial(state: TrialState, reason: str = "") -> Trial:
             return Trial(number, state, values, tuple(fold_values), reason)
 
-        with closing(bench.learn(recipes)) as learnt:  # which ends what is fitted for a fold of no interest
+        # Closing ends what is fitted for a fold that is of no interest any more.
+        with closing(bench.learn(self._recipes(number, values))) as learnt:
             for fold, learned in enumerate(learnt, start=1):
                 if bench.must_end():
                     self.interrupted_rounds = learned.rounds
@@ -135,6 +167,24 @@ class Search:
                 if fold < bench.fold_count and study.is_behind(tuple(fold_values)):
                     return trial(TrialState.PRUNED)
         return trial(TrialState.COMPLETE)
+
+    def _recipes(self, number: int, values: Mapping[str, Value]) -> Iterator[Recipe]:
+        """How the folds of a trial learn."""
+        model, folds = applied(self.model, values), range(1, self.bench.fold_count + 1)
+        return (_of_trial(number, self.bench.recipe(model, fold)) for fold in folds)
+
+    def _recall(self, number: int) -> Trial | None:
+        record = None if self.records is None else self.records.recall_record(_key(number), self.digest)
+        return None if record is None else read_trial(record)
+
+    def _keep(self, trial: Trial) -> None:
+        if self.records is not None:
+            self.records.keep_record(_key(trial.number), self.digest, write_trial(trial))
+
+    def _forget(self, trial: Trial) -> None:
+        """Let go of the outcomes of a trial whose record is kept and which is not the best."""
+        if self.records is not None:
+            self.records.forget(f"{_key(trial.number)}.")
 
 
 def once_proven(prove: Prove) -> Prove:
@@ -165,12 +215,16 @@ def once_chosen(choose: Choose | None) -> Choose | None:
     return choose_once
 
 
+def _key(number: int) -> str:
+    return f"trial_{number}"
+
+
 def _of_trial(number: int, recipe: Recipe) -> Recipe:
     """The recipe of a fold, its units named as a trial's."""
     try:
         tasks = next(recipe)
         while True:
-            named = [replace(task, key=f"trial_{number}.{task.key}", is_repeated=True) for task in tasks]
+            named = [replace(task, key=f"{_key(number)}.{task.key}", is_repeated=True) for task in tasks]
             tasks = recipe.send((yield named))
     except StopIteration as end:
         learned: Learned = end.value

@@ -138,6 +138,7 @@ class Runner:
                 should_stop=self._stop,
                 choose=chooser,
                 workshop=workshop,
+                trials=self._memory,
             )
         if self._memory is not None and self._memory.recalled_count:
             self._told.tell(reports.metric("units_recalled", self._memory.recalled_count))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from services.training import learners
 from services.training.confidence import block_bootstrap
 from services.training.cost_model import (
+    NOTHING,
     SCORING,
     FitShape,
     Measured,
@@ -166,8 +168,8 @@ def _fit(trial: Trial, threads: int, seconds: float) -> tuple[Fitted, FitShape, 
     until: list[float] = []
 
     def check() -> bool:
-        if not laps:
-            laps.append(watch.lap())
+        laps.append(watch.lap())
+        if not until:
             until.append(time.perf_counter() + seconds)
         return time.perf_counter() > until[0]
 
@@ -182,7 +184,10 @@ def _fit(trial: Trial, threads: int, seconds: float) -> tuple[Fitted, FitShape, 
     )
     watch = Stopwatch()
     fitted = learners.fit(trial.parameters, request)
-    rounds = watch.lap()
+    finishing = watch.lap()
+    # The median, for some rounds are held up by what else runs on this host.
+    grown = [_median(laps[1:])] * len(laps[1:])
+    rounds = sum(grown, finishing)
     shape = FitShape(
         trial.parameters,
         train_rows,
@@ -193,6 +198,14 @@ def _fit(trial: Trial, threads: int, seconds: float) -> tuple[Fitted, FitShape, 
         fitted.trained_rounds,
     )
     return fitted, shape, laps[0], rounds, features
+
+
+def _median(laps: Sequence[Seconds]) -> Seconds:
+    if not laps:
+        return NOTHING
+    return Seconds(
+        statistics.median(each.cpu for each in laps), statistics.median(each.wall for each in laps)
+    )
 
 
 def _measure_scores(rows: int, class_count: int, draws: int) -> Measured:

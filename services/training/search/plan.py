@@ -103,9 +103,9 @@ def _is_bound(space: Space, name: str) -> bool:
     seen: set[str] = set()
     while (condition := space[name].condition) is not None and name not in seen:
         seen.add(name)
-        name = condition.parameter
-        if name not in space:
+        if condition.parameter == name or condition.parameter not in space:
             return False
+        name = condition.parameter
     return True
 
 

@@ -198,6 +198,7 @@ class Attendant:
             env=worker_environment(self._assignment.threads_count),
             start_new_session=True,  # a Ctrl-C in the server's terminal is the server's business
         )
+        assert process.stderr is not None
         reads = partial(self.log.read, process.stderr)
         self._log_thread = threading.Thread(target=reads, name=f"log-{self.job_id[:8]}", daemon=True)
         self._log_thread.start()

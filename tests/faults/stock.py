@@ -74,6 +74,8 @@ def stock(rooms: Rooms) -> Known:
             "version": [1],
             "model_version": ["1", ""],
             "after_sequence": [0],
+            "after_line": [0],
+            "attempt": [1],
             "paths": [each.name for each in registry_pb.PlatformConfig.DESCRIPTOR.fields],
             "arrow_ipc": [b"".join(cut(to_table(frame_of(random_rows()))))],
             "etag": ["", current.etag],

@@ -56,6 +56,15 @@ def test_a_job_trains_tells_and_registers(training: TrainingClient, registry: Re
     fractions = [event.progress.fraction for event in events if event.HasField("progress")]
     assert fractions == sorted(fractions)
     assert job.progress_fraction == 1.0
+    assert job.resources.cpu_seconds > 0.1
+    assert job.resources.peak_memory_bytes > 50_000_000
+    assert 0.0 < job.resources.wall_seconds < WAIT_SECONDS
+    logged = [entry.message for entry in handle.logs()]
+    assert logged[0].startswith("Attempt 1 begins with ")
+    assert logged[-1].startswith("Attempt 1 ends: Version ")
+    assert [line for line in logged if line.endswith(" begins.")] == [
+        f"{pb.JobStage.Name(stage).removeprefix('JOB_STAGE_')} begins." for stage in stages
+    ]
 
     result = job.result
     assert result.row_count > 500

@@ -259,8 +259,8 @@ def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  #
 
 @compiled(numba.float64[:, ::1](INPUT, _COUNT, numba.float64, numba.boolean))
 def extremes(x, window, sign, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Rows: the lowest value (the highest if `sign` is -1), and how many bars ago it was if it `is_dated`: the
-    newest of several."""
+    """Rows: the lowest value (the highest if `sign` is -1) and, if it `is_dated`, how many bars ago the
+    newest of several was."""
     result = np.full((2 if is_dated else 1, x.size), np.nan)
     if window > x.size:
         return result

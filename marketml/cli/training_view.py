@@ -124,7 +124,7 @@ def _show_search(output: Output, search: pb.SearchResult) -> None:
     own = number(search, "first_value") or "none"
     output.show(
         f"Trial {search.best_trial} of {search.trial_count} is the best: {_words(search.metric)} "
-        f"{number(search, 'best_value')}, the config's own parameters {own}; {search.pruned_count} were "
+        f"{search.best_value:.4f}, the config's own parameters {own}; {search.pruned_count} were "
         "given up. Its folds flatter it; the test span took no part."
     )
     values = sorted(search.best_parameters.items())

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import numpy as np
@@ -249,24 +249,30 @@ class _Fitter:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                said = json.loads(line)
-                if "round" in said:
-                    number = said["round"]
-                    ordered = self.tasks[number]
-                    ordered.said.put(_Said(number, self, Round(ordered.ticket, said["number"], said["loss"])))
-                    continue
-                content = lines.read(said["bytes"])
-                if len(content) < said["bytes"]:
-                    break
-                with self._lock:
-                    ordered = self.tasks.pop(said["answer"])
-                ordered.said.put(_Said(said["answer"], self, answer=content))
+            while self._hear(lines):
+                pass
         with self._lock:
             self._is_dead = True
         self._drop()
+
+    def _hear(self, lines: IO[bytes]) -> bool:
+        """Pass on one thing that the fitter says; False when it is gone. No task outlives this call here."""
+        line = lines.readline()
+        if not line.endswith(b"\n"):
+            return False
+        said = json.loads(line)
+        if "round" in said:
+            number = said["round"]
+            ordered = self.tasks[number]
+            ordered.said.put(_Said(number, self, Round(ordered.ticket, said["number"], said["loss"])))
+            return True
+        content = lines.read(said["bytes"])
+        if len(content) < said["bytes"]:
+            return False
+        with self._lock:
+            ordered = self.tasks.pop(said["answer"])
+        ordered.said.put(_Said(said["answer"], self, answer=content))
+        return True
 
     def _drop(self) -> None:
         """Say of each task that it will not be answered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from marketml.rpc.refusals import (
     ResourceExhausted,
 )
 from services.training.checkpoints import FolderMemory
+from services.training.ensembles import Bagging, Stacking
 from services.training.events import Discarded, Event, FoldFinished, Progress, RoundFinished, Stop
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
@@ -31,8 +33,9 @@ from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.pool import MATRIX_SUFFIX, LocalPool
 from services.training.results import TrainedResult
 from services.training.samples import Samples
+from services.training.search import Integer, Searched, SearchPlan
 from services.training.splits import KFold
-from services.training.together import Together
+from services.training.together import Fit, Together
 from services.training.unit_files import write_task
 from services.training.workshop import Workshop
 from tests.support.small_disk import small_disk
@@ -48,6 +51,16 @@ LIGHTGBM = TrainingPlan(
 )
 XGBOOST = replace(LIGHTGBM, model=XgboostParameters(rounds=9, subsample=0.7))
 FOREST = replace(LIGHTGBM, model=ForestParameters(trees=7), early_stopping=None)
+SMALL = LightgbmParameters(rounds=8, num_leaves=5)
+BAGGING = replace(LIGHTGBM, model=Bagging(members=3, models=(SMALL, XgboostParameters(rounds=5))))
+STACKING = replace(
+    LIGHTGBM,
+    model=Stacking(folds=2, base_models=(SMALL, ForestParameters(trees=5))),
+    split=SplitPlan(method=KFold(2)),
+    early_stopping=None,
+)
+TRIED = SearchPlan({"num_leaves": Searched(Integer(3, 9))}, trials=4, startup_trials=2)
+SEARCH = replace(LIGHTGBM, model=SMALL, search=TRIED)
 ENDLESS = replace(
     LIGHTGBM, model=LightgbmParameters(rounds=20_000, learning_rate=0.0001), early_stopping=None
 )
@@ -56,13 +69,20 @@ ROWS = made_samples(50, seed=9).features
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPool]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the pool has its matrices."""
+    return tmp_path_factory.mktemp("matrices")
+
+
+@pytest.fixture(scope="module")
+def pool(folder: Path) -> Iterator[LocalPool]:
     """Two fitters that several tests use."""
-    opened = LocalPool(tmp_path_factory.mktemp("matrices"), 2, 2)
+    opened = LocalPool(folder, 2, 2)
     yield opened
     pids = opened.pids()
     opened.close()
     assert not any(map(psutil.pid_exists, pids))
+    assert not list(folder.iterdir())
 
 
 def run(
@@ -82,17 +102,20 @@ def same(one: TrainedResult, other: TrainedResult) -> bool:
     )
 
 
-@pytest.mark.parametrize("plan", [LIGHTGBM, XGBOOST, FOREST], ids=["lightgbm", "xgboost", "forest"])
+PLANS = {"lightgbm": LIGHTGBM, "xgboost": XGBOOST, "forest": FOREST, "bagging": BAGGING, "stacking": STACKING}
+
+
+@pytest.mark.parametrize("plan", [*PLANS.values(), SEARCH], ids=[*PLANS, "search"])
 def test_two_processes_learn_what_one_learns(pool: LocalPool, plan: TrainingPlan) -> None:
     events: list[Event] = []
     together = run(plan, Together(pool), events=events.append)
     assert len(pool.pids()) == 2
     assert same(together, run(plan))
-    assert [event.result.number for event in events if isinstance(event, FoldFinished)] == [1, 2, 3]
+    folds = plan.split.method.fold_count
+    assert [each.result.number for each in events if isinstance(each, FoldFinished)] == [*range(1, folds + 1)]
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    assert {event.fold for event in events if isinstance(event, RoundFinished)} <= {1, 2, 3, None}
 
 
 def test_what_one_workshop_has_kept_the_other_takes(pool: LocalPool, tmp_path: Path) -> None:
@@ -103,15 +126,16 @@ def test_what_one_workshop_has_kept_the_other_takes(pool: LocalPool, tmp_path: P
     assert again.recalled_count == 4
 
 
-def test_a_matrix_is_written_once_and_goes_with_the_pool(tmp_path: Path) -> None:
-    found: set[Path] = set()
-    pool = LocalPool(tmp_path, 1, 1)
-    run(LIGHTGBM, Together(pool), events=lambda _: found.update(tmp_path.iterdir()))
-    [matrix] = found
+def test_a_matrix_is_written_once_and_goes_with_its_array(pool: LocalPool, folder: Path) -> None:
+    before, found = set(folder.iterdir()), set[Path]()
+    samples = made_samples(seed=3)
+    run(LIGHTGBM, Together(pool), samples, events=lambda _: found.update(folder.iterdir()))
+    [matrix] = found - before
     assert matrix.suffix == MATRIX_SUFFIX
-    assert matrix.stat().st_size == SAMPLES.features.nbytes
-    pool.close()
-    assert not list(tmp_path.iterdir())
+    assert matrix.stat().st_size == samples.features.nbytes
+    del samples
+    gc.collect()
+    assert not matrix.exists()
 
 
 def test_a_task_travels_without_its_matrix() -> None:
@@ -202,7 +226,7 @@ def test_a_bug_in_a_process_is_told_as_one(pool: LocalPool) -> None:
         work.submit(1, replace(made_task(), predicted=np.array([10_000])))
 
         with pytest.raises(RuntimeError, match="A bug ended a unit elsewhere"):
-            eventually(lambda: work.next(1.0), 60, "the answer")
+            eventually(lambda: isinstance(work.next(1.0), Fit), 60, "the answer")
 
 
 def test_a_run_told_to_discard_leaves_processes_that_fit_the_next_one(pool: LocalPool) -> None:
@@ -240,36 +264,3 @@ def test_a_run_told_to_keep_its_best_ends_every_unit_and_remembers_none_of_them(
     assert not result.folds
     assert 1 <= result.learned.rounds < 20_000
     assert [path.suffix for path in tmp_path.iterdir()] == [".outcome"]  # of the final model, capped
-
-
-def test_fitters_die_with_their_worker(tmp_path: Path) -> None:
-    """One that is killed cannot tell them."""
-    worker = psutil.Popen(
-        [sys.executable, "-c", WORKER, str(tmp_path)], cwd=Path(__file__).parents[2], stdout=-1
-    )
-    assert worker.stdout is not None
-    pids = [int(word) for word in worker.stdout.readline().split()]
-    assert len(pids) == 2
-    worker.kill()
-    worker.wait()
-    worker.stdout.close()
-    eventually(lambda: not any(map(psutil.pid_exists, pids)), 5, "the fitters' end")
-
-
-WORKER = """
-import sys
-from pathlib import Path
-from services.training.pool import LocalPool
-from services.training.together import Together
-from tests.training.test_pool import ENDLESS, run
-
-pool = LocalPool(Path(sys.argv[1]), 2, 2)
-told = []
-
-def tell(event):
-    if len(pool.pids()) == 2 and not told:
-        told.append(event)
-        print(*pool.pids(), flush=True)
-
-run(ENDLESS, Together(pool), events=tell)
-"""

@@ -39,11 +39,8 @@ def fill_search(given: Tree, platform: Tree, filled_model: Tree, path: str, foun
         return {"enabled": True}
     filled = fill(_RULES, given, platform, path, found)
     space = given.get("space") or write_space(search.default_space(model))
-    broken: list[Violation] = []
-    read = _read_space(space, model, f"{path}.space", broken)
-    if not broken:
-        broken += search.space_violations(read, model, f"{path}.space")
-    found += broken
+    read = _read_space(space, model, f"{path}.space", found)
+    found += search.space_violations(read, model, f"{path}.space", space.keys() - read.keys())
     return {**filled, "space": space}
 
 

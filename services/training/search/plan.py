@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -78,8 +78,10 @@ def violations(plan: SearchPlan, model: ModelParameters, path: str = "search") -
     return found
 
 
-def space_violations(space: Space, model: ModelParameters, path: str) -> Iterator[Violation]:
-    """Every rule that a space over a model's parameters breaks."""
+def space_violations(
+    space: Space, model: ModelParameters, path: str, unread: Collection[str] = ()
+) -> Iterator[Violation]:
+    """Every rule that a space over a model's parameters breaks, but of conditions on `unread` ones."""
     known = parameters_of(model)
     for name, searched in space.items():
         at = f"{path}.{name[:80]}"
@@ -87,7 +89,7 @@ def space_violations(space: Space, model: ModelParameters, path: str) -> Iterato
             yield Violation(at, "unknown", f"must be a parameter of the model: {', '.join(known)}.")
             continue
         yield from _of_range(searched.range, known[name], at)
-        if searched.condition is not None:
+        if searched.condition is not None and searched.condition.parameter not in unread:
             yield from _of_condition(space, name, at)
     if {"max_features_rule", "max_features_fraction"} <= space.keys():
         words = "must be unset: max_features_fraction is searched, and a forest has one of the two."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +13,7 @@ from marketml.clients.data import DataClient
 from marketml.clients.frame_states import FrameStates
 from marketml.market.v1 import market_pb2
 from marketml.rpc.channels import Tls
-from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Violation
+from marketml.rpc.refusals import Internal, InvalidArgument, Unavailable, Unimplemented, Violation
 from services.features.source import Bars, SeriesKey, SeriesSource, SnapshotSource, Source
 
 # The data room's request nests in `frame` what ours hold in `series`, or of the newest bar nowhere.
@@ -89,14 +90,17 @@ class DataRoom:
         """
         if self._states is None:
             self._states = FrameStates(self._target, tls=self._tls)
-        with _told_as_ours(_OF_NEWEST):
-            return await self._states.get_frame_state(
-                venue=key.venue,
-                symbol=key.symbol,
-                timeframe=key.timeframe,
-                as_of=as_of,
-                reference=_instrument(reference),
-            )
+        try:
+            with _told_as_ours(_OF_NEWEST):
+                return await self._states.get_frame_state(
+                    venue=key.venue,
+                    symbol=key.symbol,
+                    timeframe=key.timeframe,
+                    as_of=as_of,
+                    reference=_instrument(reference),
+                )
+        except Unimplemented:  # a data room of an older version: whatever it has may have changed
+            return secrets.token_hex(32)
 
     def load_newest(
         self, key: SeriesKey, reference: SeriesKey | None, as_of: datetime | None, rows_max: int

@@ -20,6 +20,7 @@ from marketml.clients.data_quality import mark_missing
 from marketml.clients.features import FeaturesClient
 from marketml.features.v1 import features_pb2 as pb
 from marketml.rpc.refusals import NotFound, ResourceExhausted
+from services.data.servicer import DataServicer
 from services.features.__main__ import build
 from services.features.answer import Latest
 from services.features.budget import MemoryBudget
@@ -206,6 +207,19 @@ def test_two_rooms_on_one_database_see_what_the_other_stored(postgresql_url: str
         before = live.vector()
         assert not live.computed(live.latest)
         one.client.ingest_candles(frame[CANDLES].iloc[[-5]] * 2, VENUE, SYMBOL, TIMEFRAME)
+        assert differs(live.vector()["close_mean_20"], before["close_mean_20"])
+
+
+def test_a_data_room_that_tells_no_states_is_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(DataServicer, "GetFrameState", None)  # as a version before had it
+    frame = random_walk(23, 300)
+    url = f"sqlite:///{tmp_path}/data.sqlite"
+    with data_room(url, tmp_path) as data, features_beside(data, tmp_path) as features:
+        ingest(data.client, frame)
+        live = Live(data, features, frame)
+        before = live.vector()
+        assert live.computed(live.latest)
+        data.client.ingest_candles(frame[CANDLES].iloc[[-5]] * 2, VENUE, SYMBOL, TIMEFRAME)
         assert differs(live.vector()["close_mean_20"], before["close_mean_20"])
 
 

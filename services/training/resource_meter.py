@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -31,16 +33,21 @@ class ResourceMeter:
     def look(self, pid: int) -> int:
         """Look at a process that nobody has waited for yet; the resident bytes of it and its descendants.
 
+        What they have in common, pages of files and of shared memory, counts for the one that has most of it.
         Time of children that ended is in their parents' once these have waited for them, so the sum may fall
         when one goes without that: the highest counts.
         """
-        cpu_seconds, bytes_now = 0.0, 0
+        cpu_seconds, own_bytes, common_bytes, high_bytes = 0.0, 0, 0, 0
         for process in _family(pid):
             with suppress(psutil.Error):
                 times = process.cpu_times()
                 cpu_seconds += times.user + times.system + times.children_user + times.children_system
-                bytes_now += process.memory_info().rss
-        peak_bytes = max(bytes_now, _high_water_bytes(pid))
+                memory = _memory(process)
+                own_bytes += memory.own_bytes
+                common_bytes = max(common_bytes, memory.common_bytes)
+                high_bytes = max(high_bytes, memory.high_bytes)
+        bytes_now = own_bytes + common_bytes
+        peak_bytes = max(bytes_now, high_bytes)
         with self._lock:
             self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
             self._peak_bytes = max(self._peak_bytes, peak_bytes)
@@ -73,13 +80,25 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _high_water_bytes(pid: int) -> int:
-    """The most that a process was resident with, by the kernel's own account; 0 where that is not told."""
+@dataclass(frozen=True)
+class _Memory:
+    """Resident bytes of a process: its own, those of files and shared memory, and the most that both were."""
+
+    own_bytes: int
+    common_bytes: int
+    high_bytes: int
+
+
+def _memory(process: psutil.Process) -> _Memory:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
-        return 0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
+        status = ""
+    found = dict(re.findall(r"^(VmHWM|RssAnon|RssFile|RssShmem):\s+(\d+) kB$", status, re.MULTILINE))
+    if "RssAnon" not in found:  # not Linux, or a process that is dead
+        resident = int(process.memory_info().rss)
+        return _Memory(resident, 0, resident)
+    own, of_files, shared, high = (
+        1024 * int(found.get(name, 0)) for name in ("RssAnon", "RssFile", "RssShmem", "VmHWM")
+    )
+    return _Memory(own, of_files + shared, high)

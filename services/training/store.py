@@ -292,12 +292,14 @@ class Store:
 
     def abandoned(self, *, all_held: bool) -> list[Job]:
         """Jobs that no worker has any more: their lease ran out, or (`all_held`, at the start of the only
-        process of this database) whoever held them is gone."""
+        process of this database) whoever held them is gone. None whose row a transaction holds: of a server
+        that sleeps in one the next look will find it."""
         held = select(jobs).where(jobs.c.state.in_(HELD_STATES))
-        with self._database.read() as connection:
+        with self._database.write() as connection:
             if not all_held:
                 held = held.where(jobs.c.lease_until_us < database_now(connection))
-            return [job_of(row) for row in connection.execute(held)]
+            free = held.with_for_update(skip_locked=True)
+            return [job_of(row) for row in connection.execute(free)]
 
 
 class _NeverAskedError(Exception):

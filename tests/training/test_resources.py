@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,37 @@ def test_memory_of_children_is_the_jobs_and_breaks_its_budget(store: Store) -> N
         assert job.failure["message"].startswith("config.budget.max_memory_bytes")
         assert job.resources is not None
         assert job.resources.peak_memory_bytes > 150_000_000
+
+
+_MAPS = """
+import mmap, subprocess, sys
+code, path, children_count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+file = open(path, "rb")
+mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+assert not any(mapped[0::4096])
+words, pipe = [sys.executable, "-c", code, code, path, "0"], subprocess.PIPE
+children = [subprocess.Popen(words, stdin=pipe, stdout=pipe) for _ in range(children_count)]
+for child in children:
+    child.stdout.readline()
+print("mapped", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process tells what is its own")
+def test_a_file_that_all_processes_of_a_job_map_counts_once(tmp_path: Path) -> None:
+    size = 40_000_000
+    (tmp_path / "matrix").write_bytes(bytes(size))
+    words = [sys.executable, "-c", _MAPS, _MAPS, str(tmp_path / "matrix"), "2"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"mapped\n"
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
+        apart = sum(each.memory_info().rss for each in family)
+        together = ResourceMeter(None).look(process.pid)
+        assert len(family) == 3
+        assert apart > 3 * size
+        assert size < together < apart - 2 * size + 1_000_000
 
 
 def test_what_a_worker_leaves_behind_ends_with_it(store: Store) -> None:

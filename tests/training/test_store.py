@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 import services.training
 from marketml.rpc.refusals import Aborted, AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
@@ -370,6 +371,22 @@ def test_a_job_whose_lease_ran_out_is_found_and_a_renewed_one_is_not(store: Stor
     store.renew(second.job_id, 1, 60)
     assert [job.job_id for job in store.abandoned(all_held=False)] == [first.job_id]
     assert {job.job_id for job in store.abandoned(all_held=True)} == {first.job_id, second.job_id}
+
+
+def test_an_abandoned_job_whose_row_somebody_holds_is_found_later_and_nobody_waits(
+    postgresql_url: str,
+) -> None:
+    """A server may fall asleep in a transaction."""
+    with open_database(postgresql_url, migrations=MIGRATIONS) as database:
+        store = Store(database)
+        held, free = queue(store), queue(store)
+        store.claim(-1)
+        store.claim(-1)
+        with database.write() as connection:
+            connection.execute(text(f"SELECT 1 FROM jobs WHERE job_id = '{held.job_id}' FOR UPDATE"))
+            assert [job.job_id for job in store.abandoned(all_held=False)] == [free.job_id]
+        found = {job.job_id for job in store.abandoned(all_held=False)}
+        assert found == {held.job_id, free.job_id}
 
 
 def test_pages_are_newest_first_and_filters_hold(store: Store) -> None:

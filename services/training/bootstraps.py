@@ -31,7 +31,11 @@ def draw_blocks(
 
 
 def draw_sequentially(
-    t0: Microseconds, t1: Microseconds, draw_count: int, generator: np.random.Generator
+    t0: Microseconds,
+    t1: Microseconds,
+    draw_count: int,
+    generator: np.random.Generator,
+    symbols: npt.NDArray[np.intp] | None = None,
 ) -> npt.NDArray[np.intp]:
     """Row by row, each in proportion to its average uniqueness among those drawn before.
 
@@ -44,6 +48,8 @@ def draw_sequentially(
         Decision and outcome known; `t0` ascending; microseconds since the epoch.
     draw_count : int
     generator : numpy.random.Generator
+    symbols : intp (rows,), optional
+        Which symbol each row is of: labels of different symbols do not overlap.
 
     Returns
     -------
@@ -54,6 +60,10 @@ def draw_sequentially(
     ----------
     López de Prado (2018), *Advances in Financial Machine Learning*, section 4.5.
     """
+    if symbols is not None:  # one symbol after the other, in a time of its own
+        order = np.lexsort((t0, symbols))
+        own = symbols * (t1.max() - t0.min() + 1) - t0.min()
+        return np.sort(order[draw_sequentially((t0 + own)[order], (t1 + own)[order], draw_count, generator)])
     moments = np.unique(np.concatenate((t0, t1)))
     first = np.searchsorted(moments, t0, side="right")
     last = np.searchsorted(moments, t1, side="right")

@@ -260,7 +260,8 @@ def _bootstrap(model: Bagging, stand: Stand, key: str) -> Rows:
     if model.bootstrap is Bootstrap.BLOCKS:
         return rows[draw_blocks(rows.size, count, model.block_rows, generator)]
     samples = stand.samples
-    return rows[draw_sequentially(samples.t0[rows], samples.t1[rows], count, generator)]
+    symbols = None if samples.symbols is None else samples.symbols[rows]
+    return rows[draw_sequentially(samples.t0[rows], samples.t1[rows], count, generator, symbols)]
 
 
 def _task(stand: Stand, key: str, model: ModelParameters, drawn: Rows | None = None) -> FitTask:

@@ -69,6 +69,22 @@ def test_sequential_draws_overlap_less_than_blind_ones():
     assert share > 2 * 20 / 220
 
 
+def test_labels_of_another_symbol_do_not_overlap():
+    """Rows of two symbols at the same moments are as unique as rows of one."""
+    t0 = np.repeat(np.arange(40, dtype=np.int64), 2)
+    symbols = np.tile(np.array([0, 1]), 40)
+    t1 = t0 + np.where(symbols == 0, 1, 30)  # the second symbol's labels crowd each other alone
+    found = [draw_sequentially(t0, t1, 60, stream(seed, "member"), symbols) for seed in range(40)]
+    share = np.mean([(symbols[each] == 0).mean() for each in found])
+    assert share > 0.75
+    blind = [draw_sequentially(t0, t1, 60, stream(seed, "member")) for seed in range(40)]
+    assert share > np.mean([(symbols[each] == 0).mean() for each in blind]) + 0.1
+    each = np.arange(40, dtype=np.int64)
+    alone = draw_sequentially(each, each + 5, 30, stream(1, "member"))
+    both = draw_sequentially(each, each + 5, 30, stream(1, "member"), np.zeros(40, np.intp))
+    assert alone.tolist() == both.tolist()
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_one_row_can_be_drawn(rows):
     times = np.arange(rows, dtype=np.int64)

@@ -17,6 +17,11 @@ the three. Before: moving blocks of twice the overlap, the draws' quantiles as t
     2,500      24        90-93    94-96      89-93    94-96    89-93    92-97
     2,500      96        88-91    94-96      87-89    95       88-93    94-97
     10,000     24        93-94    94-97      93-95    94-97    92-94    95-96
+
+Spans that are hardly longer than what they are made of cannot tell: where volatility and with it the hit rate
+come in regimes of hundreds of bars, the interval of accuracy held 59 times of 100 on 500 rows and holds 79,
+68 and 92 on 10,000 (labels of 4 bars). Of 280 whole runs on random walks of 2,500 bars (labels by volatility,
+sign, trend and side, models of trees), 268 intervals of balanced accuracy held chance.
 """
 
 from __future__ import annotations

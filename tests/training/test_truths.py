@@ -25,6 +25,7 @@ from services.training.labels import (
     FractionBarriers,
     MetaLabel,
     MovingAverages,
+    QuantileThreshold,
     TrailingVolatility,
     TrendScanning,
     TripleBarrier,
@@ -34,7 +35,7 @@ from services.training.labels import (
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
-from services.training.samples import join_samples
+from services.training.samples import join_samples, pool_samples
 from services.training.splits import CombinatorialPurged, Embargo, KFold, PurgedSplitter, WalkForward
 
 HOUR = timedelta(hours=1)
@@ -82,6 +83,7 @@ CHANCE_RULES = {
     "day_ahead": (FixedHorizon(24), True, 1 / 2),
     "volatility_band": (FixedHorizon(6, TrailingVolatility(1.0, 48)), False, 1 / 3),
     "triple_barrier": (TripleBarrier(VolatilityBarriers(2.0, 2.0, 48), 24), True, 1 / 2),
+    "quantiles": (FixedHorizon(12, QuantileThreshold(0.3)), False, 1 / 3),
     "trend_scanning": (TrendScanning(4, 12), True, 1 / 2),
     "meta_label": (
         MetaLabel(MovingAverages(6, 24), TripleBarrier(VolatilityBarriers(2.0, 2.0, 48), 24)),
@@ -91,16 +93,11 @@ CHANCE_RULES = {
 }
 
 
-# Trends and sides last: a test span of few of them is too little for a bootstrap by blocks to say its doubt.
-LONGER = {"trend_scanning": 6_000, "meta_label": 6_000}
-
-
 @pytest.mark.parametrize("name", CHANCE_RULES)
 def test_a_random_walk_scores_chance_within_its_interval(name):
     rule, binary, chance = CHANCE_RULES[name]
     seeds = range(6)
-    bars = LONGER.get(name, 2_500)
-    found = [run(samples_of(random_walk(seed, bars), rule, binary=binary)) for seed in seeds]
+    found = [run(samples_of(random_walk(seed, 2_500), rule, binary=binary)) for seed in seeds]
     intervals = [each.test_intervals["balanced_accuracy"] for each in found]
     # Of six 95 % intervals, hardly ever do two miss.
     assert sum(interval.low <= chance <= interval.high for interval in intervals) >= 5
@@ -108,6 +105,17 @@ def test_a_random_walk_scores_chance_within_its_interval(name):
     assert abs(scores.mean() - chance) < 3 * scores.std(ddof=1) / np.sqrt(len(seeds))
     in_folds = np.array([each.fold_table["balanced_accuracy"].mean for each in found])
     assert in_folds.mean() == pytest.approx(chance, abs=0.03)
+
+
+def test_random_walks_of_one_market_score_chance_together():
+    """Three symbols, half of whose moves are the market's: their rows are not as many as they look."""
+    held = 0
+    for seed in range(6):
+        market, *own = np.random.default_rng(seed).normal(0, 0.01, (4, 1_500))
+        parts = [samples_of(bars_of(market + each), FixedHorizon(12), binary=True) for each in own]
+        found = run(pool_samples(parts)).test_intervals["balanced_accuracy"]
+        held += found.low <= 0.5 <= found.high
+    assert held >= 5
 
 
 @pytest.mark.parametrize("model", EVERY[1:], ids=learners.kind_of)

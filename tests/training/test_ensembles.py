@@ -26,6 +26,7 @@ from services.training.learners import (
 from services.training.learners.logistic import LogisticParameters
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import CalibrationPlan, DecisionPlan, EarlyStopping, SplitPlan, TrainingPlan
+from services.training.samples import Chosen
 from services.training.splits import Embargo, KFold
 from services.training.workshop import Alone
 from tests.training.cases import BINARY, THREE_WAY, made_samples
@@ -132,6 +133,46 @@ def test_every_consumer_of_a_stack_leaves_its_proof():
     assert all(proof.gap_microseconds > 0 for proof in result.proofs)
     without = run(bag(FOREST), decision_thresholds=MCC)
     assert consumers(without)[-1] == "final_model.decision_thresholds"
+
+
+def test_members_share_the_features_of_their_consumer_and_out_of_fold_fits_choose_their_own():
+    """Two features, or for a fit out of fold three; what is passed through are the two."""
+    samples, seen = made_samples(300), {}
+
+    def choose(consumer, rows, classes, weights, seed):
+        seen[consumer] = rows
+        width = 3 if "stacking_" in consumer else 2
+        return Chosen(samples.features[:, :width], samples.feature_names[:width])
+
+    def learn(model):
+        seen.clear()
+        plan = TrainingPlan(
+            model, split=TWO_FOLDS, interval_draws=100, early_stopping=EarlyStopping(3), calibration=SIGMOID
+        )
+        return evaluate_and_fit(samples, plan, 7, events=lambda event: None, choose=choose)
+
+    result = learn(bag(LIGHTGBM, FOREST))
+    assert list(seen) == ["fold_1.selection", "fold_2.selection", "final_model.selection"]
+    result = learn(stack(LIGHTGBM, FOREST, passthrough=True))
+    assert [name for name in seen if name.startswith("final_model")] == [
+        "final_model.selection",
+        "final_model.stacking_1.selection",
+        "final_model.stacking_2.selection",
+    ]
+    assert result.learned.feature_names == samples.feature_names[:2]
+    assert result.model.arrays["meta.fill"].size == 2 * 3 + 2
+    whole = seen["final_model.selection"]
+    for number in (1, 2):
+        some = seen[f"final_model.stacking_{number}.selection"]
+        assert some.size < whole.size
+    proofs = {proof.consumer: proof for proof in result.proofs}
+    assert (
+        proofs["final_model.stacking_1.selection"].train_rows == seen["final_model.stacking_1.selection"].size
+    )
+    bundle = export_bundle(result, seed=7, sections={})
+    found = inspect_bundle(bundle.contents[MANIFEST], bundle.contents[TENSORS]).predictor
+    answers = found.predict(np.ascontiguousarray(samples.features[-60:, :2]))
+    assert np.abs(answers - result.learned.probabilities).max() < 1e-9
 
 
 def test_out_of_fold_rows_that_are_shuffled_instead_of_purged_are_caught(monkeypatch):

@@ -178,8 +178,10 @@ def test_bad_input_is_refused_by_its_path_and_changes_nothing(
 def test_a_request_repeated_is_one_job_and_its_id_in_another_body_is_taken(training: TrainingClient) -> None:
     count = len(training.list_trainings(model_name="repeated"))
     first = training.start_training("repeated", quick_config(), "repeated-1")
-    again = training.start_training("repeated", quick_config(), "repeated-1")
+    again = training.start_training("repeated", quick_config(), "repeated-1", priority=0)  # the default
     assert first.job_id == again.job_id
+    with pytest.raises(AlreadyExists):
+        training.start_training("repeated", quick_config(), "repeated-1", priority=1)
     with pytest.raises(AlreadyExists):
         training.start_training("repeated", quick_config(seed=8), "repeated-1")
     with pytest.raises(AlreadyExists):
@@ -187,6 +189,12 @@ def test_a_request_repeated_is_one_job_and_its_id_in_another_body_is_taken(train
     assert len(training.list_trainings(model_name="repeated")) == count + 1
     job = first.result(WAIT_SECONDS)
     assert training.start_training("repeated", quick_config(), "repeated-1").job_id == job.job_id
+
+
+def test_a_job_has_the_priority_it_was_started_with(training: TrainingClient) -> None:
+    handle = training.start_training("prior", quick_config(), priority=-7)
+    assert handle.job().priority == -7
+    handle.stop()
 
 
 def test_a_job_records_its_config_with_every_default_filled_in(calm_job: pb.Job) -> None:

@@ -28,6 +28,7 @@ MAX_NODES = 1_024
 MAX_FEATURES = 10_000
 MAX_CLASSES = 100
 MAX_JOINED = 2 * MAX_FEATURES  # columns of all `concat` nodes together
+MAX_INPUTS = 2 * MAX_NODES  # of all nodes that read several
 
 FEATURES = "features"
 """What a node reads that reads no other node."""
@@ -171,16 +172,20 @@ def require_graph(graph: Graph, feature_count: int, class_count: int) -> dict[st
         Ids that repeat, an input that is no earlier node, widths that do not fit, no probabilities.
     """
     shapes = {FEATURES: Shape(feature_count, of_probabilities=False)}
-    joined = 0
+    joined, inputs = 0, 0
     for index, node in enumerate(graph.nodes):
         path = f"{PATH}.nodes[{index}]"
         if not _ID.fullmatch(node.id) or node.id in _RESERVED_IDS or node.id in shapes:
             raise InvalidArgument.of(f"{path}.id", "id", f"must be a new lower-case word, is {node.id!r}.")
         shapes[node.id] = _shape_of(node, shapes, path)
         joined += shapes[node.id].width if isinstance(node, Concat) else 0
+        inputs += len(node.inputs) if isinstance(node, Concat | Mean) else 0
     if joined > MAX_JOINED:
         words = f"may join {MAX_JOINED} columns in all, join {joined}."
         raise InvalidArgument.of(f"{PATH}.nodes", "width", words)
+    if inputs > MAX_INPUTS:
+        words = f"may read {MAX_INPUTS} inputs in all, read {inputs}."
+        raise InvalidArgument.of(f"{PATH}.nodes", "range", words)
     for name, identity in (("raw", graph.raw), ("probabilities", graph.probabilities)):
         if identity not in shapes or identity == FEATURES:
             raise InvalidArgument.of(f"{PATH}.{name}", "unknown_node", f"{identity[:80]!r} is no node.")

@@ -22,6 +22,7 @@ from marketml.bundle.graph import (
     Sigmoid,
     Softmax,
     Trees,
+    require_graph,
 )
 from marketml.bundle.manifest import Manifest
 from marketml.bundle.parameters import Parameters
@@ -31,6 +32,8 @@ from services.registry.composing import calibrate_by_knots, calibrate_by_sigmoid
 from services.registry.walking import add_scores, lay_out, sigmoid, softmax
 
 Rows: TypeAlias = npt.NDArray[np.float64]
+
+MOST_VALUES = 2**24  # that the nodes of a graph give to the rows that are answered together
 
 _Step: TypeAlias = Callable[[Mapping[str, Rows]], Rows]
 """Takes the features and what the nodes before it gave, by name."""
@@ -54,6 +57,7 @@ class Predictor:
     _probabilities: str
     _thresholds: npt.NDArray[np.float64] | None
     _finite_only: str | None
+    _most_rows: int
     _steps: tuple[tuple[str, _Step], ...]
 
     def predict(self, features: Rows) -> Rows:
@@ -94,6 +98,13 @@ class Predictor:
 
     def _evaluate(self, features: Rows, identity: str) -> Rows:
         features = self._require(features)
+        if features.shape[0] > self._most_rows:
+            starts = range(0, features.shape[0], self._most_rows)
+            parts = [self._walk(features[start : start + self._most_rows], identity) for start in starts]
+            return np.concatenate(parts)
+        return self._walk(features, identity)
+
+    def _walk(self, features: Rows, identity: str) -> Rows:
         values: dict[str, Rows] = {FEATURES: features}
         for name, step in self._steps:
             values[name] = step(values)
@@ -135,6 +146,7 @@ def load_predictor(
         Those of every other node.
     """
     graph = manifest.graph
+    shapes = require_graph(graph, len(manifest.feature_names), len(manifest.classes))
     return Predictor(
         feature_names=manifest.feature_names,
         classes=manifest.classes,
@@ -142,6 +154,7 @@ def load_predictor(
         _probabilities=graph.probabilities,
         _thresholds=None if graph.decision is None else parameters[graph.decision]["thresholds"],
         _finite_only=_finite_only(graph.nodes),
+        _most_rows=max(1, MOST_VALUES // sum(shapes[node.id].width for node in graph.nodes)),
         _steps=tuple(
             (node.id, _tree_step(node, trees[node.id]))
             if isinstance(node, Trees)

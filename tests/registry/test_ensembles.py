@@ -34,6 +34,7 @@ from marketml.bundle.canonical import write_canonical_json
 from marketml.bundle.files import file_entry
 from marketml.bundle.manifest import read_manifest
 from marketml.rpc.refusals import InvalidArgument, ResourceExhausted
+from services.registry import predictor
 from services.registry.inspection import inspect_bundle
 from tests.bundle.cases import ARRAYS, CLASSES, ROWS, golden, hand_bundle
 
@@ -113,12 +114,12 @@ def refused(bundle):
 
 
 def test_an_ensemble_answers_by_the_formulas_of_its_nodes():
-    predictor = inspected(ensemble()).predictor
+    found = inspected(ensemble()).predictor
     stacked, calibrated = answers(ROWS)
-    assert np.abs(predictor.raw(ROWS) - stacked).max() < 1e-15
-    assert np.abs(predictor.predict(ROWS) - calibrated).max() < 1e-15
-    alone = [predictor.predict(row[np.newaxis])[0].tolist() for row in ROWS]
-    assert predictor.predict(ROWS).tolist() == alone
+    assert np.abs(found.raw(ROWS) - stacked).max() < 1e-15
+    assert np.abs(found.predict(ROWS) - calibrated).max() < 1e-15
+    alone = [found.predict(row[np.newaxis])[0].tolist() for row in ROWS]
+    assert found.predict(ROWS).tolist() == alone
 
 
 def test_thresholds_choose_the_class_and_without_them_the_likeliest_is_it():
@@ -269,6 +270,27 @@ def test_joined_columns_are_limited_over_all_nodes():
             graph["nodes"].append({"id": f"more_{number}", "op": "concat", "inputs": ["joined", *before]})
 
     assert with_nodes(change) == ("nodes", "width")
+
+
+def test_inputs_are_limited_over_all_nodes():
+    def change(graph):
+        for number in range(70):
+            before = [f"more_{each}" for each in range(number)]
+            graph["nodes"].insert(
+                5 + number, {"id": f"more_{number}", "op": "mean", "inputs": ["mean", *before]}
+            )
+
+    assert with_nodes(change) == ("nodes", "range")
+
+
+def test_many_rows_are_answered_in_parts_with_the_same_bits(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(100, 2))
+    whole = inspected(ensemble()).predictor.predict(rows)
+    monkeypatch.setattr(predictor, "MOST_VALUES", 7 * 30)
+    assert inspected(ensemble()).predictor.predict(rows).tobytes() == whole.tobytes()
+    monkeypatch.setattr(predictor, "MOST_VALUES", 1)
+    assert inspected(ensemble()).predictor.predict(rows).tobytes() == whole.tobytes()
+    assert inspected(ensemble()).predictor.predict(rows[:0]).shape == (0, 2)
 
 
 def test_an_ensemble_is_written_as_it_is_read():

@@ -79,6 +79,7 @@ def build(
         meter,
         threads_each,
         crew.processes_count,
+        is_on_cluster=settings.dask_scheduler is not None,
         measures_at_start=settings.measures_host_at_start,
     )
     application = TrainingApplication(store, supervisor, feeds, rooms, planner, settings.queued_jobs_count)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from services.training import learners
 from services.training.cost_model import FitShape, HostCosts, leaf_count, trees_a_round
+from services.training.ensembles import Bagging, Stacking
 from services.training.export.golden import GOLDEN_ROWS
 from services.training.job_plan import JobPlan
 from services.training.learners.extra_trees import ExtraTreesParameters
@@ -46,12 +47,14 @@ def peak_memory_bytes(
 
 
 def bundle_bytes(plan: JobPlan, units: Sequence[Rehearsed], feature_count: int) -> int:
-    """Size of the bundle: its trees twice (arrays, and the library's own file), golden rows, the manifest."""
+    """Size of the bundle: its trees (those of a single model in the library's own file too), golden rows, the
+    manifest."""
     found = _MANIFEST_BYTES + _FEATURE_BYTES * feature_count
     found += _FOLD_BYTES * plan.training.split.method.fold_count
+    is_single = not isinstance(plan.training.model, Bagging | Stacking)
     for each in units:
         if each.shape.is_kept:
-            found += _trees_bytes(each.shape)
+            found += _trees_bytes(each.shape, has_native=is_single)
     return found + (GOLDEN_ROWS + 4) * feature_count * _VALUE_BYTES
 
 
@@ -74,9 +77,10 @@ def _fit_bytes(shape: FitShape) -> float:
             return own + rows * features * 4 + trees
 
 
-def _trees_bytes(shape: FitShape) -> int:
+def _trees_bytes(shape: FitShape, *, has_native: bool) -> int:
     trees, leaves = shape.rounds * trees_a_round(shape), leaf_count(shape)
     kind = learners.kind_of(shape.parameters)
     width = 1 if learners.stops_early(shape.parameters) else shape.class_count
-    each = (leaves - 1) * _NODE_BYTES + leaves * (_LEAF_BYTES * width + _NATIVE_LEAF_BYTES.get(kind, 0))
+    native = _NATIVE_LEAF_BYTES.get(kind, 0) if has_native else 0
+    each = (leaves - 1) * _NODE_BYTES + leaves * (_LEAF_BYTES * width + native)
     return math.ceil(trees * each)

@@ -16,6 +16,8 @@ from services.training.store import Store
 
 HISTORY_COUNT = 5  # finished jobs of the model's name that tell how many rounds its fits take
 
+_CLUSTER = "Fits run on a Dask cluster, of which nothing is known here: they are counted as on this host."
+
 
 class Planner:
     """Forecasts jobs. Its methods may be called from any thread.
@@ -26,6 +28,8 @@ class Planner:
         Of each process that fits.
     processes_count
         So many fit at once.
+    is_on_cluster
+        Whether units are fitted by a Dask cluster instead.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Planner:
         threads_count: int,
         processes_count: int,
         *,
+        is_on_cluster: bool = False,
         measures_at_start: bool = True,
     ) -> None:
         self._store = store
@@ -43,6 +48,7 @@ class Planner:
         self._meter = meter
         self._threads_count = threads_count
         self._processes_count = processes_count
+        self._is_on_cluster = is_on_cluster
         self._measures_at_start = measures_at_start
 
     def start(self) -> None:
@@ -80,7 +86,10 @@ class Planner:
             forecast=forecast,
             expected_rounds=expected,
             refusals=(*source.refused, *_refusals(filled, forecast)),
-            assumptions=tuple(_assumptions(filled, source, expected, len(history))),
+            assumptions=(
+                *_assumptions(filled, source, expected, len(history)),
+                *([_CLUSTER] if self._is_on_cluster else []),
+            ),
         )
 
 

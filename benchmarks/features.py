@@ -21,10 +21,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import features_pandas as peers
 import numpy as np
 import pandas as pd
 
+from benchmarks import features_pandas as peers
 from services.features import engine
 from services.features.columns import Columns
 from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, TsfreshChoice

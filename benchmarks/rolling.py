@@ -5,13 +5,17 @@
 A line for each calculator with the parameters of the efficient set: CPU a window here over all bars, CPU a
 window of tsfresh's own function on a sample of the same windows, their ratio, and the largest relative
 difference on the sample (what is NaN in both is equal; see tests/features/rolling for what rounding decides).
-`--totals` adds the whole efficient set against `roll_time_series` and `extract_features`, as tsfresh is used.
+`--totals` adds the whole efficient set against `roll_time_series` and `extract_features`, as tsfresh is used;
+`--first` measures nothing but a new process up to its first values, its kernels compiled before.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import statistics
+import subprocess
+import sys
 import time
 import warnings
 
@@ -24,6 +28,19 @@ from services.features.rolling.engine import Pass
 from services.features.rolling.names import label
 
 CHUNK_BARS = 10_752  # what the room takes at a time of so many features
+FIRST = """
+import time
+import numpy as np
+from services.features.rolling.calculators import CALCULATORS
+from services.features.rolling.engine import Pass
+imported = time.process_time()
+rolling = Pass("close", {window}, tuple(name for name in CALCULATORS if name not in {quadratic}))
+values = np.empty((len(rolling.names), {window} + 100))
+x = np.random.default_rng(1).normal(size=values.shape[1])
+for _ in rolling.run(x, np.arange(x.size), values):
+    pass
+print(imported, time.process_time() - imported)
+"""
 QUADRATIC = ("sample_entropy", "approximate_entropy")
 
 
@@ -33,7 +50,11 @@ def main() -> None:
     parser.add_argument("--bars", type=int, default=20_000)
     parser.add_argument("--sample", type=int, default=40, help="windows that tsfresh is asked for")
     parser.add_argument("--totals", action="store_true")
+    parser.add_argument("--first", action="store_true")
     given = parser.parse_args()
+    if given.first:
+        first(given.window)
+        return
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         logging.getLogger("tsfresh").setLevel(logging.ERROR)
@@ -56,6 +77,18 @@ def main() -> None:
         )
         if given.totals:
             totals(x, given.window, given.sample)
+
+
+def first(window: int) -> None:
+    """CPU of a process that computes the efficient set once, medians of five after one that compiles."""
+    script = FIRST.format(window=window, quadratic=QUADRATIC)
+    told = [
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+        for _ in range(6)
+    ]
+    imports, calls = zip(*(map(float, each.split()) for each in told[1:]), strict=True)
+    imported, called = statistics.median(imports), statistics.median(calls)
+    print(f"import {imported:.2f} s, first call {called:.2f} s, together {imported + called:.2f} s of CPU")
 
 
 def one(name: str, x: np.ndarray, window: int, sample: int) -> tuple[float, float, float]:

@@ -226,7 +226,8 @@ def mean_absolute_deviations(x: Floats, window: int) -> Floats:
 
 def correlations(x: Floats, y: Floats, window: int) -> Floats:
     """Pearson's correlation; NaN where either is constant over the window."""
-    return halves.co_moments(x, y, window, True)[0]
+    found: Floats = halves.co_moments(x, y, window, True)[0]
+    return found
 
 
 def correlation_of(products: Floats, x_squares: Floats, y_squares: Floats) -> Floats:
@@ -270,20 +271,24 @@ def ranks(x: Floats, window: int) -> Floats:
 
 
 def lowest(x: Floats, window: int) -> Floats:
-    return halves.extremes(x, window, 1.0, False)[0]
+    values: Floats = halves.extremes(x, window, 1.0, False)[0]
+    return values
 
 
 def highest(x: Floats, window: int) -> Floats:
-    return halves.extremes(x, window, -1.0, False)[0]
+    values: Floats = halves.extremes(x, window, -1.0, False)[0]
+    return values
 
 
 def since_lowest(x: Floats, window: int) -> Floats:
     """How many bars ago the lowest value was, the newest one of several."""
-    return halves.extremes(x, window, 1.0, True)[1]
+    since: Floats = halves.extremes(x, window, 1.0, True)[1]
+    return since
 
 
 def since_highest(x: Floats, window: int) -> Floats:
-    return halves.extremes(x, window, -1.0, True)[1]
+    since: Floats = halves.extremes(x, window, -1.0, True)[1]
+    return since
 
 
 def quantiles(x: Floats, window: int, probabilities: tuple[float, ...]) -> tuple[Floats, ...]:

@@ -79,7 +79,9 @@ def test_training_loading_and_predicting_by_the_command(platform, snapshot):
     config = write_config(platform, snapshot, 20)
     events = [
         json.loads(line)
-        for line in ok(platform.run("train", "start", config, "--watch", "--json")).splitlines()
+        for line in ok(
+            platform.run("train", "start", config, "--priority", "5", "--watch", "--json")
+        ).splitlines()
     ]
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     listed = ok(platform.run("train", "list", "--name", "command-1h", "--json"))
@@ -87,7 +89,11 @@ def test_training_loading_and_predicting_by_the_command(platform, snapshot):
     assert job["state"] == "succeeded"
     replayed = ok(platform.run("train", "watch", job["job_id"], "--after", "3", "--json")).splitlines()
     assert [json.loads(line) for line in replayed] == events[3:]
-    assert "majority" in ok(platform.run("train", "show", job["job_id"]))
+    shown = ok(platform.run("train", "show", job["job_id"]))
+    assert "majority" in shown
+    assert "priority 5" in shown
+    assert " of processors in " in shown
+    assert "INFO marketml.job: FEATURES begins." in ok(platform.run("train", "logs", job["job_id"]))
     assert "champion is version 1" in ok(platform.run("models", "load", "command-1h"))
     assert "version 1" in ok(platform.run("models", "current", "command-1h"))
     answers = ok(platform.run("predict", "command-1h", "--newest", "3", "--json")).splitlines()

@@ -26,6 +26,7 @@ from marketml.rpc.refusals import ResourceExhausted, Unavailable
 from services.features.cache_file import is_left_over
 from services.features.columns import Floats
 from services.features.pieces import Inputs, Piece, written_piece
+from services.host.children import child_environment
 
 BARS_SUFFIX = ".bars"
 BAR_NUMBERS = "bar_number"  # a column of the shared file; no frame column is called so
@@ -213,7 +214,7 @@ class _Worker:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(),
+            env=child_environment(1),
             start_new_session=True,  # a Ctrl-C in the server's terminal is the server's business
         )
         self._number = 0
@@ -299,12 +300,3 @@ def _shared(path: Path, inputs: Inputs) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _environment() -> dict[str, str]:
-    """A worker's: without this server's settings, with one thread."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MARKETML_")}
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    ours = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(part for part in (ours, kept.get("PYTHONPATH", "")) if part)
-    return kept | dict.fromkeys(threads, "1") | {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": path}

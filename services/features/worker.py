@@ -6,25 +6,23 @@ of one that is done the bytes of its values. The bars are in a file that is mapp
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from services.host.children import die_with_parent, take_stdout
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     """Compute until stdin ends; the exit status."""
-    _die_with_parent()
-    orders, results = sys.stdin.buffer, _take_stdout()
+    die_with_parent()
+    orders, results = sys.stdin.buffer, take_stdout()
 
     from services.host import logs
 
@@ -114,19 +112,6 @@ def _done(task: dict[str, Any], inbox: Inbox, bars: Bars) -> tuple[dict[str, Any
         logging.getLogger("marketml.problems").exception("A bug ended a piece of features.")
         return {"error": type(error).__name__}, None
     return {"done": number}, values.data.cast("B")
-
-
-def _die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends, however it ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _take_stdout() -> BinaryIO:
-    """The pipe to the server, taken away from libraries that print."""
-    results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return results
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ from typing import TypeVar
 import psutil
 
 from marketml.rpc.refusals import Aborted, Reason, Refusal
+from services.host.children import child_environment
 from services.host.logs import problems
 from services.training.job_plan import read_plan
 from services.training.jobs import Death, Ending, Event, Job, JobStage, Resources, StopMode, failed
 from services.training.resource_meter import ResourceMeter
 from services.training.store import Store
 from services.training.worker_deaths import death_of, memory_kills_count
-from services.training.worker_environment import worker_environment
 from services.training.worker_lines import (
     Assignment,
     Report,
@@ -195,7 +195,7 @@ class Attendant:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=worker_environment(self._assignment.threads_count),
+            env=child_environment(self._assignment.threads_count),
             start_new_session=True,  # a Ctrl-C in the server's terminal is the server's business
         )
         assert process.stderr is not None

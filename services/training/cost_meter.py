@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from marketml.rpc.refusals import Refusal, Unavailable
+from services.host.children import child_environment
 from services.host.logs import problems
 from services.training.cost_model import HostCosts, read_costs
 from services.training.cost_store import CostStore
-from services.training.worker_environment import worker_environment
 
 USUAL_SECONDS = 20.0  # that a measurement takes
 LONGEST_SECONDS = 300.0
@@ -99,7 +99,7 @@ class CostMeter:
                 self._command,
                 stdin=subprocess.PIPE,  # whose end tells it that this server is gone
                 stdout=subprocess.PIPE,
-                env=worker_environment(self._threads_count),
+                env=child_environment(self._threads_count),
                 start_new_session=True,
             )
             self._process = process

@@ -6,17 +6,16 @@ Its assignment comes as the first line of stdin; what happens goes as lines to s
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import secrets
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
+from services.host.children import die_with_parent, take_stdout
 from services.training.pace import Pace
 
 if TYPE_CHECKING:
@@ -25,15 +24,14 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.1  # at most one progress event so often
 _SAME_PACE = frozenset({"JOB_STAGE_FINAL_FIT", "JOB_STAGE_FINAL_TEST", "JOB_STAGE_REGISTER"})  # as the folds
-_PR_SET_PDEATHSIG = 1
 _news = logging.getLogger("marketml.job")
 
 
 def main() -> int:
     """Run the job; the exit status."""
-    _die_with_parent()
+    die_with_parent()
     _die_first()
-    told_to, lines = sys.stdin.buffer, _take_stdout()
+    told_to, lines = sys.stdin.buffer, take_stdout()
 
     from services.host import logs
     from services.training.worker_lines import read_assignment
@@ -196,23 +194,10 @@ def _log(detail: Tree) -> None:
             _news.warning("%s", message)
 
 
-def _die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends, however it ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _die_first() -> None:
     """Have the kernel kill this process and not the server where memory runs out: its job comes back."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("500")
-
-
-def _take_stdout() -> BinaryIO:
-    """The pipe to the server, taken away from libraries that print."""
-    lines = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return lines
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ PARTS = {
         "supervisor": "application",
         "runner": "application",
         "worker": "__main__",
-        "worker_environment": "application",
         "worker_log": "application",
     },
     "registry": {

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from services.host.children import die_with_parent, take_stdout
 from services.training.jobs import Changes, Ending, JobStage, JobState, StopMode, Tree, failed
-from services.training.worker import Orders, Outbox, _die_first, _die_with_parent, _take_stdout
+from services.training.worker import Orders, Outbox, _die_first
 from services.training.worker_lines import Assignment, read_assignment
 
 RESULT = {"model_name": "scripted", "model_version": 1, "model_digest": "0" * 64, "rounds": 3}
@@ -26,9 +27,9 @@ def metric(name: str, value: float) -> Tree:
 
 
 def main() -> int:
-    _die_with_parent()
+    die_with_parent()
     _die_first()
-    lines = _take_stdout()
+    lines = take_stdout()
     assignment = read_assignment(sys.stdin.buffer.readline())
     outbox, orders = Outbox(lines), Orders()
     threading.Thread(target=orders.follow, args=(sys.stdin.buffer,), daemon=True).start()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from marketml.features.v1 import features_pb2 as pb
-from services.features import wire, wire_answer, wire_audit, wire_cache, wire_config, wire_selection
+from services.features import (
+    wire,
+    wire_answer,
+    wire_audit,
+    wire_cache,
+    wire_config,
+    wire_latest,
+    wire_selection,
+)
 from services.features.application import FeaturesApplication
 from services.host import Call
 
@@ -29,11 +37,10 @@ class FeaturesServicer:
         return wire_answer.write_parts(parts)
 
     async def GetLatestFeatures(self, request: pb.GetLatestFeaturesRequest, call: Call) -> bytes:
-        read = wire_config.read_config
-        is_short = wire_config.is_short(request.config)
-        config = read(request.config) if is_short else await call.run(read, request.config)
-        asked = wire.read_latest(request, config)
-        return wire.write_latest(await self._application.get_latest_features(asked, call.run, call.check))
+        read = wire_latest.read_question
+        asked = read(request) if wire_latest.is_short(request) else await call.run(read, request)
+        latest = await self._application.get_latest_features(asked, call.run, call.check)
+        return wire_latest.write_latest(latest)
 
     def ValidateFeatureConfig(
         self, request: pb.ValidateFeatureConfigRequest, call: Call

@@ -5,25 +5,21 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from marketml.features.v1 import features_pb2 as pb
 from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.timeframes import TIMEFRAMES
-from services.features.answer import Latest, Review
+from services.features.answer import Review
 from services.features.catalogue import Entry
-from services.features.config import FeatureConfig
 from services.features.feature import Family
 from services.features.plan import Omission
 from services.features.source import SeriesKey, SeriesSource, SnapshotSource, Source
-from services.features.vectors import Question
 
 _SNAPSHOT_ID = re.compile(r"[0-9a-f]{64}")
 _FAMILIES = {pb.FeatureFamily.Value(f"FEATURE_FAMILY_{family.name}"): family for family in Family}
 _NUMBERS: dict[Family, Any] = {family: number for number, family in _FAMILIES.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_written: WeakKeyDictionary[Latest, bytes] = WeakKeyDictionary()
 
 
 def read_source(
@@ -93,34 +89,16 @@ def write_entry(entry: Entry) -> pb.FeatureInfo:
     )
 
 
-def read_latest(request: pb.GetLatestFeaturesRequest, config: FeatureConfig) -> Question:
+def read_latest(
+    request: pb.GetLatestFeaturesRequest,
+) -> tuple[SeriesKey, SeriesKey | None, datetime | None]:
     """Whose newest bar, with what reference beside it, and as known when."""
     violations = _key_violations(request.series, "series")
     reference = _read_reference(request, request.series, "reference", violations)
     as_of = _read_time(request, "as_of_time", "as_of_time", violations, up=False)
     if violations:
         raise InvalidArgument(violations)
-    return Question(_read_key(request.series), reference, config, as_of)
-
-
-def write_latest(latest: Latest) -> bytes:
-    """Written once, however often it is given."""
-    if (written := _written.get(latest)) is None:
-        written = _written[latest] = _message(latest).SerializeToString()
-    return written
-
-
-def _message(latest: Latest) -> pb.GetLatestFeaturesResponse:
-    response = pb.GetLatestFeaturesResponse(
-        feature_names=latest.names,
-        values=latest.values,
-        omitted=[write_omission(omission) for omission in latest.omitted],
-        history_bars=latest.history_bars,
-        config_digest=latest.config_digest,
-    )
-    response.open_time.FromDatetime(latest.open_time.to_pydatetime())
-    response.known_time.FromDatetime(latest.known_time.to_pydatetime())
-    return response
+    return _read_key(request.series), reference, as_of
 
 
 def write_omission(omission: Omission) -> pb.OmittedFeature:

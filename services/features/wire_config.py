@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -30,15 +29,6 @@ from services.features.rolling.presets import PRESETS as ROLLING_PRESETS
 _Choice = TypeVar("_Choice", AutofeatChoice, FamilyChoice, Limits, SelectionChoice, TsfreshChoice)
 
 
-# Configs that were read last, so large at the most each: who asks bar after bar sends the same one again.
-_KEPT_COUNT, _KEPT_BYTES_MAX = 64, 64 * 1024
-
-
-def is_short(message: pb.FeatureConfig) -> bool:
-    """Whether a config is read in so little time that a loop may wait for it."""
-    return message.ByteSize() <= _KEPT_BYTES_MAX
-
-
 def read_config(message: pb.FeatureConfig) -> FeatureConfig:
     """A config with every default filled in, from its preset where it names one.
 
@@ -47,15 +37,6 @@ def read_config(message: pb.FeatureConfig) -> FeatureConfig:
     InvalidArgument
         Fields that this contract has not: what is not computed is not passed over in silence.
     """
-    return _read_kept(message.SerializeToString(deterministic=True)) if is_short(message) else _read(message)
-
-
-@lru_cache(_KEPT_COUNT)
-def _read_kept(said: bytes) -> FeatureConfig:
-    return _read(pb.FeatureConfig.FromString(said))
-
-
-def _read(message: pb.FeatureConfig) -> FeatureConfig:
     unknown = list(unknown_fields(message, "config"))
     if unknown:
         raise InvalidArgument(unknown)

@@ -40,6 +40,7 @@ from services.data.query.views import (
 from services.data.records import SeriesState, no_series
 from services.data.series import FUNDING_RATES, OPEN_INTEREST, Kind, Series
 
+_TOLD_MAX = 1024
 _FindAll: TypeAlias = Callable[[str, str], Mapping[Series, SeriesState]]
 
 
@@ -99,6 +100,8 @@ class Reader:
     def __init__(self, store: Shelf, lags: OpenInterestLags = NO_LAGS) -> None:
         self._store = store
         self._lags = lags
+        # The states that were told last, each with what was remembered then: the same object, the same state.
+        self._told: dict[FrameSpec, tuple[dict[tuple[str, str], Mapping[Series, SeriesState]], str]] = {}
 
     def streams(self, query: Query, bounds: Bounds) -> Iterator[list[Any]]:
         """The rows as Arrow IPC streams of at most 1 MiB, each in parts to be concatenated; at least one for
@@ -168,7 +171,14 @@ class Reader:
             known[each.venue, each.symbol] = found
         if spec.as_of_us is not None:
             return None  # what had been stored then is in the blocks
-        return self._state(self._plan(spec, lambda: None, lambda venue, symbol: known[venue, symbol]))
+        last, state = self._told.get(spec, (None, ""))
+        if last is not None and all(last[whose] is found for whose, found in known.items()):
+            return state
+        state = self._state(self._plan(spec, lambda: None, lambda venue, symbol: known[venue, symbol]))
+        if len(self._told) >= _TOLD_MAX:
+            self._told.clear()
+        self._told[spec] = known, state
+        return state
 
     def _state(self, plan: _Plan) -> str:
         parts = [plan.own] if plan.reference is None else [plan.own, plan.reference]

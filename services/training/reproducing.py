@@ -83,7 +83,8 @@ def config_of(manifest: Mapping[str, Any], budget: Tree, limits: Tree) -> tuple[
     Raises
     ------
     FailedPrecondition
-        The model has no config or snapshot, or a stop cut it: its inputs do not decide it.
+        The model has no config or snapshot, or a stop, or the time of its search, cut it: its inputs do not
+        decide it.
     InvalidArgument
         The bounds break a rule.
     """
@@ -95,6 +96,11 @@ def config_of(manifest: Mapping[str, Any], budget: Tree, limits: Tree) -> tuple[
     if manifest.get("scores", {}).get("model", {}).get("stopped"):
         raise FailedPrecondition(
             "model", "A stop cut the model at a moment that is no input: it cannot be repeated."
+        )
+    trials = manifest.get("scores", {}).get("search", {})
+    if trials.get("trial_count") != trials.get("planned_count"):
+        raise FailedPrecondition(
+            "model", "Time cut the model's search at a moment that is no input: it cannot be repeated."
         )
     dataset: Tree = {"snapshot_id": data["snapshot_id"]}
     if more := [each["snapshot_id"] for each in data.get("more", [])]:

@@ -156,6 +156,7 @@ def test_a_config_that_this_version_does_not_take_is_told_and_one_that_decides_n
         {"data": SECTIONS["data"]},
         {"config": SECTIONS["config"]},
         {**SECTIONS, "scores": {"model": {"stopped": True}}},
+        {**SECTIONS, "scores": {"search": {"trial_count": 7, "planned_count": 50}}},
     ):
         with pytest.raises(FailedPrecondition):
             config_of(manifest, {}, {})

@@ -141,15 +141,7 @@ def plain(samples: Samples, plan: TrainingPlan, seed: int, *, stops: bool) -> tu
                     train, samples.t0, samples.t1, stopping.fraction, plan.split.embargo
                 )
             model = classifier(plan.model, values, seed, stopping.patience_rounds if stops else None)
-            fit(
-                model,
-                frame.iloc[train],
-                target.iloc[train],
-                held_out,
-                frame,
-                target,
-                stopping.patience_rounds,
-            )
+            fit(model, frame, target, train, held_out, stopping.patience_rounds)
             losses.append(log_loss(target.iloc[fold.test], model.predict_proba(frame.iloc[fold.test])))
         return float(np.mean(losses))
 

@@ -27,6 +27,7 @@ import pandas as pd
 import pyarrow as pa
 
 from marketml.rpc.frames import to_frame
+from services.host.children import child_environment
 from services.training.config import fill_config
 from services.training.cost_measurements import made_rows
 from services.training.cost_model import HostCosts, read_costs
@@ -34,7 +35,6 @@ from services.training.forecast import forecast_job
 from services.training.job_plan import read_plan
 from services.training.jobs import JobStage, Tree
 from services.training.rooms import Source
-from services.training.worker_environment import worker_environment
 
 HOUR = timedelta(hours=1)
 FEATURES = (20, 200)
@@ -82,7 +82,7 @@ def measured(threads: int) -> HostCosts:
         [sys.executable, "-m", "services.training.cost_worker", str(threads)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=worker_environment(threads),
+        env=child_environment(threads),
     )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -167,7 +167,7 @@ def forecast(request: Tree, costs: HostCosts, threads: int) -> dict[str, float]:
 def told(request: Tree, threads: int) -> dict[str, float]:
     """What a run of a process of its own took."""
     command = [sys.executable, __file__, "--threads", str(threads), "--run", json.dumps(request)]
-    answer = subprocess.run(command, env=worker_environment(threads), capture_output=True, check=True)
+    answer = subprocess.run(command, env=child_environment(threads), capture_output=True, check=True)
     found: dict[str, float] = json.loads(answer.stdout)
     return found
 

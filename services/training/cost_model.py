@@ -228,11 +228,12 @@ def _xgboost_round(boosting: XgboostParameters, shape: FitShape) -> tuple[float,
     rows, features = shape.train_rows * boosting.subsample, shape.feature_count * boosting.colsample_bytree
     bins = min(boosting.max_bin, shape.train_rows)
     levels = math.log2(leaves)
+    searched = trees * leaves * features * bins
     return (
         1.0,
         trees * (leaves - 1),
-        trees * leaves * features * bins,
-        trees * features * bins,
+        searched,
+        searched * levels,  # more memory than the caches hold
         trees * rows * features,
         trees * rows * features * levels,
         trees * shape.train_rows * (1 + levels),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from marketml.clients.training import TrainingClient
 from marketml.features.v1 import features_pb2
 from marketml.rpc.refusals import InvalidArgument, NotFound
 from marketml.training.v1 import training_pb2 as pb
+from tests.support.servers import RoomProcess
+from tests.support.waiting import eventually
 from tests.training.conftest import BARS, SERIES, WAIT_SECONDS, Neighbourhood, candles, quick_config
 
 OTHERS = ("LTC/USDT:USDT", "ADA/USDT:USDT")
@@ -95,6 +99,23 @@ def test_the_snapshots_of_the_manifest_make_the_same_model(
     found = training.reproduce_model("pooled", timeout=WAIT_SECONDS)
     assert found.is_equal
     assert found.reproduced_digest == pooled_job.result.model_digest
+
+
+def test_a_job_whose_worker_is_killed_goes_on_with_the_snapshots_it_had(
+    pooled_job: pb.Job, start_training_room: Callable[..., RoomProcess], neighbourhood: Neighbourhood
+) -> None:
+    room = start_training_room()
+    with TrainingClient(room.target) as client:
+        handle = client.start_training("pooled-killed", pooled_config())
+        eventually(lambda: client.get_training(handle.job_id).HasField("snapshot_id"), 60, "the snapshots")
+        with DataClient(neighbourhood.data.target) as data:
+            before = {each.snapshot_id for each in data.list_snapshots()}
+            for worker in room.descendants():
+                worker.kill()
+            job = handle.result(WAIT_SECONDS)
+            assert {each.snapshot_id for each in data.list_snapshots()} == before
+    assert job.attempt == 2
+    assert job.result.model_digest == pooled_job.result.model_digest
 
 
 def test_symbols_that_cannot_be_pooled_are_refused_by_their_field(

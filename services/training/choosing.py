@@ -115,7 +115,7 @@ class Chooser:
             return self.select(self.offered.config, target, weight, seed)
         said = {"features": self.offered.digest, "config": self.offered.config, "seed": seed}
         hasher = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
-        times = target.index.as_unit("us").asi8
+        times = target.index.to_numpy(dtype="datetime64[us]").astype(np.int64)
         for array in (times, target.to_numpy(), np.empty(0) if weight is None else weight.to_numpy()):
             hasher.update(f"{array.dtype} {array.shape} ".encode())
             hasher.update(np.ascontiguousarray(array).data)

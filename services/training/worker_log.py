@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import BinaryIO
+from typing import IO
 
 from marketml.rpc.refusals import Aborted, Refusal
 from services.host.logs import problems
@@ -47,7 +47,7 @@ class WorkerLog:
         self._changing = threading.Lock()
         self._flushing = threading.Lock()
 
-    def read(self, stream: BinaryIO) -> None:
+    def read(self, stream: IO[bytes]) -> None:
         """Read to the end, which is the end of the last process that writes here, and close."""
         is_rest = False  # of a line that is longer than anybody reads
         with stream:

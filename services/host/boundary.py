@@ -21,6 +21,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import grpc
@@ -236,7 +237,9 @@ class Boundary:
             }
             if refusal is not None:
                 fields["reason"] = str(refusal.reason)
-            logs.requests.log(level, "call", extra={"fields": fields})
+            # Once the answer is on its way: nobody waits for a line of the log.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(partial(logs.requests.log, level, "call", extra={"fields": fields}))
 
     async def _answer(self, method: Method, raw: bytes, call: Call, _context: Any) -> bytes:
         """Unary to unary."""

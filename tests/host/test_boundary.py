@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from marketml.rpc import refusals
 from marketml.rpc.refusals import Reason, Refusal, Violation
 from tests.host.echo_service import SERVICE, Echo, Word, call, method_names, refusal_of, serving
+from tests.support.waiting import eventually
 
 SENT = {
     "invalid": refusals.InvalidArgument(
@@ -290,8 +291,14 @@ def test_every_call_is_logged_once_with_code_and_without_its_content(
     with caplog.at_level(logging.INFO, logger="marketml.requests"):
         attempt(channel, "GetWord", "canary-4711")
         refusal_of(lambda: attempt(channel, "GetWord", "absent"))
-    fields: list[Any] = [record.fields for record in caplog.records if record.name == "marketml.requests"]
+        fields: list[Any] = eventually(lambda: _logged(caplog, 2), what="the second line")
     assert [line["code"] for line in fields] == ["OK", "NOT_FOUND"]
     assert fields[1]["reason"] == "NO_SUCH_RESOURCE"
     assert all(line["method"] == "marketml.test.EchoService/GetWord" for line in fields)
     assert "canary" not in json.dumps(fields)
+
+
+def _logged(caplog: pytest.LogCaptureFixture, count: int) -> list[Any] | None:
+    """What the log says of calls, once it has so many lines."""
+    records: list[Any] = [record for record in caplog.records if record.name == "marketml.requests"]
+    return [record.fields for record in records] if len(records) >= count else None

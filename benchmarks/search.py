@@ -7,8 +7,9 @@ Seconds of CPU of the whole process, one thread. Both try as many trials of the 
 on the same purged five folds of the same rows, and compare them by the mean log loss over the folds.
 
 The peer is what people write: a frame of float64, scikit-learn's interface, every fold of every trial fitted
-from scratch, all rounds of it, Optuna's own loop with its default sampler and no pruning. A second peer stops
-early as ours does. Ours is a whole run: it scores the folds by every metric and fits the final model, too.
+from scratch, all rounds of it, the library's own number of bins, Optuna's own loop with its default sampler and
+no pruning. A second peer stops early as ours does. Ours is a whole run: it scores the folds by every metric and
+fits the final model, too.
 
 Then what each part of ours is worth: the search without it, by the same clock.
 """
@@ -102,10 +103,9 @@ def compare(name: str, model: ModelParameters, samples: Samples, given: Any, see
     if given.without_parts:
         search = plan.search
         assert search is not None
-        told(
-            "ours without pruning",
-            lambda: ours(samples, replace(plan, search=replace(search, pruning=False)), seed),
-        )
+        fine, unpruned = without_bins(search), replace(search, pruning=False)
+        told("ours with the script's bins", lambda: ours(samples, replace(plan, search=fine), seed))
+        told("ours without pruning", lambda: ours(samples, replace(plan, search=unpruned), seed))
         told("ours without early stopping", lambda: ours(samples, replace(plan, early_stopping=None), seed))
         told("ours, rows read for every fit", lambda: ours(samples, plan, seed, most_bytes=0))
 
@@ -126,13 +126,14 @@ def plain(samples: Samples, plan: TrainingPlan, seed: int, *, stops: bool) -> tu
     search, stopping = plan.search, plan.early_stopping
     assert search is not None
     assert stopping is not None
+    space = without_bins(search).space
     rows, _, _ = splits.final_test_split(samples.t0, samples.t1, plan.split.test_fraction, plan.split.embargo)
     folds = splits.split_folds(samples.t0, samples.t1, plan.split.method, plan.split.embargo, rows)
     frame = pd.DataFrame(samples.features, columns=list(samples.feature_names))
     target = pd.Series(samples.classes)
 
     def objective(trial: optuna.Trial) -> float:
-        values = {name: suggested(trial, name, each.range) for name, each in search.space.items()}
+        values = {name: suggested(trial, name, each.range) for name, each in space.items()}
         losses = []
         for fold in folds:
             train, held_out = fold.train, None
@@ -148,6 +149,11 @@ def plain(samples: Samples, plan: TrainingPlan, seed: int, *, stops: bool) -> tu
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(objective, n_trials=search.trials)
     return float(study.best_value), f"{len(study.trials)}, {len(study.trials) * len(folds)} fits"
+
+
+def without_bins(search: SearchPlan) -> SearchPlan:
+    """The search of all but the number of bins."""
+    return replace(search, space={name: each for name, each in search.space.items() if name != "max_bin"})
 
 
 def classifier(model: ModelParameters, values: dict[str, Any], seed: int, patience: int | None) -> Any:

@@ -310,6 +310,14 @@ def test_a_study_that_is_rebuilt_goes_on_exactly_as_one_that_never_stopped():
         assert played(PLAYED, 12, tuple(whole[:stopped_after])) == whole
 
 
+def test_a_config_beside_a_range_counts_as_the_nearest_value_of_it():
+    assert nearest(OneOf((63, 127)), 255) == 127
+    assert nearest(OneOf(("sqrt", "log2")), "all") is None
+    assert nearest(Integer(3, 9, 2), 6) in (5, 7)
+    assert nearest(Integer(3, 9, 2), 100) == 9
+    assert nearest(Real(0.001, 1.0, log=True), 0.0) == 0.001
+
+
 def test_later_trials_follow_what_earlier_ones_came_to():
     trials = played(PLAYED, 30)
     early, late = (

@@ -7,9 +7,9 @@ Seconds of CPU of the whole process, one thread. Both try as many trials of the 
 on the same purged five folds of the same rows, and compare them by the mean log loss over the folds.
 
 The peer is what people write: a frame of float64, scikit-learn's interface, every fold of every trial fitted
-from scratch, all rounds of it, the library's own number of bins, Optuna's own loop with its default sampler and
-no pruning. A second peer stops early as ours does. Ours is a whole run: it scores the folds by every metric and
-fits the final model, too.
+from scratch, all rounds of it, the library's own number of bins, Optuna's own loop with its default sampler
+and no pruning. A second peer stops early as ours does. Ours is a whole run: it scores the folds by every
+metric and fits the final model, too.
 
 Then what each part of ours is worth: the search without it, by the same clock.
 """

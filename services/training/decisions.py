@@ -12,7 +12,7 @@ from services.training.learners.fitting import Classes, Probabilities
 
 Thresholds: TypeAlias = npt.NDArray[np.float64]
 
-CANDIDATES = 64  # places of one class's threshold that are tried in one turn
+CANDIDATES = 200  # places of one class's threshold that are tried in one turn
 MOST_TURNS = 5
 LARGEST_RATIO = 100.0  # of two thresholds: beyond it one class would hardly ever be said
 
@@ -54,28 +54,55 @@ def choose_thresholds(metric: DecisionMetric, probabilities: Probabilities, clas
     for _ in range(MOST_TURNS):
         before = best_value
         for column in range(class_count):
-            for candidate in _candidates(probabilities, best, column):
-                tried = best.copy()
-                tried[column] = candidate
-                found = value(tried)
-                if found > best_value + 1e-12:
-                    best, best_value = tried, found
+            tried = best.copy()
+            tried[column] = _best_of_one(metric, probabilities, classes, best, column)
+            found = value(tried)
+            if found > best_value + 1e-12:
+                best, best_value = tried, found
         if best_value <= before:
             break
     return np.asarray(best / best.sum(), dtype=np.float64)
 
 
-def _candidates(probabilities: Probabilities, thresholds: Thresholds, column: int) -> Thresholds:
-    """Thresholds of one class between which some row would change sides."""
-    others = np.delete(probabilities / thresholds, column, axis=1).max(axis=1)
-    own = probabilities[:, column]
+def _best_of_one(
+    metric: DecisionMetric,
+    probabilities: Probabilities,
+    classes: Classes,
+    thresholds: Thresholds,
+    column: int,
+) -> float:
+    """The threshold of one class, the others as they are, that makes the metric largest.
+
+    A row is said to be of the class while its threshold is below the row's turn, else of the best other one:
+    so the confusion matrices of all candidates are running sums over the rows' turns.
+    """
+    class_count = thresholds.size
+    multiples = probabilities / thresholds
+    multiples[:, column] = -1.0
+    other = multiples.argmax(axis=1)
+    others, own = multiples.max(axis=1), probabilities[:, column]
     with np.errstate(over="ignore"):  # too large a turn is none
-        turns = np.unique(np.divide(own, others, out=np.zeros(own.size), where=others > 0))
+        turns = np.divide(own, others, out=np.zeros(own.size), where=others > 0)
     rest = np.delete(thresholds, column)
-    turns = turns[(turns >= rest.max() / LARGEST_RATIO) & (turns <= rest.min() * LARGEST_RATIO)]
-    if turns.size < 2:
+    candidates = _candidates(turns, rest.max() / LARGEST_RATIO, rest.min() * LARGEST_RATIO)
+    if not candidates.size:
+        return float(thresholds[column])
+    place = np.searchsorted(candidates, turns)  # candidates below the turn
+    cells = (place * class_count + classes) * class_count + other
+    shape = (candidates.size + 1, class_count, class_count)
+    counts = np.bincount(cells, minlength=shape[0] * shape[1] * shape[2]).reshape(shape).astype(np.float64)
+    confusions = counts.cumsum(axis=0)[:-1]  # of a candidate: rows whose turn is not above it
+    confusions[:, :, column] = (counts.sum(axis=0) - confusions).sum(axis=2)
+    values = [_value(metric, confusion) for confusion in confusions]
+    return float(candidates[int(np.argmax(values))])
+
+
+def _candidates(turns: Thresholds, low: float, high: float) -> Thresholds:
+    """Places between the turns, where some row would change sides."""
+    kept = np.unique(turns[(turns >= low) & (turns <= high)])
+    if kept.size < 2:
         return np.empty(0)
-    between = (turns[:-1] + turns[1:]) / 2.0
+    between = (kept[:-1] + kept[1:]) / 2.0
     spread = np.unique(np.linspace(0, between.size - 1, CANDIDATES).round().astype(np.intp))
     return np.asarray(between[spread], dtype=np.float64)
 

@@ -60,6 +60,7 @@ def test_where_nothing_is_better_the_thresholds_are_equal(metric):
     assert choose_thresholds(metric, said, np.array([1, 1, 1], np.int8)).sum() == pytest.approx(1)
 
 
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")  # the library's own scorer
 @settings(max_examples=80, deadline=None)
 @given(data=st.data(), metric=st.sampled_from(list(METRICS)), classes=st.integers(2, 4))
 def test_any_probabilities_have_thresholds_that_a_bundle_holds_and_that_lose_nothing(data, metric, classes):

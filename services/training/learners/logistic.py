@@ -12,7 +12,8 @@ from services.training.learners.fitting import Matrix, Probabilities, Table
 from services.training.learners.parameters import ranged
 
 KIND = "logistic_regression"
-MOST_STEPS = 1_000
+MOST_STEPS = 500
+MOST_OF_NEWTON = 1_000  # coefficients
 IMPOSSIBLE_SCORE = -1e4  # of a class without a training row: its probability is 0
 
 Floats = npt.NDArray[np.float64]
@@ -58,6 +59,7 @@ def fit(parameters: LogisticParameters, train: Table, class_count: int) -> Linea
     class_count : int
     """
     # Here, not above: the server knows the parameters and fits nothing.
+    from scipy.linalg import LinAlgWarning
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -79,9 +81,13 @@ def fit(parameters: LogisticParameters, train: Table, class_count: int) -> Linea
         is_constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(fill))
         scale = np.where(is_constant, 1.0, deviation)
         standardised = np.where(is_constant, 0.0, (filled - fill) / scale)
-        model = LogisticRegression(C=parameters.c, max_iter=MOST_STEPS, tol=1e-8)
+        # Newton's steps are few and exact, and each takes a matrix of all coefficients by all coefficients.
+        is_narrow = class_count * features.shape[1] <= MOST_OF_NEWTON
+        solver, precision = ("newton-cholesky", 1e-8) if is_narrow else ("lbfgs", 1e-4)
+        model = LogisticRegression(C=parameters.c, solver=solver, max_iter=MOST_STEPS, tol=precision)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # so many steps are near enough
+            for each in (ConvergenceWarning, LinAlgWarning):  # so many steps are near enough
+                warnings.simplefilter("ignore", each)
             model.fit(standardised, train.classes, sample_weight=train.weights)
     coefficients, intercepts = _of_every_class(model.coef_, model.intercept_, model.classes_, class_count)
     coefficients[:, is_constant] = 0.0

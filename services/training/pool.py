@@ -30,6 +30,7 @@ from services.training.learners.fitting import Matrix
 from services.training.together import Fit, Round
 from services.training.unit_files import write_task
 from services.training.units import FitTask
+from services.training.worker_deaths import memory_kills_count
 
 FITTER = (sys.executable, "-m", "services.training.fitter")
 MATRIX_SUFFIX = ".matrix"
@@ -97,12 +98,32 @@ class LocalPool:
                 raise ResourceExhausted("processes", message) from None
         return min(self._fitters, key=lambda each: len(each.tasks))
 
-    def bury(self, fitter: _Fitter) -> str:
+    def bury(self, fitter: _Fitter) -> End:
         """Be done with a fitter that is dead; how it died."""
         fitter.kill()
         if fitter in self._fitters:
             self._fitters.remove(fitter)
-        return fitter.death
+        return fitter.end()
+
+
+@dataclass(frozen=True)
+class End:
+    """How a fitter died; `is_of_memory` if the kernel counted a kill for lack of it."""
+
+    words: str
+    is_of_memory: bool
+
+
+def end_of(status: int, kills: tuple[int | None, int | None]) -> End:
+    """What an exit status tells; a signal is negative. `kills` are those for lack of memory that the kernel
+    had counted when the process began, and when it was dead."""
+    before, after = kills
+    if status >= 0:
+        return End(f"with status {status}", is_of_memory=False)
+    by = f"by {signal.Signals(-status).name}"
+    if status == -signal.SIGKILL and before is not None and after is not None and after > before:
+        return End(f"{by} of the kernel, for memory ran out", is_of_memory=True)
+    return End(by, is_of_memory=False)
 
 
 @dataclass
@@ -160,7 +181,8 @@ class LocalWork:
         Raises
         ------
         Refusal
-            Why a unit cannot be fitted; `Aborted` when two fitters died with it.
+            Why a unit cannot be fitted; `Aborted` when two fitters died with it, `ResourceExhausted` when the
+            second one did for lack of memory.
         """
         try:
             said = self._said.get(timeout=seconds)
@@ -191,9 +213,11 @@ class LocalWork:
         if self._is_ended:
             fitter.tell({"end": number})
 
-    def _again(self, ordered: _Ordered, death: str) -> None:
+    def _again(self, ordered: _Ordered, end: End) -> None:
         if ordered.tries == TRIES:
-            message = f"{TRIES} processes that fitted {ordered.task.key} died; the last one {death}."
+            message = f"{TRIES} processes that fitted {ordered.task.key} died; the last one {end.words}."
+            if end.is_of_memory:
+                raise ResourceExhausted("memory", message)
             raise Aborted(message, Reason.WORKER_DIED)
         ordered.tries += 1
         self._order(ordered)
@@ -203,6 +227,7 @@ class _Fitter:
     """One process, the pipes to it, and a thread that reads what it says."""
 
     def __init__(self, command: tuple[str, ...], threads_count: int) -> None:
+        self._kills_before = memory_kills_count()
         self._process = subprocess.Popen(  # in the worker's own group: who kills that kills its fitters
             command,
             stdin=subprocess.PIPE,
@@ -215,11 +240,9 @@ class _Fitter:
         self._is_dead = False
         threading.Thread(target=self._listen, name=f"fitter-{self.pid}", daemon=True).start()
 
-    @property
-    def death(self) -> str:
+    def end(self) -> End:
         """How it died."""
-        status = self._process.wait()
-        return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return end_of(self._process.wait(), (self._kills_before, memory_kills_count()))
 
     def fit(self, number: int, ordered: _Ordered, place: dict[str, Any]) -> None:
         """Have a task fitted; what is said of it comes to its queue."""

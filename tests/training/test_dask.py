@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +10,17 @@ from pathlib import Path
 import distributed
 import pytest
 
+from marketml.clients.training import TrainingClient
 from marketml.rpc.refusals import Aborted, Reason, Unavailable
+from marketml.training.v1 import training_pb2 as pb
 from services.training.checkpoints import FolderMemory
 from services.training.dask_pool import DaskPool
 from services.training.events import Discarded, Event, FoldFinished, RoundFinished, Stop
 from services.training.together import Together
 from tests.support.dask_cluster import DaskCluster, dask_cluster
+from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
+from tests.training.conftest import WAIT_SECONDS, quick_config
 from tests.training.test_pool import ENDLESS, FOREST, LIGHTGBM, SAMPLES, XGBOOST, _beyond_float32, run, same
 
 
@@ -97,7 +101,7 @@ def test_a_run_told_to_keep_its_best_ends_every_unit(pool: DaskPool) -> None:
     assert 1 <= result.learned.rounds < 20_000
 
 
-def test_a_unit_whose_worker_dies_is_fitted_by_another_and_a_lost_matrix_is_sent_again(
+def test_a_unit_whose_worker_dies_is_fitted_by_another_and_one_without_a_scheduler_is_not(
     tmp_path: Path,
 ) -> None:
     plan = replace(LIGHTGBM, model=replace(LIGHTGBM.model, rounds=200), early_stopping=None)
@@ -109,8 +113,14 @@ def test_a_unit_whose_worker_dies_is_fitted_by_another_and_a_lost_matrix_is_sent
                 killed.append(event)
                 cluster.workers[0].kill()
 
+        def kill_scheduler(event: Event) -> None:
+            if isinstance(event, RoundFinished):
+                cluster.scheduler.kill()
+
         assert same(run(plan, Together(pool), events=kill_one), run(plan))
         assert killed
+        with pytest.raises(Unavailable, match="does not answer"):
+            run(ENDLESS, Together(pool), events=kill_scheduler)
 
 
 POISON = """
@@ -142,12 +152,11 @@ def test_a_scheduler_that_is_not_there_is_unavailable(monkeypatch: pytest.Monkey
         run(LIGHTGBM, Together(pool))
 
 
-def test_a_scheduler_that_dies_in_the_middle_is_unavailable(tmp_path: Path) -> None:
-    with dask_cluster(tmp_path, 1) as cluster, closing(DaskPool(cluster.address)) as pool:
-
-        def kill(event: Event) -> None:
-            if isinstance(event, RoundFinished):
-                cluster.scheduler.kill()
-
-        with pytest.raises(Unavailable, match="does not answer"):
-            run(ENDLESS, Together(pool), events=kill)
+def test_a_job_on_a_cluster_ends_with_the_model_of_one_process(
+    start_training_room: Callable[..., RoomProcess], cluster: DaskCluster, calm_job: pb.Job
+) -> None:
+    room = start_training_room(environment={"MARKETML_DASK_SCHEDULER": cluster.address})
+    with TrainingClient(room.target) as client:
+        job = client.start_training("clustered", quick_config()).result(WAIT_SECONDS)
+    assert job.result.model_digest == calm_job.result.model_digest
+    assert job.result.fold_table == calm_job.result.fold_table

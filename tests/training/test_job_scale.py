@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
-import pytest
 
-from marketml.clients.training import JobFailed, JobHandle, TrainingClient
+from marketml.clients.training import JobHandle, TrainingClient
 from marketml.training.v1 import training_pb2 as pb
-from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
 from tests.training.conftest import WAIT_SECONDS, quick_config
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    with dask_cluster(tmp_path_factory.mktemp("dask")) as started:
-        yield started
 
 
 def fitters(room: RoomProcess) -> list[psutil.Process]:
@@ -79,21 +71,3 @@ def test_a_job_of_two_processes_that_is_discarded_leaves_none(
         handle.stop(pb.STOP_MODE_DISCARD)
         eventually(lambda: handle.job().state == pb.JOB_STATE_STOPPED, 5, "the job's end")
         eventually(lambda: not room.descendants(), 5, "the end of worker and fitters")
-
-
-def test_a_job_on_a_cluster_ends_with_the_model_of_one_process(
-    start_training_room: Callable[..., RoomProcess], cluster: DaskCluster, calm_job: pb.Job
-) -> None:
-    room = start_training_room(environment={"MARKETML_DASK_SCHEDULER": cluster.address})
-    with TrainingClient(room.target) as client:
-        job = client.start_training("clustered", quick_config()).result(WAIT_SECONDS)
-    assert job.result.model_digest == calm_job.result.model_digest
-    assert job.result.fold_table == calm_job.result.fold_table
-
-
-def test_a_job_whose_cluster_is_away_fails_in_words(start_training_room: Callable[..., RoomProcess]) -> None:
-    room = start_training_room(dask_scheduler="tcp://127.0.0.1:9")
-    with TrainingClient(room.target) as client, pytest.raises(JobFailed) as failed:
-        client.start_training("away", quick_config()).result(WAIT_SECONDS)
-    assert failed.value.code == "UNAVAILABLE"
-    assert "cluster" in str(failed.value)

@@ -30,7 +30,7 @@ from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
-from services.training.pool import MATRIX_SUFFIX, LocalPool
+from services.training.pool import MATRIX_SUFFIX, End, LocalPool, end_of
 from services.training.results import TrainedResult
 from services.training.samples import Samples
 from services.training.search import Integer, Searched, SearchPlan
@@ -183,6 +183,22 @@ def test_a_unit_that_kills_every_process_ends_the_run_with_its_name(tmp_path: Pa
         run(LIGHTGBM, Together(pool))
     pool.close()
     assert ended.value.reason is Reason.WORKER_DIED
+
+
+@pytest.mark.parametrize(
+    ("status", "kills", "end"),
+    [
+        (3, (0, 1), End("with status 3", is_of_memory=False)),
+        (-11, (0, 1), End("by SIGSEGV", is_of_memory=False)),
+        (-9, (4, 4), End("by SIGKILL", is_of_memory=False)),
+        (-9, (None, 1), End("by SIGKILL", is_of_memory=False)),
+        (-9, (4, 5), End("by SIGKILL of the kernel, for memory ran out", is_of_memory=True)),
+    ],
+)
+def test_a_death_for_lack_of_memory_is_told_from_others(
+    status: int, kills: tuple[int | None, int | None], end: End
+) -> None:
+    assert end_of(status, kills) == end
 
 
 def test_a_process_that_cannot_be_started_ends_the_run_in_words(tmp_path: Path) -> None:

@@ -225,6 +225,7 @@ def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
     """A unit, on a worker of the cluster."""
     client, worker = _dask.get_client(), _dask.get_worker()
     withdrawn, ended = (_dask.Event(f"{run}-{word}", client=client) for word in ("withdraw", "end"))
+    mine = worker.get_current_task()
     looked_at = told_at = float("-inf")
     is_ended = False
 
@@ -238,7 +239,8 @@ def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
         nonlocal looked_at, is_ended
         if time.monotonic() - looked_at >= LOOK_SECONDS:
             looked_at = time.monotonic()
-            if withdrawn.is_set():
+            state = worker.state.tasks.get(mine)  # cancelled when who wants it is gone without a word
+            if state is None or state.state == "cancelled" or withdrawn.is_set():
                 raise Withdrawn
             is_ended = ended.is_set()
         return is_ended

@@ -21,6 +21,7 @@ from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
 from tests.training.conftest import WAIT_SECONDS, quick_config
+from tests.training.test_checkpoints import made_task
 from tests.training.test_pool import ENDLESS, FOREST, LIGHTGBM, SAMPLES, XGBOOST, _beyond_float32, run, same
 
 
@@ -37,9 +38,9 @@ def pool(cluster: DaskCluster) -> Iterator[DaskPool]:
 
 
 def executing(cluster: DaskCluster) -> int:
-    """Units that the cluster's workers fit or keep waiting."""
+    """Units that the cluster's workers fit, wanted or not."""
     with distributed.Client(cluster.address, set_as_default=False) as client:
-        return sum(len(tasks) for tasks in client.processing().values())
+        return sum(client.run(lambda dask_worker: dask_worker.state.executing_count).values())
 
 
 def test_a_cluster_learns_what_one_process_learns_and_gets_each_matrix_once(
@@ -85,6 +86,17 @@ def test_a_run_told_to_discard_leaves_nothing_on_the_cluster(cluster: DaskCluste
         run(ENDLESS, Together(pool), events=listen, should_stop=lambda: Stop.DISCARD if begun else None)
     eventually(lambda: not executing(cluster), 20, "an idle cluster")
     assert same(run(LIGHTGBM, Together(pool)), run(LIGHTGBM))
+
+
+def test_a_unit_whose_run_is_gone_without_a_word_ends(cluster: DaskCluster, pool: DaskPool) -> None:
+    """As when the kernel kills the worker of a job."""
+    task = replace(made_task(), parameters=ENDLESS.model, stopping=None)
+    with pool.opened() as work:
+        work.submit(1, task)
+        eventually(lambda: work.next(1.0), 60, "a round")
+        assert executing(cluster)
+        pool.close()
+        eventually(lambda: not executing(cluster), 20, "an idle cluster")
 
 
 def test_a_run_told_to_keep_its_best_ends_every_unit(pool: DaskPool) -> None:

@@ -60,6 +60,7 @@ def serving(folder: Path, **more: Any) -> Iterator[Watched]:
             "health_address": "127.0.0.1:0",
             "metrics_address": "127.0.0.1:0",
             "job_threads_count": 1,
+            "measures_host_at_start": False,
         }
         | more
     )

@@ -106,6 +106,7 @@ TRIALS = (
     Trial(_extra_trees(12), 12_000, 100, 3),
     Trial(_extra_trees(16, 1), 20_000, 40, 3),
     Trial(_extra_trees(8), 40_000, 20, 2),
+    Trial(_extra_trees(0), 12_000, 150, 2),
 )
 KINDS = tuple(dict.fromkeys(learners.kind_of(trial.parameters) for trial in TRIALS))
 _SCORED_TIMES = 3  # the model, and the two baselines

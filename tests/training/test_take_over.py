@@ -170,38 +170,44 @@ def test_the_job_of_a_killed_room_is_taken_over_and_ends_once(pair: Pair) -> Non
     eventually(lambda: not second.is_running(), 10, "the end of the worker")
 
 
-@pytest.mark.parametrize("has_ended", [False, True])
-def test_a_room_that_slept_beyond_its_lease_is_fenced_when_it_wakes(pair: Pair, has_ended: bool) -> None:
-    job_id = pair.queue("murmurs")
-    room, worker = pair.holder(job_id, 1)
-    room.process.send_signal(signal.SIGSTOP)
+def test_a_room_that_slept_beyond_its_lease_is_fenced_when_it_wakes(pair: Pair) -> None:
+    one, two = pair.rooms()
+    busy, *asleep = sorted(
+        (pair.queue("murmurs") for _ in range(3)), key=lambda job_id: pair.holder(job_id, 1)[0] is two
+    )
+    workers = [pair.holder(job_id, 1)[1] for job_id in asleep]
+    two.process.send_signal(signal.SIGSTOP)
     try:
-        survivor, second = pair.holder(job_id, 2)
-        assert survivor is not room
-        assert worker.is_running()  # it knows nothing, and its words wait in the pipe
-        if has_ended:
-            end(survivor, job_id)
-            ended = pair.until(job_id, JobState.SUCCEEDED)
+        end(one, busy)
+        again = [lambda each=each: pair.store.get(each).attempt == 2 and each for each in asleep]
+        ended = eventually(lambda: again[0]() or again[1](), WAIT_SECONDS, "a job that is taken over")
+        end(one, ended)
+        before = pair.until(ended, JobState.SUCCEEDED)
+        (runs,) = set(asleep) - {ended}
+        survivor, second = pair.holder(runs, 2)
+        assert survivor is one
+        assert all(worker.is_running() for worker in workers)  # their words wait in the pipes
     finally:
-        room.process.send_signal(signal.SIGCONT)
-    eventually(lambda: not worker.is_running(), 20, "the end of the fenced worker")
-    if has_ended:
-        assert pair.store.get(job_id) == ended
-    else:
-        assert second.is_running()
-        end(survivor, job_id)
-        ended = pair.until(job_id, JobState.SUCCEEDED)
-    assert ended.attempt == 2
-    attempts = [event.attempt for event in pair.events(job_id)]
-    assert attempts == sorted(attempts), "nothing of the first attempt is stored after the second began"
-    told = [value for attempt, value in pair.metrics(job_id, "n") if attempt == 1]
-    assert all(after == before + 1 for before, after in pairwise(told))
-    assert_sound(pair.store, job_id)
+        two.process.send_signal(signal.SIGCONT)
+    eventually(
+        lambda: not any(worker.is_running() for worker in workers), 30, "the end of the fenced workers"
+    )
+    assert pair.store.get(ended) == before
+    assert second.is_running()
+    end(two, runs)
+    assert pair.until(runs, *FINAL_STATES).state is JobState.SUCCEEDED
+    for job_id in asleep:
+        assert pair.store.get(job_id).attempt == 2
+        attempts = [event.attempt for event in pair.events(job_id)]
+        assert attempts == sorted(attempts), "nothing of the first attempt is stored after the second began"
+        told = [value for attempt, value in pair.metrics(job_id, "n") if attempt == 1]
+        assert all(after == before + 1 for before, after in pairwise(told))
+        assert_sound(pair.store, job_id)
     # The room goes on: it takes what the other one has no place for.
     waiting = [pair.queue("murmurs") for _ in range(3)]
-    assert {pair.holder(each, 1)[0] for each in waiting} == set(pair.rooms())
+    assert {pair.holder(each, 1)[0] for each in waiting} == {one, two}
     for each in waiting:
-        end(survivor, each)
+        end(two, each)
     for each in waiting:
         assert pair.until(each, *FINAL_STATES).state is JobState.SUCCEEDED
 

@@ -25,6 +25,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, Update, create_engine, event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from marketml.rpc.refusals import Aborted, DataLoss, FailedPrecondition, Reason, Unavailable
 from services.host.database_errors import READ_ONLY_TRANSACTION, refusal_of
@@ -41,6 +42,8 @@ class Database:
     def __init__(self, engine: Engine, lock_descriptor: int | None = None) -> None:
         self._lock_descriptor = lock_descriptor
         self._engine = engine
+        self._is_closed = False
+        event.listen(engine, "checkin", self._close_late)
         self._writes: Engine = engine
         self.dialect = engine.dialect.name
         self.is_ours = lock_descriptor is not None  # no other process can write to it
@@ -104,11 +107,19 @@ class Database:
             return migrate(self._writes, folder, revision)
 
     def close(self) -> None:
-        """Close every connection and give the SQLite file free for another process. May be called twice."""
+        """Close every connection and give the SQLite file free for another process. May be called twice.
+
+        One that a thread is still using is closed when that thread gives it back.
+        """
+        self._is_closed = True
         self._engine.dispose()
         if self._lock_descriptor is not None:
             os.close(self._lock_descriptor)
             self._lock_descriptor = None
+
+    def _close_late(self, driver_connection: Any, record: ConnectionPoolEntry) -> None:
+        if self._is_closed and driver_connection is not None:
+            record.invalidate()  # the pool it goes back to is nobody's
 
     def __enter__(self) -> Database:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -178,3 +179,18 @@ def test_a_url_of_another_kind_is_refused_by_its_variable(
     said = json.loads(capsys.readouterr().err)["message"]
     assert said.startswith("The echo room cannot start: MARKETML_ECHO_DATABASE_URL ")
     assert "s3cret" not in said
+
+
+def test_a_connection_in_use_when_the_database_closes_is_closed_when_it_comes_back(
+    database: Database,
+) -> None:
+    with database.read() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        database.close()
+        assert connection.execute(select(accounts.c.balance)).scalar_one() == 0
+    if database.dialect == "sqlite":
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            driver.total_changes  # noqa: B018
+    else:
+        assert driver.closed

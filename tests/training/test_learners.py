@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from threadpoolctl import threadpool_limits
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument
 from services.training import learners
@@ -73,6 +74,24 @@ def test_the_same_seed_gives_the_same_model_bytes_and_another_seed_others(parame
     )
     assert first == again
     assert first != other
+
+
+GREEDY = [
+    LightgbmParameters(rounds=30, learning_rate=0.5, num_leaves=63, min_child_samples=1),
+    XgboostParameters(rounds=30, learning_rate=1.0, max_depth=8, min_child_weight=0.0, reg_lambda=0.0),
+]
+
+
+@pytest.mark.parametrize("parameters", GREEDY, ids=learners.kind_of)
+def test_sums_whose_last_bits_decide_do_not_depend_on_the_number_of_threads(parameters):
+    """Weights over many orders of magnitude, and trees that fit every row."""
+    samples = made_samples(8_000, seed=3, signal=10.0)
+    weights = np.exp(3 * np.random.default_rng(3).normal(size=8_000))
+    request = request_of(replace(samples, weights=weights))
+    learners.fit(replace(parameters, rounds=1), request)  # which loads the library whose limit is lifted
+    with threadpool_limits(2, "openmp"):
+        one, two = (learners.fit(parameters, replace(request, threads=threads)) for threads in (1, 2))
+    assert model_bytes(one) == model_bytes(two)
 
 
 @pytest.mark.parametrize("parameters", EVERY, ids=learners.kind_of)

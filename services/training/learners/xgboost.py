@@ -1,4 +1,8 @@
-"""XGBoost with histograms: the same seed and rows give the same model bytes with any number of threads."""
+"""XGBoost with histograms: the same seed and rows give the same model bytes wherever they are fitted.
+
+So one thread grows the trees, however many there are: the library gives each a part of the rows and adds up
+what they found, and the last bits of such a sum may decide a split.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +162,7 @@ def _settings(parameters: XgboostParameters, request: FitRequest) -> dict[str, A
         "reg_lambda": parameters.reg_lambda,
         "max_bin": parameters.max_bin,
         "seed": request.seed,
-        "nthread": request.threads,
+        "nthread": 1,  # see above
         "verbosity": 0,
     }
 

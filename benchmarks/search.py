@@ -3,13 +3,12 @@
     python benchmarks/search.py [--rows 20000] [--features 100] [--trials 20] [--rounds 150] [--patience 50]
                                 [--seeds 1] [--models lightgbm xgboost] [--without-parts]
 
-Seconds of CPU of the whole process, one thread. Both try as many trials of the same space with the same seed,
-on the same purged five folds of the same rows, and compare them by the mean log loss over the folds.
+Seconds of CPU of the whole process, one thread, and how many times ours that is. Both try the same trials,
+those that ours asks for, on the same purged five folds, and compare them by the mean log loss over the folds.
 
 The peer is what people write: a frame of float64, scikit-learn's interface, every fold of every trial fitted
-from scratch, all rounds of it, the library's own number of bins, Optuna's own loop with its default sampler
-and no pruning. A second peer stops early as ours does. Ours is a whole run: it scores the folds by every
-metric and fits the final model, too.
+from scratch, all rounds of it, the library's own number of bins, nothing given up. A second peer stops early
+as ours does. Ours is a whole run: it asks the sampler, scores the folds by every metric, and fits the model.
 
 Then what each part of ours is worth: the search without it, by the same clock.
 """
@@ -21,7 +20,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -41,7 +40,7 @@ from services.training.learners.readings import MOST_BYTES, Readings
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.samples import Samples
-from services.training.search import Integer, OneOf, Real, SearchPlan, default_space
+from services.training.search import SearchPlan, default_space
 from services.training.search.study import TrialState
 from services.training.splits import Embargo, KFold, Rows
 
@@ -73,7 +72,7 @@ def main() -> None:
         f"{given.rows:,} x {given.features}, {given.trials} trials, {given.rounds} rounds at most, patience "
         f"{given.patience}, purged five folds, one thread, CPU seconds; {libraries}\n"
     )
-    print(f"{'model':9} {'seed':>4} {'search':40} {'CPU, s':>8} {'ratio':>6} {'best log loss':>14}  trials")
+    print(f"{'model':9} {'seed':>4} {'search':32} {'CPU, s':>8} {'ratio':>6} {'best log loss':>14}")
     for name in given.models:
         for seed in range(given.seeds):
             compare(name, MODELS[name](rounds=given.rounds), made_up(given.rows, given.features), given, seed)
@@ -88,52 +87,67 @@ def compare(name: str, model: ModelParameters, samples: Samples, given: Any, see
         search=SearchPlan(default_space(model), given.trials),
     )
 
-    def told(words: str, work: Callable[[], tuple[float, str]]) -> float:
+    def told(words: str, work: Callable[[], Found]) -> Found:
         started = time.process_time()
-        best, trials = work()
+        found = work()
         taken = time.process_time() - started
-        ratio = f"{reference / taken:5.1f}x" if reference else ""
-        print(f"{name:9} {seed:4} {words:40} {taken:8.1f} {ratio:>6} {best:14.5f}  {trials}", flush=True)
-        return taken
+        ratio = f"{taken / reference:5.1f}x" if reference else ""
+        print(
+            f"{name:9} {seed:4} {words:32} {taken:8.1f} {ratio:>6} {found.best:14.5f}  {found.words}",
+            flush=True,
+        )
+        spent.append(taken)
+        return found
 
+    spent: list[float] = []
     reference = 0.0
-    reference = told("plain script", lambda: plain(samples, plan, seed, stops=False))
-    told("plain script that stops early", lambda: plain(samples, plan, seed, stops=True))
-    told("ours", lambda: ours(samples, plan, seed))
+    values = told("ours", lambda: ours(samples, plan, seed)).values
+    reference = spent[0]
+    told("plain script", lambda: plain(samples, plan, seed, values, stops=False))
+    told("plain script that stops early", lambda: plain(samples, plan, seed, values, stops=True))
     if given.without_parts:
         search = plan.search
         assert search is not None
         fine, unpruned = without_bins(search), replace(search, pruning=False)
-        told("ours with the script's bins", lambda: ours(samples, replace(plan, search=fine), seed))
+        told("ours with all parameters but bins", lambda: ours(samples, replace(plan, search=fine), seed))
         told("ours without pruning", lambda: ours(samples, replace(plan, search=unpruned), seed))
         told("ours without early stopping", lambda: ours(samples, replace(plan, early_stopping=None), seed))
         told("ours, rows read for every fit", lambda: ours(samples, plan, seed, most_bytes=0))
 
 
-def ours(samples: Samples, plan: TrainingPlan, seed: int, most_bytes: int = MOST_BYTES) -> tuple[float, str]:
-    """The best value, and how many trials ended how."""
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: its best value, what its trials tried, and words about them."""
+
+    best: float
+    values: list[dict[str, Any]]
+    words: str
+
+
+def ours(samples: Samples, plan: TrainingPlan, seed: int, most_bytes: int = MOST_BYTES) -> Found:
+    """A whole run."""
     units._READINGS = Readings(most_bytes)
     found = evaluate_and_fit(samples, plan, seed, events=lambda event: None).search
     assert found is not None
     assert found.best.value is not None
     fits = sum(len(trial.fold_values) for trial in found.trials)
-    pruned = found.count(TrialState.PRUNED)
-    return found.best.value, f"{len(found.trials)}, {pruned} pruned, {fits} fits"
+    words = f"{len(found.trials)} trials, {found.count(TrialState.PRUNED)} given up, {fits} fits of folds"
+    return Found(found.best.value, [dict(trial.values) for trial in found.trials], words)
 
 
-def plain(samples: Samples, plan: TrainingPlan, seed: int, *, stops: bool) -> tuple[float, str]:
+def plain(
+    samples: Samples, plan: TrainingPlan, seed: int, trials: list[dict[str, Any]], *, stops: bool
+) -> Found:
     """The script: everything anew for every fold of every trial."""
-    search, stopping = plan.search, plan.early_stopping
-    assert search is not None
+    stopping = plan.early_stopping
     assert stopping is not None
-    space = without_bins(search).space
     rows, _, _ = splits.final_test_split(samples.t0, samples.t1, plan.split.test_fraction, plan.split.embargo)
     folds = splits.split_folds(samples.t0, samples.t1, plan.split.method, plan.split.embargo, rows)
     frame = pd.DataFrame(samples.features, columns=list(samples.feature_names))
     target = pd.Series(samples.classes)
-
-    def objective(trial: optuna.Trial) -> float:
-        values = {name: suggested(trial, name, each.range) for name, each in space.items()}
+    best = np.inf
+    for values in trials:
+        tried = {name: value for name, value in values.items() if name != "max_bin"}
         losses = []
         for fold in folds:
             train, held_out = fold.train, None
@@ -141,14 +155,11 @@ def plain(samples: Samples, plan: TrainingPlan, seed: int, *, stops: bool) -> tu
                 train, held_out, _ = splits.early_stopping_slice(
                     train, samples.t0, samples.t1, stopping.fraction, plan.split.embargo
                 )
-            model = classifier(plan.model, values, seed, stopping.patience_rounds if stops else None)
+            model = classifier(plan.model, tried, seed, stopping.patience_rounds if stops else None)
             fit(model, frame, target, train, held_out, stopping.patience_rounds)
             losses.append(log_loss(target.iloc[fold.test], model.predict_proba(frame.iloc[fold.test])))
-        return float(np.mean(losses))
-
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, n_trials=search.trials)
-    return float(study.best_value), f"{len(study.trials)}, {len(study.trials) * len(folds)} fits"
+        best = min(best, float(np.mean(losses)))
+    return Found(best, trials, f"{len(trials)} trials, {len(trials) * len(folds)} fits of folds")
 
 
 def without_bins(search: SearchPlan) -> SearchPlan:
@@ -179,16 +190,6 @@ def fit(
         model.fit(frame.iloc[train], target.iloc[train], eval_set=watched, callbacks=[stop])
     else:
         model.fit(frame.iloc[train], target.iloc[train], eval_set=watched, verbose=False)
-
-
-def suggested(trial: optuna.Trial, name: str, range_: Integer | Real | OneOf) -> Any:
-    match range_:
-        case Integer(low, high, step, log):
-            return trial.suggest_int(name, low, high, step=step, log=log)
-        case Real(low, high, step, log):
-            return trial.suggest_float(name, low, high, step=step, log=log)
-        case OneOf(values):
-            return trial.suggest_categorical(name, values)
 
 
 def made_up(rows: int, count: int) -> Samples:

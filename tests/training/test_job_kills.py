@@ -47,10 +47,38 @@ def _forest() -> pb.TrainingConfig:
     return config
 
 
+def _bagging() -> pb.TrainingConfig:
+    config = quick_config(calibration__enabled=True)
+    config.model.Clear()
+    config.model.bagging.members = 3
+    config.model.bagging.models.add().lightgbm.rounds = 20
+    config.model.bagging.models.add().extra_trees.trees = 20
+    return config
+
+
+def _stacking() -> pb.TrainingConfig:
+    config = quick_config(decision_thresholds__enabled=True)
+    config.model.Clear()
+    config.model.stacking.folds = 2
+    config.model.stacking.base_models.add().lightgbm.rounds = 20
+    config.model.stacking.base_models.add().random_forest.trees = 20
+    return config
+
+
+def _search() -> pb.TrainingConfig:
+    config = quick_config(search__enabled=True, search__trials=4, search__startup_trials=2)
+    config.search.space["num_leaves"].integer.low = 3
+    config.search.space["num_leaves"].integer.high = 15
+    return config
+
+
 KINDS: dict[str, Callable[[], pb.TrainingConfig]] = {
     "lightgbm": _lightgbm,
     "xgboost": _xgboost,
     "random_forest": _forest,
+    "bagging": _bagging,
+    "stacking": _stacking,
+    "search": _search,
 }
 VICTIMS = ("worker", "server", "watcher")
 

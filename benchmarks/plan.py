@@ -29,9 +29,9 @@ import pyarrow as pa
 from marketml.rpc.frames import to_frame
 from services.host.children import child_environment
 from services.training.config import fill_config
-from services.training.cost_measurements import made_rows
-from services.training.cost_model import HostCosts, read_costs
-from services.training.forecast import forecast_job
+from services.training.forecasting.cost_measurements import made_rows
+from services.training.forecasting.cost_model import HostCosts, read_costs
+from services.training.forecasting.forecast import forecast_job
 from services.training.job_plan import read_plan
 from services.training.jobs import JobStage, Tree
 from services.training.rooms import Source
@@ -79,7 +79,7 @@ def main() -> None:
 def measured(threads: int) -> HostCosts:
     """What work costs here."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "services.training.cost_worker", str(threads)],
+        [sys.executable, "-m", "services.training.forecasting.cost_worker", str(threads)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=child_environment(threads),

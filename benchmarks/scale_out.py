@@ -33,7 +33,6 @@ from marketml.clients.training import TrainingClient
 from marketml.timeframes import TIMEFRAMES
 from marketml.training.v1 import training_pb2 as pb
 from services.training import learners
-from services.training.dask_pool import DaskPool
 from services.training.events import Event, Stage, StageStarted
 from services.training.job_plan import read_plan
 from services.training.labels import label
@@ -42,14 +41,15 @@ from services.training.learners.lightgbm import LightgbmParameters
 from services.training.neighbours import Endpoints, Neighbours
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import SplitPlan, TrainingPlan
-from services.training.pool import LocalPool
 from services.training.samples import Samples, join_samples
 from services.training.search import Integer, Searched, SearchPlan
 from services.training.splits import KFold
-from services.training.together import Pool, Together
-from services.training.units import FitOutcome, FitTask
 from services.training.wire_trees import read_tree
-from services.training.workshop import Alone, Watch, Workshop
+from services.training.workshop.alone import Alone, Watch, Workshop
+from services.training.workshop.dask_pool import DaskPool
+from services.training.workshop.pool import LocalPool
+from services.training.workshop.together import Pool, Together
+from services.training.workshop.units import FitOutcome, FitTask
 from tests.support.dask_cluster import dask_cluster
 from tests.support.servers import Rooms, four_rooms
 from tests.training.cases import made_samples, native_file

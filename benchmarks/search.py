@@ -34,7 +34,7 @@ import pandas as pd
 import xgboost
 from sklearn.metrics import log_loss
 
-from services.training import splits, units
+from services.training import splits
 from services.training.learners import LightgbmParameters, ModelParameters, XgboostParameters
 from services.training.learners.readings import MOST_BYTES, Readings
 from services.training.pipeline import evaluate_and_fit
@@ -43,6 +43,7 @@ from services.training.samples import Samples
 from services.training.search import SearchPlan, default_space
 from services.training.search.study import TrialState
 from services.training.splits import Embargo, KFold, Rows
+from services.training.workshop import units
 
 LABEL_BARS, BAR_US = 24, 3_600_000_000
 CLASS_NAMES = ("down", "range", "up")

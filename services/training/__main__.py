@@ -23,23 +23,23 @@ from services.host import (
 )
 from services.host.database import Database, open_database
 from services.training.application import TrainingApplication
-from services.training.checkpoint_folders import CheckpointFolders
-from services.training.cost_meter import CostMeter
-from services.training.cost_store import CostStore
+from services.training.crew.checkpoint_folders import CheckpointFolders
+from services.training.crew.supervisor import Crew, Supervisor
 from services.training.feeds import Feeds
+from services.training.forecasting.cost_meter import CostMeter
+from services.training.forecasting.cost_store import CostStore
+from services.training.forecasting.planner import Planner
 from services.training.job_metrics import JobMetrics
 from services.training.jobs import Event
 from services.training.machine import host_key
 from services.training.neighbours import Endpoints, Neighbours
-from services.training.planner import Planner
 from services.training.servicer import TrainingServicer
 from services.training.settings import TrainingSettings
 from services.training.store import Store
-from services.training.supervisor import Crew, Supervisor
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 WORKER = (sys.executable, "-m", "services.training.worker")
-COST_WORKER = (sys.executable, "-m", "services.training.cost_worker")
+COST_WORKER = (sys.executable, "-m", "services.training.forecasting.cost_worker")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 

@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 
 from marketml.rpc.refusals import InvalidArgument, OutOfRange, Unavailable, Violation
 from services.training.config import default_config, fill_config, warnings
-from services.training.config_rules import one_per_field
+from services.training.config.rules import one_per_field
+from services.training.crew.supervisor import Supervisor
 from services.training.feeds import Feeds, OnPool
+from services.training.forecasting.planned import Planned
+from services.training.forecasting.planner import Planner
 from services.training.jobs import (
     Draft,
     Event,
@@ -22,13 +25,10 @@ from services.training.jobs import (
     Tree,
     Validated,
 )
-from services.training.planned import Planned
-from services.training.planner import Planner
 from services.training.reproducer import Reproducer
 from services.training.reproducing import Verdict
 from services.training.rooms import ForRequests
 from services.training.store import Store
-from services.training.supervisor import Supervisor
 
 LOG_LINES_COUNT = 500  # read at once
 

@@ -17,7 +17,7 @@ from services.training.learners.fitting import Classes, Weights
 from services.training.rooms import Features, Fit
 from services.training.samples import Chosen, Samples
 from services.training.splits import Rows
-from services.training.workshop import Records
+from services.training.workshop.alone import Records
 
 _FINAL = "final_model.selection"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.training import ensembles, learners
+from services.training import learners
 from services.training.events import Event, Progress, RoundFinished
+from services.training.models import ensembles
 from services.training.plan import TrainingPlan
-from services.training.units import FitOutcome, FitTask, fold_of, trial_of
+from services.training.workshop.units import FitOutcome, FitTask, fold_of, trial_of
 
 FINAL_TEST_SHARE = 0.02  # of the work, beside the fits: what progress leaves for predicting and scoring
 

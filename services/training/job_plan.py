@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from marketml.rpc.refusals import InvalidArgument
 from services.training import labels
 from services.training.config import fill_config
-from services.training.decision_config import read_calibration, read_decision
+from services.training.config.decision_config import read_calibration, read_decision
+from services.training.config.label_config import read_events, read_label
+from services.training.config.model_config import read_model
+from services.training.config.search_config import read_search
 from services.training.jobs import Tree
-from services.training.label_config import read_events, read_label
-from services.training.model_config import read_model
 from services.training.plan import ClassWeight, EarlyStopping, SplitPlan, TrainingPlan
-from services.training.search_config import read_search
 from services.training.splits import CombinatorialPurged, Embargo, KFold, Method, WalkForward
 from services.training.weights import SampleWeights
 

@@ -26,10 +26,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
-from services.training import ensembles, splits
+from services.training import splits
 from services.training.baselines import Sight, score_baselines
 from services.training.confidence import block_bootstrap, mean_overlap
-from services.training.ensembles import Bagging, Model, Stacking
 from services.training.events import (
     Control,
     Event,
@@ -44,8 +43,10 @@ from services.training.events import (
 )
 from services.training.fit_progress import FitProgress
 from services.training.learners.fitting import Check, Classes, Probabilities
+from services.training.models import ensembles
+from services.training.models.ensembles import Bagging, Model, Stacking
+from services.training.models.recipes import Ground, Recipe, learn
 from services.training.plan import TrainingPlan, violations
-from services.training.recipes import Ground, Recipe, learn
 from services.training.results import Learned, TrainedResult
 from services.training.samples import Choose, Samples, require_finite
 from services.training.scores import (
@@ -61,8 +62,8 @@ from services.training.search.study import SearchResult, Trial
 from services.training.search.trials import Bench, Search, digest_of_trials, once_chosen, once_proven
 from services.training.seeds import stream
 from services.training.splits import Fold, Rows, SplitProof
-from services.training.units import FitOutcome, FitTask
-from services.training.workshop import Alone, Trials, Watch, Workshop
+from services.training.workshop.alone import Alone, Trials, Watch, Workshop
+from services.training.workshop.units import FitOutcome, FitTask
 
 
 def evaluate_and_fit(

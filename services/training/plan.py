@@ -7,9 +7,10 @@ from enum import StrEnum
 
 from marketml.bundle.graph import Calibration
 from marketml.rpc.refusals import Violation
-from services.training import ensembles, splits, weights
-from services.training.decisions import DecisionMetric
-from services.training.ensembles import Bagging, Model, Stacking
+from services.training import splits, weights
+from services.training.models import ensembles
+from services.training.models.decisions import DecisionMetric
+from services.training.models.ensembles import Bagging, Model, Stacking
 from services.training.search import SearchPlan
 from services.training.search import violations as search_violations
 from services.training.splits import Embargo, Method

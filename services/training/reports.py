@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from services.training.confidence import Interval
+from services.training.config.search_config import write_values
 from services.training.events import FoldFinished, TrialFinished
 from services.training.jobs import Tree
 from services.training.results import TrainedResult
 from services.training.samples import Samples
 from services.training.scores import MetricSummary, Scores
 from services.training.search.study import SearchResult, TrialState
-from services.training.search_config import write_values
 
 MAX_IMPORTANCES = 50
 

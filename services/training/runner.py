@@ -18,8 +18,8 @@ from marketml.bundle import Bundle
 from marketml.rpc.refusals import InvalidArgument, Refusal
 from marketml.timeframes import TIMEFRAMES
 from services.training import choosing, events, reports, reproducing
-from services.training.checkpoints import FolderMemory
 from services.training.choosing import Chooser
+from services.training.crew.worker_lines import Assignment
 from services.training.datasets import CHOICE_OF_ONE, each_of
 from services.training.export.bundle import export_bundle
 from services.training.gathering import Gathered, data_section, lineage_section, pool
@@ -28,13 +28,13 @@ from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobSta
 from services.training.labels import label
 from services.training.machine import code_digest, machine_kind
 from services.training.pipeline import evaluate_and_fit
-from services.training.pool import LocalPool
 from services.training.results import TrainedResult
 from services.training.rooms import Features, Fit, ForRuns, Snapshot
 from services.training.samples import Samples, join_samples
-from services.training.together import Together
-from services.training.worker_lines import Assignment
-from services.training.workshop import Alone, Workshop
+from services.training.workshop.alone import Alone, Workshop
+from services.training.workshop.checkpoints import FolderMemory
+from services.training.workshop.pool import LocalPool
+from services.training.workshop.together import Together
 
 T = TypeVar("T")
 
@@ -261,7 +261,7 @@ class Runner:
         """Where units are fitted: on a cluster, in processes of this worker, or here."""
         given = self._assignment
         if given.dask_scheduler is not None:
-            from services.training.dask_pool import DaskPool  # a second of imports
+            from services.training.workshop.dask_pool import DaskPool  # a second of imports
 
             with closing(DaskPool(given.dask_scheduler)) as cluster:
                 yield Together(cluster, self._memory)

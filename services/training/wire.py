@@ -16,8 +16,8 @@ from marketml.market.v1 import market_pb2
 from marketml.rpc.refusals import InvalidArgument, Violation
 from marketml.rpc.unknown_fields import unknown_fields
 from marketml.training.v1 import training_pb2 as pb
+from services.training.forecasting.planned import Planned
 from services.training.jobs import Event, Job, JobState, Page, Start, StopMode, Tree, Validated
-from services.training.planned import Planned
 from services.training.reproducing import Verdict
 from services.training.wire_trees import read_tree, write_tree
 

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from services.host.children import die_with_parent, take_stdout
-from services.training.pace import Pace
+from services.training.crew.pace import Pace
 
 if TYPE_CHECKING:
+    from services.training.crew.worker_lines import Assignment
     from services.training.jobs import Changes, Ending, StopMode, Tree
-    from services.training.worker_lines import Assignment
 
 TICK_SECONDS = 0.1  # at most one progress event so often
 _SAME_PACE = frozenset({"JOB_STAGE_FINAL_FIT", "JOB_STAGE_FINAL_TEST", "JOB_STAGE_REGISTER"})  # as the folds
@@ -34,7 +34,7 @@ def main() -> int:
     told_to, lines = sys.stdin.buffer, take_stdout()
 
     from services.host import logs
-    from services.training.worker_lines import read_assignment
+    from services.training.crew.worker_lines import read_assignment
 
     logs.write_json_lines("training", "INFO")
     logging.captureWarnings(True)
@@ -106,7 +106,7 @@ class Outbox:
 
     def end(self, ending: Ending) -> None:
         """Write the last word."""
-        from services.training.worker_lines import write_ending
+        from services.training.crew.worker_lines import write_ending
 
         with self._merging:
             self._newest = None
@@ -116,7 +116,7 @@ class Outbox:
             self._lines.close()
 
     def _write(self, details: list[Tree], changes: Changes) -> None:
-        from services.training.worker_lines import write_report
+        from services.training.crew.worker_lines import write_report
 
         line = write_report(details, changes)
         with self._writing:
@@ -148,7 +148,7 @@ class Orders:
 
     def follow(self, lines: BinaryIO) -> None:
         """Read orders; when the stream ends the server is gone, and so is this process."""
-        from services.training.worker_lines import read_stop
+        from services.training.crew.worker_lines import read_stop
 
         for line in lines:
             self._mode = read_stop(line)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.training import learners
-from services.training.cost_measurements import KINDS, TRIALS, Trial
-from services.training.cost_model import (
+from services.training.forecasting.cost_measurements import KINDS, TRIALS, Trial
+from services.training.forecasting.cost_model import (
     SCORING,
     FitShape,
     HostCosts,

@@ -14,11 +14,11 @@ import psutil
 
 import services.training
 from services.host.database import open_database
-from services.training.checkpoint_folders import CheckpointFolders
 from services.training.config import fill_config
+from services.training.crew.checkpoint_folders import CheckpointFolders
+from services.training.crew.supervisor import Crew, Supervisor
 from services.training.jobs import Draft, Event, Job, JobState, Tree
 from services.training.store import Store
-from services.training.supervisor import Crew, Supervisor
 from tests.support.waiting import eventually
 
 MIGRATIONS = Path(services.training.__file__).with_name("migrations")

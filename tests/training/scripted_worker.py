@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from services.host.children import die_with_parent, take_stdout
+from services.training.crew.worker_lines import Assignment, read_assignment
 from services.training.jobs import Changes, Ending, JobStage, JobState, StopMode, Tree, failed
 from services.training.worker import Orders, Outbox, _die_first
-from services.training.worker_lines import Assignment, read_assignment
 
 RESULT = {"model_name": "scripted", "model_version": 1, "model_digest": "0" * 64, "rounds": 3}
 SUCCESS = Ending(JobState.SUCCEEDED, "Done.", result=RESULT)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.training.bootstraps import draw_blocks, draw_sequentially
+from services.training.models.bootstraps import draw_blocks, draw_sequentially
 from services.training.seeds import stream
 
 LENGTHS = st.lists(st.integers(0, 6), min_size=2, max_size=30)

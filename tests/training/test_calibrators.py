@@ -10,7 +10,12 @@ from sklearn.isotonic import IsotonicRegression
 
 from marketml.bundle.graph import Calibration
 from marketml.bundle.parameters import KNOT_GAP
-from services.training.calibrators import IsotonicCalibrator, SigmoidCalibrator, fit_calibrator, log_odds
+from services.training.models.calibrators import (
+    IsotonicCalibrator,
+    SigmoidCalibrator,
+    fit_calibrator,
+    log_odds,
+)
 
 EVERY = [Calibration.SIGMOID, Calibration.ISOTONIC]
 

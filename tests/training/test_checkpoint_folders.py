@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.training.__main__ import main
-from services.training.checkpoint_folders import CheckpointFolders
+from services.training.crew.checkpoint_folders import CheckpointFolders
 from services.training.jobs import FINAL_STATES, JobState, StopMode
 from services.training.store import Store
 from tests.support.waiting import eventually

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.training import workshop
-from services.training.checkpoints import FolderMemory
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
@@ -20,7 +18,9 @@ from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.results import TrainedResult
 from services.training.splits import KFold
-from services.training.unit_files import (
+from services.training.workshop import alone as workshop
+from services.training.workshop.checkpoints import FolderMemory
+from services.training.workshop.unit_files import (
     UnreadableError,
     read_outcome,
     read_task,
@@ -28,7 +28,7 @@ from services.training.unit_files import (
     write_outcome,
     write_task,
 )
-from services.training.units import FitOutcome, FitTask, Part, digest_of, fit_unit
+from services.training.workshop.units import FitOutcome, FitTask, Part, digest_of, fit_unit
 from tests.support.small_disk import small_disk
 from tests.training.cases import answers, made_samples
 

@@ -13,8 +13,6 @@ from marketml.bundle.graph import Calibration
 from marketml.training.v1 import training_pb2 as pb
 from services.training import labels
 from services.training.config import default_config, fill_config, warnings
-from services.training.decisions import DecisionMetric
-from services.training.ensembles import Bagging, Bootstrap, Stacking
 from services.training.job_plan import read_plan
 from services.training.jobs import Tree
 from services.training.learners.extra_trees import ExtraTreesParameters
@@ -22,6 +20,8 @@ from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.logistic import LogisticParameters
 from services.training.learners.xgboost import XgboostParameters
+from services.training.models.decisions import DecisionMetric
+from services.training.models.ensembles import Bagging, Bootstrap, Stacking
 from services.training.plan import CalibrationPlan, ClassWeight, DecisionPlan, violations
 from services.training.splits import CombinatorialPurged, KFold, WalkForward
 from services.training.weights import SampleWeights

@@ -13,9 +13,9 @@ import pytest
 from marketml.rpc.refusals import Unavailable
 from services.host.database import Database, open_database
 from services.training.__main__ import MIGRATIONS
-from services.training.cost_meter import AGAIN_SECONDS, CostMeter
-from services.training.cost_model import write_costs
-from services.training.cost_store import CostStore
+from services.training.forecasting.cost_meter import AGAIN_SECONDS, CostMeter
+from services.training.forecasting.cost_model import write_costs
+from services.training.forecasting.cost_store import CostStore
 from tests.support.waiting import eventually
 from tests.training.costs import made_costs
 

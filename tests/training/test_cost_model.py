@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.training import learners
-from services.training.cost_measurements import KINDS, TRIALS, Trial, measure
-from services.training.cost_model import (
+from services.training.forecasting.cost_measurements import KINDS, TRIALS, Trial, measure
+from services.training.forecasting.cost_model import (
     SCORING,
     FitShape,
     Measured,

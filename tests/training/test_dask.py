@@ -13,10 +13,10 @@ import pytest
 from marketml.clients.training import TrainingClient
 from marketml.rpc.refusals import Aborted, Reason, Unavailable
 from marketml.training.v1 import training_pb2 as pb
-from services.training.checkpoints import FolderMemory
-from services.training.dask_pool import DaskPool
 from services.training.events import Discarded, Event, FoldFinished, RoundFinished, Stop
-from services.training.together import Together
+from services.training.workshop.checkpoints import FolderMemory
+from services.training.workshop.dask_pool import DaskPool
+from services.training.workshop.together import Together
 from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
@@ -137,7 +137,7 @@ def test_a_unit_whose_worker_dies_is_fitted_by_another_and_one_without_a_schedul
 
 POISON = """
 import os
-from services.training import fit_answers
+from services.training.workshop import fit_answers
 
 fit_answers.fit_unit = lambda *_: os.kill(os.getpid(), 9)
 """
@@ -159,7 +159,7 @@ def test_a_unit_that_kills_its_workers_ends_the_run_with_its_name(
 
 
 def test_a_scheduler_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.training.dask_pool.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("services.training.workshop.dask_pool.CONNECT_SECONDS", 0.5)
     with closing(DaskPool("tcp://127.0.0.1:9")) as pool, pytest.raises(Unavailable, match="does not answer"):
         run(LIGHTGBM, Together(pool))
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef
 
-from services.training.decisions import DecisionMetric, choose_thresholds, decide
+from services.training.models.decisions import DecisionMetric, choose_thresholds, decide
 
 METRICS = {
     DecisionMetric.BALANCED_ACCURACY: balanced_accuracy_score,

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from marketml.bundle.graph import Calibration
-from services.training.decisions import DecisionMetric
-from services.training.ensembles import Bagging, Bootstrap, Stacking, kind_of
 from services.training.labels import FixedHorizon, FractionBarriers, TripleBarrier
 from services.training.learners import (
     ExtraTreesParameters,
@@ -18,6 +16,8 @@ from services.training.learners import (
     LightgbmParameters,
     XgboostParameters,
 )
+from services.training.models.decisions import DecisionMetric
+from services.training.models.ensembles import Bagging, Bootstrap, Stacking, kind_of
 from services.training.plan import CalibrationPlan, DecisionPlan, SplitPlan
 from services.training.splits import Embargo, KFold
 from tests.training.test_truths import PLAN, bars_of, momentum, random_walk, run, samples_of

@@ -13,8 +13,6 @@ from marketml.bundle.graph import Calibration
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
 from services.registry.inspection import inspect_bundle
 from services.training import splits
-from services.training.decisions import DecisionMetric
-from services.training.ensembles import Bagging, Bootstrap, Stacking, kind_of
 from services.training.events import FoldFinished, Progress, RoundFinished, Stop
 from services.training.export.bundle import export_bundle
 from services.training.learners import (
@@ -24,11 +22,13 @@ from services.training.learners import (
     XgboostParameters,
 )
 from services.training.learners.logistic import LogisticParameters
+from services.training.models.decisions import DecisionMetric
+from services.training.models.ensembles import Bagging, Bootstrap, Stacking, kind_of
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import CalibrationPlan, DecisionPlan, EarlyStopping, SplitPlan, TrainingPlan
 from services.training.samples import Chosen
 from services.training.splits import Embargo, KFold
-from services.training.workshop import Alone
+from services.training.workshop.alone import Alone
 from tests.training.cases import BINARY, THREE_WAY, made_samples
 
 LIGHTGBM = LightgbmParameters(rounds=6, min_child_samples=5)

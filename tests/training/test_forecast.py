@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from marketml.rpc.refusals import FailedPrecondition
-from services.training.cost_model import leaf_count
-from services.training.forecast import forecast_job, row_count
-from services.training.forecast_sizes import bundle_bytes
+from services.training.forecasting.cost_model import leaf_count
+from services.training.forecasting.forecast import forecast_job, row_count
+from services.training.forecasting.forecast_sizes import bundle_bytes
+from services.training.forecasting.rehearsal import rehearse, searched_models
 from services.training.job_plan import JobPlan, read_plan
 from services.training.jobs import JobStage
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import TrainingPlan
-from services.training.rehearsal import rehearse, searched_models
 from services.training.rooms import Source
-from services.training.units import FitOutcome, FitTask, fit_unit
-from services.training.workshop import Watch, finish
+from services.training.workshop.alone import Watch, finish
+from services.training.workshop.units import FitOutcome, FitTask, fit_unit
 from tests.training.cases import made_samples
 from tests.training.costs import made_costs
 from tests.training.crews import filled_config

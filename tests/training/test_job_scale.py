@@ -19,7 +19,7 @@ def fitters(room: RoomProcess) -> list[psutil.Process]:
     found = []
     for process in room.descendants():
         with suppress(psutil.NoSuchProcess):
-            if "services.training.fitter" in process.cmdline():
+            if "services.training.workshop.fitter" in process.cmdline():
                 found.append(process)
     return found
 

@@ -19,10 +19,11 @@ from marketml.cli.main import cli
 from marketml.rpc.refusals import Aborted, InvalidArgument, NotFound, OutOfRange, Unavailable
 from marketml.training.v1 import training_pb2 as pb
 from services.host.database import open_database
-from services.training import store_logs, worker_log
+from services.training import store_logs
+from services.training.crew import worker_log
+from services.training.crew.worker_log import WorkerLog, entry_of, shown
 from services.training.jobs import Death, Ending, JobState, LogEntry
 from services.training.store import Store
-from services.training.worker_log import WorkerLog, entry_of, shown
 from tests.support.waiting import eventually
 from tests.training.crews import MIGRATIONS, sqlite_store
 from tests.training.test_store import queue, running

@@ -15,7 +15,6 @@ import pytest
 
 from marketml.bundle.files import MANIFEST, TENSORS
 from services.registry.inspection import inspect_bundle
-from services.training.ensembles import Bagging, Bootstrap, Stacking, stops_early
 from services.training.export.bundle import export_bundle
 from services.training.labels import (
     CusumEvents,
@@ -37,6 +36,7 @@ from services.training.learners import (
     LightgbmParameters,
     XgboostParameters,
 )
+from services.training.models.ensembles import Bagging, Bootstrap, Stacking, stops_early
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.samples import Samples, join_samples

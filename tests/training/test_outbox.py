@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, failed
-from services.training.worker import Outbox
-from services.training.worker_lines import (
+from services.training.crew.worker_lines import (
     Assignment,
     Report,
     UnreadableLineError,
@@ -23,6 +21,8 @@ from services.training.worker_lines import (
     write_report,
     write_stop,
 )
+from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, failed
+from services.training.worker import Outbox
 
 METRIC = {"metric": {"name": "n", "value": 1.0}}
 STAGE = {"stage_started": {"stage": JobStage.FINAL_FIT}}

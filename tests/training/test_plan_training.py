@@ -17,10 +17,10 @@ from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, NotFound,
 from marketml.training.v1 import training_pb2 as pb
 from services.host.database import open_database
 from services.training.__main__ import MIGRATIONS, cores_count
-from services.training.cost_store import CostStore
+from services.training.forecasting.cost_store import CostStore
+from services.training.forecasting.planner import expected_rounds
 from services.training.jobs import Job
 from services.training.machine import host_key
-from services.training.planner import expected_rounds
 from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
 from tests.training.conftest import Neighbourhood, quick_config

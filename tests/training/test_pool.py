@@ -22,22 +22,22 @@ from marketml.rpc.refusals import (
     Reason,
     ResourceExhausted,
 )
-from services.training.checkpoints import FolderMemory
-from services.training.ensembles import Bagging, Stacking
 from services.training.events import Discarded, Event, FoldFinished, Progress, RoundFinished, Stop
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
+from services.training.models.ensembles import Bagging, Stacking
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
-from services.training.pool import MATRIX_SUFFIX, End, LocalPool, end_of
 from services.training.results import TrainedResult
 from services.training.samples import Samples
 from services.training.search import Integer, Searched, SearchPlan
 from services.training.splits import KFold
-from services.training.together import Fit, Together
-from services.training.unit_files import write_task
-from services.training.workshop import Workshop
+from services.training.workshop.alone import Workshop
+from services.training.workshop.checkpoints import FolderMemory
+from services.training.workshop.pool import MATRIX_SUFFIX, End, LocalPool, end_of
+from services.training.workshop.together import Fit, Together
+from services.training.workshop.unit_files import write_task
 from tests.support.small_disk import small_disk
 from tests.support.waiting import eventually
 from tests.training.cases import answers, made_samples

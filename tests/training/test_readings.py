@@ -11,7 +11,7 @@ from services.training import learners
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
 from services.training.learners.fitting import FitRequest, Reading, Table, Validation
 from services.training.learners.readings import Readings
-from services.training.units import FitTask, Part, fit_unit
+from services.training.workshop.units import FitTask, Part, fit_unit
 from tests.training.cases import BINARY, THREE_WAY, made_samples
 
 BOOSTERS = [LightgbmParameters(rounds=12), XgboostParameters(rounds=12)]

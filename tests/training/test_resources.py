@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.training.crew.resource_meter import ResourceMeter
+from services.training.crew.worker_deaths import death_of, memory_kills_count
 from services.training.jobs import FINAL_STATES, JobState, StopMode
-from services.training.resource_meter import ResourceMeter
 from services.training.store import Store
 from services.training.wire import write_job
-from services.training.worker_deaths import death_of, memory_kills_count
 from tests.support.waiting import eventually
 from tests.training.crews import crewed, sqlite_store
 

@@ -12,8 +12,6 @@ import pytest
 from marketml.bundle.files import MANIFEST
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, Reason
 from services.training import splits
-from services.training.checkpoints import FolderMemory
-from services.training.ensembles import Bagging
 from services.training.events import (
     Discarded,
     FoldFinished,
@@ -27,12 +25,14 @@ from services.training.events import (
 )
 from services.training.export.bundle import export_bundle
 from services.training.learners import ForestParameters, LightgbmParameters, XgboostParameters
+from services.training.models.ensembles import Bagging
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.search import Integer, Real, Searched, SearchPlan, default_space
 from services.training.search.study import TrialState
 from services.training.splits import CombinatorialPurged, Embargo, KFold
-from services.training.workshop import Alone
+from services.training.workshop.alone import Alone
+from services.training.workshop.checkpoints import FolderMemory
 from tests.training.cases import made_samples
 
 SPACE = {

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from services.host.database import open_database
-from services.training.attendant import Attendant
+from services.training.crew.attendant import Attendant
+from services.training.crew.worker_lines import Assignment
 from services.training.jobs import FINAL_STATES, Death, Draft, JobState, StopMode
 from services.training.store import Store
-from services.training.worker_lines import Assignment
 from tests.support.waiting import eventually
 from tests.training.crews import (
     COMMAND,

@@ -25,15 +25,15 @@ from marketml.bundle.graph import (
 from marketml.bundle.manifest import GoldenRows
 from marketml.bundle.tensors import Arrays
 from marketml.bundle.trees import tree_tensors
-from services.training.calibrators import Calibrator, SigmoidCalibrator
-from services.training.decisions import Thresholds
-from services.training.ensembles import mean_of, shares_of
 from services.training.export.trees import graph_of
 from services.training.learners import native_name
 from services.training.learners.fitting import Probabilities
 from services.training.learners.logistic import LinearModel
+from services.training.models.calibrators import Calibrator, SigmoidCalibrator
+from services.training.models.decisions import Thresholds
+from services.training.models.ensembles import mean_of, shares_of
 from services.training.results import LearnedModel
-from services.training.units import FitOutcome
+from services.training.workshop.units import FitOutcome
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,11 @@ import numpy as np
 import xxhash
 
 from marketml.rpc.refusals import FailedPrecondition, Reason
-from services.training.compositions import Prove
 from services.training.learners import ModelParameters
 from services.training.learners.fitting import Classes, Weights
+from services.training.models.compositions import Prove
+from services.training.models.recipes import Recipe
 from services.training.plan import TrainingPlan
-from services.training.recipes import Recipe
 from services.training.results import Learned
 from services.training.samples import Choose, Chosen, Samples
 from services.training.scores import Score
@@ -28,8 +28,8 @@ from services.training.search.plan import SearchPlan
 from services.training.search.space import Value, applied
 from services.training.search.study import SearchResult, Study, Trial, TrialState, read_trial, write_trial
 from services.training.splits import Dropped, Rows
-from services.training.units import hash_arrays, versions
-from services.training.workshop import Trials
+from services.training.workshop.alone import Trials
+from services.training.workshop.units import hash_arrays, versions
 
 CONSUMER = "search"
 

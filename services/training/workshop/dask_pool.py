@@ -20,11 +20,11 @@ import dask
 import distributed
 
 from marketml.rpc.refusals import Aborted, Reason, Unavailable
-from services.training.fit_answers import Withdrawn, answer, read_answer
 from services.training.learners.fitting import Matrix
-from services.training.together import Fit, Round
-from services.training.unit_files import write_task
-from services.training.units import FitTask
+from services.training.workshop.fit_answers import Withdrawn, answer, read_answer
+from services.training.workshop.together import Fit, Round
+from services.training.workshop.unit_files import write_task
+from services.training.workshop.units import FitTask
 
 # The library says nothing of its types.
 _dask: Any = distributed

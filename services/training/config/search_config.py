@@ -6,10 +6,10 @@ from typing import Any
 
 from marketml.rpc.refusals import Violation
 from services.training import search
-from services.training.config_rules import Flag, Group, Number, Word, fill, refuse_given
+from services.training.config.model_config import read_model
+from services.training.config.rules import Flag, Group, Number, Word, fill, refuse_given
 from services.training.jobs import Tree
 from services.training.learners import ModelParameters
-from services.training.model_config import read_model
 from services.training.scores import METRICS
 from services.training.search import Condition, Integer, OneOf, Real, Searched, SearchPlan, Space, Value
 

@@ -25,14 +25,14 @@ import numpy as np
 
 from marketml.rpc.refusals import Aborted, Reason, ResourceExhausted
 from services.host.children import child_environment
-from services.training.fit_answers import read_answer
+from services.training.crew.worker_deaths import memory_kills_count
 from services.training.learners.fitting import Matrix
-from services.training.together import Fit, Round
-from services.training.unit_files import write_task
-from services.training.units import FitTask
-from services.training.worker_deaths import memory_kills_count
+from services.training.workshop.fit_answers import read_answer
+from services.training.workshop.together import Fit, Round
+from services.training.workshop.unit_files import write_task
+from services.training.workshop.units import FitTask
 
-FITTER = (sys.executable, "-m", "services.training.fitter")
+FITTER = (sys.executable, "-m", "services.training.workshop.fitter")
 MATRIX_SUFFIX = ".matrix"
 TRIES = 2
 

@@ -1,4 +1,4 @@
-"""A fitter: a process that fits units for a worker, started as `python -m services.training.fitter`.
+"""A fitter: a process that fits units for a worker, started as `python -m services.training.workshop.fitter`.
 
 worker → fitter   {"fit": NUMBER, "bytes": SIZE, "matrix": {"path", "dtype", "shape"}}, SIZE bytes of a task
                   {"end": NUMBER} ends it with the rounds it has, {"withdraw": NUMBER} with nothing
@@ -75,7 +75,7 @@ class Inbox:
 
 
 def _answer(order: dict[str, Any], task: bytes, inbox: Inbox, answers: BinaryIO) -> bytes:
-    from services.training.fit_answers import Withdrawn, answer
+    from services.training.workshop.fit_answers import Withdrawn, answer
 
     number, told_at = order["fit"], 0.0
 

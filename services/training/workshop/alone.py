@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from services.training.jobs import Tree
 from services.training.learners.fitting import Check
-from services.training.recipes import Recipe
+from services.training.models.recipes import Recipe
 from services.training.results import Learned
-from services.training.units import FitOutcome, FitTask, digest_of, fit_unit
+from services.training.workshop.units import FitOutcome, FitTask, digest_of, fit_unit
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from marketml.rpc.refusals import Violation
 from marketml.timeframes import TIMEFRAMES
 from services.training import labels, splits
 from services.training.choosing import is_fitted
-from services.training.config_rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
+from services.training.config.decision_config import fill_calibration, fill_decision
+from services.training.config.label_config import fill_label, read_label
+from services.training.config.model_config import fill_model, is_forest
+from services.training.config.rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
+from services.training.config.search_config import fill_search
 from services.training.datasets import CHOICE_OF_ONE, violations_of_more
-from services.training.decision_config import fill_calibration, fill_decision
 from services.training.jobs import Tree
-from services.training.label_config import fill_label, read_label
-from services.training.model_config import fill_model, is_forest
-from services.training.search_config import fill_search
 
 MAX_SEED = 2**63 - 1
 _INFINITY = float("inf")

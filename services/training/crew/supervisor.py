@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from marketml.rpc.refusals import Aborted, InvalidArgument, Refusal
 from services.host.logs import problems
-from services.training.attendant import Attendant
-from services.training.checkpoint_folders import CheckpointFolders
+from services.training.crew.attendant import Attendant
+from services.training.crew.checkpoint_folders import CheckpointFolders
+from services.training.crew.worker_lines import Assignment
 from services.training.jobs import Death, Event, Job, StopMode, Tree, failed
 from services.training.store import Store
-from services.training.worker_lines import Assignment
 
 TICK_SECONDS = 0.25
 POLL_SECONDS = 2.0  # for jobs that another server of the same database queued or stopped

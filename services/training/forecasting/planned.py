@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.training.cost_model import NOTHING, Seconds
+from services.training.forecasting.cost_model import NOTHING, Seconds
 from services.training.jobs import JobStage, Tree
 from services.training.rooms import Bound
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from marketml.rpc.refusals import Refusal, Unavailable
 from services.host.children import child_environment
 from services.host.logs import problems
-from services.training.cost_model import HostCosts, read_costs
-from services.training.cost_store import CostStore
+from services.training.forecasting.cost_model import HostCosts, read_costs
+from services.training.forecasting.cost_store import CostStore
 
 USUAL_SECONDS = 20.0  # that a measurement takes
 LONGEST_SECONDS = 300.0

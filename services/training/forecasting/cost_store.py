@@ -7,7 +7,7 @@ import json
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, Text, delete, insert, select
 
 from services.host.database import Database, database_now
-from services.training.cost_model import HostCosts, read_costs, write_costs
+from services.training.forecasting.cost_model import HostCosts, read_costs, write_costs
 
 _host_costs = Table(
     "host_costs",

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 
 from services.training import learners
-from services.training.cost_model import FitShape, HostCosts, leaf_count, trees_a_round
-from services.training.ensembles import Bagging, Stacking
 from services.training.export.golden import GOLDEN_ROWS
+from services.training.forecasting.cost_model import FitShape, HostCosts, leaf_count, trees_a_round
+from services.training.forecasting.rehearsal import Rehearsed
 from services.training.job_plan import JobPlan
 from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
-from services.training.rehearsal import Rehearsed
+from services.training.models.ensembles import Bagging, Stacking
 from services.training.rooms import Source
 
 _VALUE_BYTES = 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from services.training import labels, learners
-from services.training.cost_model import (
+from services.training.forecasting.cost_model import (
     NOTHING,
     SCORING,
     FitShape,
@@ -16,11 +16,11 @@ from services.training.cost_model import (
     fit_seconds,
     score_terms,
 )
-from services.training.forecast_sizes import bundle_bytes, peak_memory_bytes
+from services.training.forecasting.forecast_sizes import bundle_bytes, peak_memory_bytes
+from services.training.forecasting.planned import Forecast, StageForecast
+from services.training.forecasting.rehearsal import Rehearsed, class_names, rehearse, searched_models
 from services.training.job_plan import JobPlan
 from services.training.jobs import JobStage
-from services.training.planned import Forecast, StageForecast
-from services.training.rehearsal import Rehearsed, class_names, rehearse, searched_models
 from services.training.rooms import Source
 
 _VALUE_BYTES = 8

@@ -17,8 +17,8 @@ from marketml.rpc.refusals import (
     Violation,
 )
 from services.training.learners.fitting import Check, Matrix, OnRound
-from services.training.unit_files import read_file, read_task, write_file
-from services.training.units import FitOutcome, fit_unit
+from services.training.workshop.unit_files import read_file, read_task, write_file
+from services.training.workshop.units import FitOutcome, fit_unit
 
 
 class Withdrawn(Exception):

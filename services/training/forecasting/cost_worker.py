@@ -1,4 +1,4 @@
-"""The process that measures the host: `python -m services.training.cost_worker THREADS`.
+"""The process that measures the host: `python -m services.training.forecasting.cost_worker THREADS`.
 
 It imports what a worker imports, fits for some seconds, writes its costs as one JSON line, and ends; also
 when its stdin does, for then the server that started it is gone.
@@ -25,8 +25,8 @@ def main(threads: int) -> int:
     import psutil
 
     from services.training import neighbours, runner  # noqa: F401  as a worker does before its first work
-    from services.training.cost_measurements import KINDS, Stopwatch, measure, warm_up
-    from services.training.cost_model import HostCosts, Seconds, fit_costs, write_costs
+    from services.training.forecasting.cost_measurements import KINDS, Stopwatch, measure, warm_up
+    from services.training.forecasting.cost_model import HostCosts, Seconds, fit_costs, write_costs
     from services.training.learners import extra_trees, forest
 
     process = psutil.Process()

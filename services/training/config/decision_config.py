@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from marketml.bundle.graph import Calibration
 from marketml.rpc.refusals import Violation
-from services.training.config_rules import Flag, Group, Number, Word, fill, refuse_given
-from services.training.decisions import DecisionMetric
+from services.training.config.rules import Flag, Group, Number, Word, fill, refuse_given
 from services.training.jobs import Tree
+from services.training.models.decisions import DecisionMetric
 from services.training.plan import CalibrationPlan, DecisionPlan
 
 _METHODS = {

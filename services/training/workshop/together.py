@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.training.recipes import Recipe
+from services.training.models.recipes import Recipe
 from services.training.results import Learned
-from services.training.units import FitOutcome, FitTask, digest_of
-from services.training.workshop import Memory, Watch
+from services.training.workshop.alone import Memory, Watch
+from services.training.workshop.units import FitOutcome, FitTask, digest_of
 
 LOOK_SECONDS = 0.1  # between looks whether to go on
 

@@ -16,19 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from services.training import learners, splits
-from services.training.bootstraps import draw_blocks, draw_sequentially
-from services.training.ensembles import Bagging, Bootstrap, Model, Stacking, mean_of
 from services.training.export.ensembles import Piece, linear_piece, mean_piece, stacked_piece, tree_piece
 from services.training.learners import ModelParameters, logistic
 from services.training.learners.fitting import Matrix, Probabilities, Table, Weights
 from services.training.learners.logistic import LogisticParameters
+from services.training.models.bootstraps import draw_blocks, draw_sequentially
+from services.training.models.ensembles import Bagging, Bootstrap, Model, Stacking, mean_of
 from services.training.plan import TrainingPlan
 from services.training.results import Member
 from services.training.samples import Chosen, Samples
 from services.training.seeds import stream
 from services.training.splits import Dropped, Rows
-from services.training.units import FitOutcome, FitTask, Part
 from services.training.weights import NO_WEIGHTS, SampleWeights, weigh_each
+from services.training.workshop.units import FitOutcome, FitTask, Part
 
 Prove: TypeAlias = Callable[[str, Rows, Rows, Dropped], None]
 """Takes a consumer, its rows to learn from, those held out, and what was dropped between them."""

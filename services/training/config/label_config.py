@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from marketml.rpc.refusals import Violation
 from services.training import labels
-from services.training.config_rules import Choice, Flag, Group, Number, Rule, fill, refuse_given
+from services.training.config.rules import Choice, Flag, Group, Number, Rule, fill, refuse_given
 from services.training.jobs import Tree
 
 _INFINITY = float("inf")

@@ -19,21 +19,22 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from services.training import ensembles, splits
-from services.training.calibrators import fit_calibrator
-from services.training.compositions import Means, Prove, Stand, compose, weights_of
-from services.training.decisions import choose_thresholds, decide
-from services.training.ensembles import Model
+from services.training import splits
 from services.training.export.ensembles import calibrated_piece, model_of
 from services.training.export.golden import draw_golden_rows
 from services.training.labels import ReturnThresholds
 from services.training.learners.fitting import Weights
+from services.training.models import ensembles
+from services.training.models.calibrators import fit_calibrator
+from services.training.models.compositions import Means, Prove, Stand, compose, weights_of
+from services.training.models.decisions import choose_thresholds, decide
+from services.training.models.ensembles import Model
 from services.training.plan import ClassWeight, TrainingPlan
 from services.training.results import Learned
 from services.training.samples import Choose, Chosen, Samples, require_finite
 from services.training.seeds import stream
 from services.training.splits import Dropped, Rows
-from services.training.units import FitOutcome, FitTask
+from services.training.workshop.units import FitOutcome, FitTask
 
 Recipe: TypeAlias = Generator[Sequence[FitTask], Sequence[FitOutcome], Learned]
 

@@ -24,7 +24,7 @@ import xxhash
 from marketml.bundle.tensors import pack_tensors, unpack_tensors
 from marketml.rpc.refusals import Refusal
 from services.training.learners.fitting import Matrix
-from services.training.units import FitOutcome, FitTask
+from services.training.workshop.units import FitOutcome, FitTask
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from uuid import uuid4
 import xxhash
 
 from services.training.jobs import Tree
-from services.training.unit_files import UnreadableError, read_file, write_file
-from services.training.units import FitOutcome
+from services.training.workshop.unit_files import UnreadableError, read_file, write_file
+from services.training.workshop.units import FitOutcome
 
 _DRAFT_SUFFIX = ".draft"
 

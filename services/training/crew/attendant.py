@@ -22,12 +22,9 @@ import psutil
 from marketml.rpc.refusals import Aborted, Reason, Refusal
 from services.host.children import child_environment
 from services.host.logs import problems
-from services.training.job_plan import read_plan
-from services.training.jobs import Death, Ending, Event, Job, JobStage, Resources, StopMode, failed
-from services.training.resource_meter import ResourceMeter
-from services.training.store import Store
-from services.training.worker_deaths import death_of, memory_kills_count
-from services.training.worker_lines import (
+from services.training.crew.resource_meter import ResourceMeter
+from services.training.crew.worker_deaths import death_of, memory_kills_count
+from services.training.crew.worker_lines import (
     Assignment,
     Report,
     UnreadableLineError,
@@ -35,7 +32,10 @@ from services.training.worker_lines import (
     write_assignment,
     write_stop,
 )
-from services.training.worker_log import WorkerLog
+from services.training.crew.worker_log import WorkerLog
+from services.training.job_plan import read_plan
+from services.training.jobs import Death, Ending, Event, Job, JobStage, Resources, StopMode, failed
+from services.training.store import Store
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 
 from marketml.bundle.files import MAX_BUNDLE_BYTES
-from services.training.cost_meter import CostMeter
+from services.training.forecasting.cost_meter import CostMeter
+from services.training.forecasting.planned import Forecast, Planned
 from services.training.job_plan import read_plan
 from services.training.jobs import Job, JobState, Tree
-from services.training.planned import Forecast, Planned
 from services.training.rooms import Bound, ForRequests, Source
 from services.training.store import Store
 
@@ -72,7 +72,9 @@ class Planner:
         Unavailable
             A room does not answer, or this host is being measured.
         """
-        from services.training.forecast import forecast_job  # here, not above: it loads what scores models
+        from services.training.forecasting.forecast import (
+            forecast_job,  # here, not above: it loads what scores models
+        )
 
         plan = read_plan(filled, self._threads_count)
         costs = self._meter.costs()

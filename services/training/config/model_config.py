@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import fields
 
 from marketml.rpc.refusals import Violation
-from services.training.config_rules import Choice, Flag, Group, Number, Rule, Word, fill, refuse_given
-from services.training.ensembles import (
+from services.training.config.rules import Choice, Flag, Group, Number, Rule, Word, fill, refuse_given
+from services.training.jobs import Tree
+from services.training.learners import ModelParameters
+from services.training.learners.extra_trees import ExtraTreesParameters
+from services.training.learners.forest import ForestParameters
+from services.training.learners.lightgbm import LightgbmParameters
+from services.training.learners.logistic import LogisticParameters
+from services.training.learners.xgboost import XgboostParameters
+from services.training.models.ensembles import (
     BAGGING,
     LEAST_BASES,
     MOST_BASES,
@@ -17,13 +24,6 @@ from services.training.ensembles import (
     Model,
     Stacking,
 )
-from services.training.jobs import Tree
-from services.training.learners import ModelParameters
-from services.training.learners.extra_trees import ExtraTreesParameters
-from services.training.learners.forest import ForestParameters
-from services.training.learners.lightgbm import LightgbmParameters
-from services.training.learners.logistic import LogisticParameters
-from services.training.learners.xgboost import XgboostParameters
 
 FORESTS = ("random_forest", "extra_trees")
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from services.training import learners
 from services.training.confidence import block_bootstrap
-from services.training.cost_model import (
+from services.training.export.trees import tree_arrays
+from services.training.forecasting.cost_model import (
     SCORING,
     FitShape,
     Measured,
@@ -22,7 +23,6 @@ from services.training.cost_model import (
     round_terms,
     score_terms,
 )
-from services.training.export.trees import tree_arrays
 from services.training.learners import ModelParameters
 from services.training.learners.extra_trees import ExtraTreesParameters
 from services.training.learners.fitting import Classes, FitRequest, Fitted, Matrix, Table, Validation

@@ -14,12 +14,12 @@ import numpy as np
 
 from marketml.rpc.refusals import FailedPrecondition, Reason
 from services.training import labels, learners, splits
-from services.training.cost_model import FitShape
-from services.training.ensembles import Bagging, Stacking
+from services.training.forecasting.cost_model import FitShape
 from services.training.job_plan import JobPlan
 from services.training.jobs import JobStage
 from services.training.learners import ModelParameters
-from services.training.recipes import Ground, Recipe, learn
+from services.training.models.ensembles import Bagging, Stacking
+from services.training.models.recipes import Ground, Recipe, learn
 from services.training.rooms import Source
 from services.training.samples import Samples
 from services.training.search.space import (
@@ -33,9 +33,9 @@ from services.training.search.space import (
     nearest,
 )
 from services.training.seeds import stream
-from services.training.units import FitOutcome, FitTask
 from services.training.weights import NO_WEIGHTS
-from services.training.workshop import finish
+from services.training.workshop.alone import finish
+from services.training.workshop.units import FitOutcome, FitTask
 
 REHEARSED_ROWS_MAX = 50_000  # of more rows, so many are rehearsed and the counts are scaled
 DRAWN_MODELS = 16  # of the space of a search

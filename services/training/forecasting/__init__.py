@@ -1,0 +1,1 @@
+"""Forecasts: what a job will take, from what fits cost on this host."""

@@ -92,19 +92,19 @@ class Scene:
     room: RoomProcess = field(init=False)
 
     def __post_init__(self) -> None:
-        self.start()
+        self.start("127.0.0.1:0")
 
-    def start(self) -> None:
-        self.room = RoomProcess(
-            "training", self.folder, attempts_count=ATTEMPTS, **self.neighbourhood.settings()
-        )
+    def start(self, address: str) -> None:
+        settings = self.neighbourhood.settings()
+        self.room = RoomProcess("training", self.folder, address=address, attempts_count=ATTEMPTS, **settings)
         self.room.wait_ready()
 
     def kill(self, victim: str, job_id: str) -> None:
         """Kill it, if it is there, and have the room running afterwards."""
         if victim == "server":
+            address = self.room.target
             self.room.kill()
-            self.start()
+            self.start(address)  # where those who watch look for it
         elif victim == "worker":
             for process in self.room.descendants():
                 with suppress(psutil.NoSuchProcess):
@@ -164,8 +164,7 @@ def test_a_job_over_which_anybody_is_killed_ends_once_with_the_model_it_would_ha
             wait([following], timeout=moments.uniform(0, 1.1 * seconds))
             was_running = not following.done()
             scene.kill(victim, job_id)
-            if victim != "server":
-                following.result(WAIT_SECONDS)
+            following.result(WAIT_SECONDS)
         assert start(scene, name, kind) == job_id  # a repeat finds the job
         job = ended(scene, job_id)
         assert job.result.model_digest == digest

@@ -195,7 +195,8 @@ async def _serve(server: Server, room: Room, settings: ServerSettings) -> None:
         "health_address": _with_port(settings.health_target(), server.health_port),
         "metrics_address": _with_port(settings.metrics_target(), server.metrics_port),
     }
-    print(json.dumps(ready), flush=True)
+    sys.stdout.write(f"{json.dumps(ready)}\n")  # at once, which an unbuffered print does not
+    sys.stdout.flush()
     await stopping.wait()
     await server.stop()
 

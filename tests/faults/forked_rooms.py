@@ -101,9 +101,15 @@ def serve_forks(module: str) -> None:
             status = main()
             sys.stdout.flush()
             os._exit(status)
-        print(json.dumps({"event": "forked", "pid": child}), flush=True)
+        _tell(event="forked", pid=child)
         _, ended = os.waitpid(child, 0)
-        print(json.dumps({"event": "ended", "status": os.waitstatus_to_exitcode(ended)}), flush=True)
+        _tell(event="ended", status=os.waitstatus_to_exitcode(ended))
+
+
+def _tell(**said: Any) -> None:
+    """Write a line at once: an unbuffered `print` writes its end apart, and a child's words come between."""
+    sys.stdout.write(f"{json.dumps(said)}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

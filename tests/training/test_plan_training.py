@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
+import grpc
 import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.json_format import MessageToDict
@@ -14,7 +15,9 @@ from google.protobuf.json_format import MessageToDict
 from marketml.cli.main import cli
 from marketml.clients.training import TrainingClient
 from marketml.rpc.refusals import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from marketml.rpc.statuses import from_rpc_error
 from marketml.training.v1 import training_pb2 as pb
+from marketml.training.v1.training_pb2_grpc import TrainingServiceStub
 from services.host.database import open_database
 from services.training.__main__ import MIGRATIONS, cores_count
 from services.training.forecasting.cost_store import CostStore
@@ -125,11 +128,18 @@ def test_a_room_that_does_not_know_its_host_measures_it_when_it_is_asked_and_say
     start_training_room: Callable[..., RoomProcess],
 ) -> None:
     room = start_training_room()
-    with TrainingClient(room.target) as training:
-        with pytest.raises(Unavailable, match="being measured") as refused:
-            training.plan_training(quick_config())
-        assert refused.value.retry_after_seconds > 1
-        eventually(room.descendants, 30, "the process that measures")
+    # Not the client, which waits as it is told and asks again.
+    with grpc.insecure_channel(room.target, options=[("grpc.enable_retries", 0)]) as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            TrainingServiceStub(channel).PlanTraining(
+                pb.PlanTrainingRequest(config=quick_config()), timeout=60
+            )
+        refusal = from_rpc_error(refused.value)
+    assert isinstance(refusal, Unavailable)
+    assert "being measured" in refusal.message
+    assert refusal.retry_after_seconds is not None
+    assert refusal.retry_after_seconds > 1
+    eventually(room.descendants, 30, "the process that measures")
     assert room.stop() == 0
 
 

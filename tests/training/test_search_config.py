@@ -338,3 +338,10 @@ def test_the_first_trial_of_the_default_space_is_the_model_itself(model):
     assert search.applied(model, values) == model
     known = {each.name for each in fields(model)} | {"max_features_rule", "max_features_fraction"}
     assert set(values) <= known
+
+
+@pytest.mark.parametrize("kind", ["random_forest", "extra_trees"])
+def test_a_model_that_breaks_a_rule_is_told_beside_a_search(kind):
+    message = config()
+    getattr(message.model, kind).max_features_rule = ""
+    assert broken(message) == {f"model.{kind}.max_features_rule": "unknown"}

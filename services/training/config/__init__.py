@@ -12,11 +12,12 @@ from services.training import labels, splits
 from services.training.choosing import is_fitted
 from services.training.config.decision_config import fill_calibration, fill_decision
 from services.training.config.label_config import fill_label, read_label
-from services.training.config.model_config import fill_model, is_forest
+from services.training.config.model_config import fill_model, read_model
 from services.training.config.rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
 from services.training.config.search_config import fill_search
 from services.training.datasets import CHOICE_OF_ONE, violations_of_more
 from services.training.jobs import Tree
+from services.training.models import ensembles
 
 MAX_SEED = 2**63 - 1
 _INFINITY = float("inf")
@@ -190,7 +191,7 @@ def _fill_dataset(given: Tree, platform: Tree, path: str, found: list[Violation]
 def _fill_stops(given: Tree, platform: Tree, filled: Tree, path: str, found: list[Violation]) -> Tree:
     mine, theirs = given.get("early_stopping", {}), platform.get("early_stopping", {})
     details = ("patience_rounds", "fraction")
-    if is_forest(filled["model"]):
+    if not ensembles.stops_early(read_model(filled["model"])):
         why = "a forest does not stop early"
         if mine.get("enabled"):
             refuse_given(mine, ("enabled",), path, why, found)
@@ -276,7 +277,7 @@ def warnings(filled: Tree) -> list[str]:
     elif split.get("embargo_bars", horizon) < horizon:
         bars = split["embargo_bars"]
         found.append(f"config.split.embargo_bars: {bars} is less than the label's horizon of {horizon} bars.")
-    if not is_forest(filled["model"]) and not filled["early_stopping"]["enabled"]:
+    if ensembles.stops_early(read_model(filled["model"])) and not filled["early_stopping"]["enabled"]:
         found.append("config.early_stopping: every round is kept, however much the last ones overfit.")
     search = filled["search"]
     if search["enabled"] and search["startup_trials"] >= search["trials"]:

@@ -133,16 +133,6 @@ def _require_count(
         found.append(Violation(path, "range", f"must be {low} to {most}, are {len(models)}."))
 
 
-def is_forest(filled: Tree) -> bool:
-    """Whether nothing of the model is fitted in rounds that a validation slice can end."""
-    if BAGGING in filled:
-        return all(is_forest(each) for each in filled[BAGGING]["models"])
-    if STACKING in filled:
-        meta = filled[STACKING]["meta_model"]
-        return "lightgbm" not in meta and all(is_forest(each) for each in filled[STACKING]["base_models"])
-    return any(name in filled for name in FORESTS)
-
-
 def read_model(filled: Tree) -> Model:
     """The model that a filled one means."""
     if BAGGING in filled:
@@ -172,8 +162,8 @@ def _read_single(filled: Tree) -> ModelParameters:
         return XgboostParameters(**filled["xgboost"])
     name = next(each for each in FORESTS if each in filled)
     forest = dict(filled[name])
-    rule = forest.pop("max_features_rule", None)
-    max_features = rule or forest.pop("max_features_fraction")
+    rule = forest.pop("max_features_rule", None)  # may be an empty word, which its rule refuses
+    max_features = forest.pop("max_features_fraction") if rule is None else rule
     if name == "random_forest":
         return ForestParameters(max_features=max_features, **forest)
     return ExtraTreesParameters(max_features=max_features, **forest)

@@ -32,6 +32,7 @@ import pyarrow as pa
 from services.features.cached import CacheLabel
 from services.features.columns import Floats
 from services.features.source import SeriesKey
+from services.host.durable import sync_folder
 
 PIECE_BYTES = 2 * 1024**2
 _MAGIC = b"MMFEAT01"
@@ -149,11 +150,7 @@ class Draft(Entry):
     def publish(self, path: Path) -> None:
         """Give a sealed file its name."""
         os.rename(self._path, path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
     def discard(self) -> None:
         """Remove the file, if it was not published; who has it open reads on."""

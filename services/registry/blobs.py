@@ -31,6 +31,7 @@ from typing import BinaryIO
 
 from marketml.bundle import FileEntry
 from marketml.rpc.refusals import DataLoss, Reason, ResourceExhausted, Unavailable
+from services.host.durable import sync_folder
 
 READ_BYTES = 1024 * 1024
 _DIGEST_CHARACTERS = 64
@@ -110,7 +111,7 @@ class Blobs:
         with _explained():
             for each in (self._incoming, self._blobs):
                 each.mkdir(parents=True, exist_ok=True)
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def new_file(self, announced: FileEntry) -> Incoming:
         """A place to write a file that was announced."""
@@ -123,7 +124,7 @@ class Blobs:
             for file in files:
                 file.rename(self._blobs)  # also over an equal one, which heals it should it be damaged
             with _explained():
-                _sync_folder(self._blobs)
+                sync_folder(self._blobs)
             yield
 
     def open(self, entry: FileEntry) -> BinaryIO:
@@ -217,14 +218,6 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:  # published or removed meanwhile
         return float("inf")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from marketml.rpc.refusals import Reason, ResourceExhausted, Unavailable
 from services.data.snapshots.seals import Piece, state_of, written_seal
+from services.host.durable import sync_folder
 
 BATCH_ROWS = 8192  # of an aligned frame: 0.85 MB, a chunk
 MAGIC_BYTES = 8  # ARROW1 and padding, before the schema
@@ -71,11 +72,7 @@ class Draft:
         with _told():
             path = self._folder / f"{self._snapshot_id}{ARROW_SUFFIX}"
             self._path.rename(path)
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(self._folder)
             found = path.lstat()
         # Its new name has set the time of the last change to what is known of it, the rest is as it was.
         hashed = self._finished

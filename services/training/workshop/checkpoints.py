@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import xxhash
 
+from services.host.durable import sync_folder
 from services.training.jobs import Tree
 from services.training.workshop.unit_files import UnreadableError, read_file, write_file
 from services.training.workshop.units import FitOutcome
@@ -94,7 +95,7 @@ class FolderMemory:
                 file.flush()
                 os.fsync(file.fileno())
             draft.rename(path)
-            _sync(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -106,14 +107,6 @@ class FolderMemory:
     def _path(self, label: Mapping[str, str]) -> Path:
         name = xxhash.xxh3_128_hexdigest("\0".join(label.values()).encode())
         return self._folder / f"{name}.{label['kind']}"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _json(value: Any) -> Any:

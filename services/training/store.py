@@ -35,7 +35,7 @@ from services.training.jobs import (
     Tree,
 )
 from services.training.store_logs import LogStore
-from services.training.store_tables import events, job_of, jobs, typed_job
+from services.training.store_tables import events, held_by, job_of, jobs, typed_job
 
 QUEUE_RETRY_SECONDS = 10.0
 LOST_RACES_MAX = 20
@@ -186,14 +186,9 @@ class Store:
         """
         given = {name: value for name, value in asdict(changes).items() if value is not None}
         with self._database.write() as connection:
-            mine = update(jobs).where(
-                jobs.c.job_id == job_id,
-                jobs.c.attempt == attempt,
-                jobs.c.state.in_(HELD_STATES),
-            )
             # The update takes the row, so that nobody moves the job between it and the events.
-            values = given or {"attempt": attempt}
-            compare_and_set(connection, mine.values(**values), what="job", reason=Reason.LOST_RACE)
+            told = held_by(job_id, attempt).values(**(given or {"attempt": attempt}))
+            compare_and_set(connection, told, what="job", reason=Reason.LOST_RACE)
             return _append(connection, job_id, details)
 
     def end(self, job_id: str, attempt: int, ending: Ending, used: Resources | None = None) -> Event:
@@ -267,11 +262,8 @@ class Store:
             The attempt is over.
         """
         with self._database.write() as connection:
-            mine = update(jobs).where(
-                jobs.c.job_id == job_id, jobs.c.attempt == attempt, jobs.c.state.in_(HELD_STATES)
-            )
             until = database_now(connection) + _microseconds(lease_seconds)
-            kept = mine.values(lease_until_us=until, **_resources(used))
+            kept = held_by(job_id, attempt).values(lease_until_us=until, **_resources(used))
             compare_and_set(connection, kept, what="job", reason=Reason.LOST_RACE)
             return _get(connection, job_id).stop_mode
 

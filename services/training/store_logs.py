@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from marketml.rpc.refusals import Reason
 from services.host.database import Database, compare_and_set, database_now
-from services.training.jobs import HELD_STATES, LogEntry, LogLine
-from services.training.store_tables import job_logs, jobs
+from services.training.jobs import LogEntry, LogLine
+from services.training.store_tables import held_by, job_logs, jobs
 
 LINES_MAX = 2_000  # of a job; the oldest go first
 
@@ -31,10 +31,8 @@ class LogStore:
             The attempt is over.
         """
         with self._database.write() as connection:
-            mine = update(jobs).where(
-                jobs.c.job_id == job_id, jobs.c.attempt == attempt, jobs.c.state.in_(HELD_STATES)
-            )
-            counted = mine.values(last_log_line=jobs.c.last_log_line + lost_count + len(entries))
+            numbered = jobs.c.last_log_line + lost_count + len(entries)
+            counted = held_by(job_id, attempt).values(last_log_line=numbered)
             compare_and_set(connection, counted, what="job", reason=Reason.LOST_RACE)
             query = select(jobs.c.last_log_line).where(jobs.c.job_id == job_id)
             last: int = connection.execute(query).scalar_one()

@@ -6,9 +6,22 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    Update,
+    update,
+)
 
-from services.training.jobs import Job, JobStage, JobState, Resources, StopMode
+from services.training.jobs import HELD_STATES, Job, JobStage, JobState, Resources, StopMode
 
 _metadata = MetaData()
 jobs = Table(
@@ -61,6 +74,13 @@ job_logs = Table(
     Column("logger", String(100), nullable=False),
     Column("message", Text, nullable=False),
 )
+
+
+def held_by(job_id: str, attempt: int) -> Update:
+    """The update of a job that a worker of this attempt has: of no row once the attempt is over."""
+    return update(jobs).where(
+        jobs.c.job_id == job_id, jobs.c.attempt == attempt, jobs.c.state.in_(HELD_STATES)
+    )
 
 
 def job_of(row: Row[Any]) -> Job:

@@ -24,15 +24,20 @@ def death_of(status: int, kills: tuple[int | None, int | None], peak_bytes: int)
     if status >= 0:
         return Death(f"The worker ended with status {status} without a last word.")
     if status != -signal.SIGKILL:
-        return Death(f"The worker was killed by {_name(-status)}.")
-    before, after = kills
-    if before is None or after is None:
+        return Death(f"The worker was killed by {signal_name(-status)}.")
+    if None in kills:
         said = "signal 9, which the kernel uses when memory runs out"
         return Death(f"The worker was killed by SIGKILL, {said}; it had used {peak_bytes:,} bytes.")
-    if after > before:
+    if was_for_memory(status, kills):
         said = f"The kernel killed the worker because memory ran out; it had used {peak_bytes:,} bytes."
         return Death(said, is_of_memory=True)
     return Death("The worker was killed by SIGKILL; the kernel counted no kill for lack of memory.")
+
+
+def was_for_memory(status: int, kills: tuple[int | None, int | None]) -> bool:
+    """Whether the kernel is known to have killed a process for lack of memory; see `death_of`."""
+    before, after = kills
+    return status == -signal.SIGKILL and before is not None and after is not None and after > before
 
 
 def memory_kills_count(root: Path = Path("/")) -> int | None:
@@ -69,7 +74,8 @@ def _counters(root: Path) -> Iterator[Path]:
     yield root / "proc/vmstat"
 
 
-def _name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """`SIGKILL`, or the number of one without a name."""
     try:
         return signal.Signals(number).name
     except ValueError:

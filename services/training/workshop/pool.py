@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -25,7 +24,7 @@ import numpy as np
 
 from marketml.rpc.refusals import Aborted, Reason, ResourceExhausted
 from services.host.children import child_environment
-from services.training.crew.worker_deaths import memory_kills_count
+from services.training.crew.worker_deaths import memory_kills_count, signal_name, was_for_memory
 from services.training.learners.fitting import Matrix
 from services.training.workshop.fit_answers import read_answer
 from services.training.workshop.together import Fit, Round
@@ -117,11 +116,10 @@ class End:
 def end_of(status: int, kills: tuple[int | None, int | None]) -> End:
     """What an exit status tells; a signal is negative. `kills` are those for lack of memory that the kernel
     had counted when the process began, and when it was dead."""
-    before, after = kills
     if status >= 0:
         return End(f"with status {status}", is_of_memory=False)
-    by = f"by {signal.Signals(-status).name}"
-    if status == -signal.SIGKILL and before is not None and after is not None and after > before:
+    by = f"by {signal_name(-status)}"
+    if was_for_memory(status, kills):
         return End(f"{by} of the kernel, for memory ran out", is_of_memory=True)
     return End(by, is_of_memory=False)
 

@@ -10,7 +10,7 @@ from services.training.jobs import Tree
 from services.training.learners.fitting import Check
 from services.training.models.recipes import Recipe
 from services.training.results import Learned
-from services.training.workshop.units import FitOutcome, FitTask, digest_of, fit_unit
+from services.training.workshop.units import FitOutcome, FitTask, Noting, digest_of, fit_unit
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,9 @@ class Alone:
         if self._memory is not None and digest is not None:
             outcome = self._memory.recall(task.key, digest)
         if outcome is None:
-            ended_early = False
-
-            def check() -> bool:
-                nonlocal ended_early
-                ended_early = watch.check()
-                return ended_early
-
+            check = Noting(watch.check)
             outcome = fit_unit(task, lambda number, loss: watch.on_round(task, number, loss), check)
-            if self._memory is not None and digest is not None and not ended_early:
+            if self._memory is not None and digest is not None and not check.said_end:
                 self._memory.keep(task.key, digest, outcome)
         watch.on_finished(task, outcome)
         return outcome

@@ -18,7 +18,7 @@ from marketml.rpc.refusals import (
 )
 from services.training.learners.fitting import Check, Matrix, OnRound
 from services.training.workshop.unit_files import read_file, read_task, write_file
-from services.training.workshop.units import FitOutcome, fit_unit
+from services.training.workshop.units import FitOutcome, Noting, fit_unit
 
 
 class Withdrawn(Exception):
@@ -35,17 +35,11 @@ class Fitted:
 
 def answer(task: bytes, matrix: Callable[[], Matrix], on_round: OnRound, check: Check) -> bytes:
     """Fit a written task on its matrix. A `check` that raises `Withdrawn` ends it; nothing is raised here."""
-    ended_early = False
-
-    def checked() -> bool:
-        nonlocal ended_early
-        ended_early = check()
-        return ended_early
-
+    noting = Noting(check)
     try:
         check()
-        outcome = fit_unit(read_task(task, matrix()), on_round, checked)
-        return write_file({"kind": "ended" if ended_early else "fitted"}, outcome)
+        outcome = fit_unit(read_task(task, matrix()), on_round, noting)
+        return write_file({"kind": "ended" if noting.said_end else "fitted"}, outcome)
     except Withdrawn:
         return write_file({"kind": "withdrawn"}, None)
     except (InvalidArgument, FailedPrecondition, ResourceExhausted) as refusal:

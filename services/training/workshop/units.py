@@ -135,6 +135,19 @@ class FitOutcome:
     kept: KeptModel | None
 
 
+class Noting:
+    """A check that notes whether it last said to end: then the unit has fewer rounds than it might have."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.said_end = False
+
+    def __call__(self) -> bool:
+        """See `learners.fitting.Check`."""
+        self.said_end = self._check()
+        return self.said_end
+
+
 def fit_unit(task: FitTask, on_round: OnRound, check: Check) -> FitOutcome:
     """Fit, predict, and keep the model if it is wanted.
 

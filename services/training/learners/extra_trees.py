@@ -40,19 +40,7 @@ def fit(parameters: ExtraTreesParameters, request: FitRequest) -> Fitted:
     # Here, not above: the server knows the parameters and fits nothing.
     from sklearn.ensemble import ExtraTreesClassifier
 
-    model = ExtraTreesClassifier(
-        n_estimators=0,
-        max_depth=parameters.max_depth or None,
-        min_samples_leaf=parameters.min_samples_leaf,
-        min_samples_split=parameters.min_samples_split,
-        max_features=parameters.max_features,
-        bootstrap=parameters.bootstrap,
-        max_samples=parameters.max_samples if parameters.max_samples < 1 else None,
-        random_state=request.seed,
-        n_jobs=request.threads,
-        warm_start=True,
-    )
-    return forest.grow(KIND, model, parameters.trees, request)
+    return forest.grow(KIND, ExtraTreesClassifier, parameters, request, bootstrap=parameters.bootstrap)
 
 
 __all__ = ["KIND", "ExtraTreesParameters", "fit", "gains", "predict_probabilities", "raw_scores", "validate"]

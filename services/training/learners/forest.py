@@ -3,8 +3,9 @@ watched and stopped, and its answers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from marketml.rpc.refusals import InvalidArgument, Violation
 from services.training.learners.fitting import FitRequest, Fitted, Matrix, Probabilities, require_fittable
 from services.training.learners.parameters import range_violations, ranged
+
+if TYPE_CHECKING:
+    from services.training.learners.extra_trees import ExtraTreesParameters
 
 KIND = "random_forest"
 
@@ -46,7 +50,22 @@ def fit(parameters: ForestParameters, request: FitRequest) -> Fitted:
     # Here, not above: the server knows the parameters and fits nothing.
     from sklearn.ensemble import RandomForestClassifier
 
-    model = RandomForestClassifier(
+    return grow(KIND, RandomForestClassifier, parameters, request)
+
+
+def grow(
+    kind: str,
+    classifier: Callable[..., Any],
+    parameters: ForestParameters | ExtraTreesParameters,
+    request: FitRequest,
+    **more: Any,
+) -> Fitted:
+    """Grow a forest of scikit-learn's `classifier`, which takes `more` beside what all forests take; see
+    `fit`."""
+    require_fittable(request, narrow=True)
+    if request.validation is not None:
+        raise InvalidArgument.of("early_stopping", "unused", "must be unset: a forest has no early stopping.")
+    model = classifier(
         n_estimators=0,
         max_depth=parameters.max_depth or None,
         min_samples_leaf=parameters.min_samples_leaf,
@@ -56,17 +75,10 @@ def fit(parameters: ForestParameters, request: FitRequest) -> Fitted:
         random_state=request.seed,
         n_jobs=request.threads,
         warm_start=True,
+        **more,
     )
-    return grow(KIND, model, parameters.trees, request)
-
-
-def grow(kind: str, model: Any, trees: int, request: FitRequest) -> Fitted:
-    """Grow a forest of scikit-learn that starts without a tree; see `fit`."""
-    require_fittable(request, narrow=True)
-    if request.validation is not None:
-        raise InvalidArgument.of("early_stopping", "unused", "must be unset: a forest has no early stopping.")
     features = np.ascontiguousarray(request.train.features, dtype=np.float32)  # what the trees compare
-    grown, batch = 0, 2 * request.threads
+    grown, batch, trees = 0, 2 * request.threads, parameters.trees
     while grown < trees and not (request.check() and grown):
         grown = min(grown + batch, trees)
         model.set_params(n_estimators=grown)

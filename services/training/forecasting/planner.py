@@ -72,9 +72,8 @@ class Planner:
         Unavailable
             A room does not answer, or this host is being measured.
         """
-        from services.training.forecasting.forecast import (
-            forecast_job,  # here, not above: it loads what scores models
-        )
+        # Here, not above: it loads what scores models.
+        from services.training.forecasting.forecast import forecast_job
 
         plan = read_plan(filled, self._threads_count)
         costs = self._meter.costs()

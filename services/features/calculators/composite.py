@@ -13,8 +13,6 @@ from services.features.calculators.declaration import declare
 from services.features.calculators.funding import (
     FUNDING,
     LEVEL_SETTLEMENTS,
-    above,
-    below,
     funding_z_score,
 )
 from services.features.calculators.interest import (
@@ -128,7 +126,7 @@ FEATURES: tuple[Feature, ...] = (
         RSI_BARS,
         f"1 where RSI {RSI_PERIOD} is above 70 and the funding rate above the 90% quantile of the last "
         f"{LEVEL_SETTLEMENTS} settlements, else 0.",
-        lambda columns: _both(columns, above(0.9), 1.0, 70.0),
+        lambda columns: _both(columns, partial(windows.above, probability=0.9), 1.0, 70.0),
         period=RSI_PERIOD,
     ),
     _with_funding(
@@ -138,7 +136,7 @@ FEATURES: tuple[Feature, ...] = (
         RSI_BARS,
         f"1 where RSI {RSI_PERIOD} is below 30 and the funding rate below the 10% quantile of the last "
         f"{LEVEL_SETTLEMENTS} settlements, else 0.",
-        lambda columns: _both(columns, below(0.1), -1.0, 30.0),
+        lambda columns: _both(columns, partial(windows.below, probability=0.1), -1.0, 30.0),
         period=RSI_PERIOD,
     ),
 )

@@ -16,7 +16,7 @@ from services.features.calculators.settlements import (
     known_funding_rate,
     settlements,
 )
-from services.features.calculators.windows import flag, ratio
+from services.features.calculators.windows import ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -65,28 +65,12 @@ def z_scores(x: Floats, window: int) -> Floats:
     return ratio(x - mean, deviation)
 
 
-def above(probability: float) -> Callable[[Floats, int], Floats]:
-    def compute(x: Floats, window: int) -> Floats:
-        (limit,) = windows.quantiles(x, window, (probability,))
-        return flag(x > limit, x, limit)
-
-    return compute
-
-
-def below(probability: float) -> Callable[[Floats, int], Floats]:
-    def compute(x: Floats, window: int) -> Floats:
-        (limit,) = windows.quantiles(x, window, (probability,))
-        return flag(x < limit, x, limit)
-
-    return compute
-
-
 def _rate_change(seen: Settlements) -> Floats:
     return seen.rates - windows.lag(seen.rates, 1)
 
 
 def _regime(rates: Floats, window: int) -> Floats:
-    return above(0.9)(rates, window) - below(0.1)(rates, window)
+    return windows.above(rates, window, 0.9) - windows.below(rates, window, 0.1)
 
 
 def _fast_over_slow(seen: Settlements) -> Floats:
@@ -197,14 +181,14 @@ FEATURES: tuple[Feature, ...] = (
             f"funding_rate_extreme_{side}_{window}",
             window,
             f"1 where the newest rate is {word} the {probability:.0%} quantile of the last {window}, else 0.",
-            _rolled(compute, window),
+            _rolled(partial(compute, probability=probability), window),
             quantile=probability,
         )
         for side, window, word, probability, compute in (
-            ("high", LEVEL_SETTLEMENTS, "above", 0.9, above(0.9)),
-            ("low", LEVEL_SETTLEMENTS, "below", 0.1, below(0.1)),
-            ("positive", TAIL_SETTLEMENTS, "above", 0.95, above(0.95)),
-            ("negative", TAIL_SETTLEMENTS, "below", 0.05, below(0.05)),
+            ("high", LEVEL_SETTLEMENTS, "above", 0.9, windows.above),
+            ("low", LEVEL_SETTLEMENTS, "below", 0.1, windows.below),
+            ("positive", TAIL_SETTLEMENTS, "above", 0.95, windows.above),
+            ("negative", TAIL_SETTLEMENTS, "below", 0.05, windows.below),
         )
     ),
     replace(

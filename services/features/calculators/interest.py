@@ -8,7 +8,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.funding import above, z_scores
+from services.features.calculators.funding import z_scores
 from services.features.calculators.windows import ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
@@ -117,7 +117,7 @@ FEATURES: tuple[Feature, ...] = (
         INTEREST,
         LEVEL_WINDOW,
         f"1 where the one-bar change is above the 90% quantile of the last {LEVEL_WINDOW} changes, else 0.",
-        lambda columns: above(0.9)(interest_change(columns, 1), LEVEL_WINDOW),
+        lambda columns: windows.above(interest_change(columns, 1), LEVEL_WINDOW, 0.9),
         window=LEVEL_WINDOW,
         quantile=0.9,
     ),

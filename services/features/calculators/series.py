@@ -9,7 +9,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import flag, log_relative, relative
+from services.features.calculators.windows import log_relative, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -155,8 +155,7 @@ def _parkinson(window: int) -> Feature:
 
 def _volatility_regime(columns: Columns) -> Floats:
     volatility = derived.realized_volatility(columns, REGIME_VOLATILITY_WINDOW)
-    lower, upper = windows.quantiles(volatility, REGIME_WINDOW, (1.0 / 3.0, 2.0 / 3.0))
-    return flag(volatility > lower, volatility, lower) + flag(volatility > upper, volatility, upper)
+    return windows.passed(volatility, REGIME_WINDOW, (1.0 / 3.0, 2.0 / 3.0))
 
 
 def _fractional_weights() -> Floats:

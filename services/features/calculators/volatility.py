@@ -8,7 +8,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import flag, ratio, relative, wilder_bars
+from services.features.calculators.windows import ratio, relative, wilder_bars
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -20,9 +20,7 @@ def _normalized_atr(columns: Columns, period: int) -> Floats:
 
 
 def _high_regime(columns: Columns) -> Floats:
-    volatility = derived.realized_volatility(columns, 20)
-    (threshold,) = windows.quantiles(volatility, 40, (0.8,))
-    return flag(volatility > threshold, threshold)
+    return windows.above(derived.realized_volatility(columns, 20), 40, 0.8)
 
 
 def _volatility_change(columns: Columns) -> Floats:

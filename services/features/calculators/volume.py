@@ -12,7 +12,7 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.windows import ema_bars, flag, ratio, relative
+from services.features.calculators.windows import ema_bars, ratio, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -45,8 +45,7 @@ def _absorption(columns: Columns) -> Floats:
 
 
 def _volume_spike(columns: Columns) -> Floats:
-    (threshold,) = windows.quantiles(columns["volume"], 20, (0.9,))
-    return flag(columns["volume"] > threshold, threshold)
+    return windows.above(columns["volume"], 20, 0.9)
 
 
 def _volume_trend(columns: Columns) -> Floats:

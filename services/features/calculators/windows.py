@@ -18,6 +18,7 @@ from services.features.calculators.compiling import INPUT, OUTPUT, compiled
 from services.features.columns import Floats
 
 _BLOCK = 512  # bars a pass works on at a time: they stay in the first-level cache
+_AT_ONCE = 8  # earlier values that a pass takes together: so many loads for one of what it sums up
 FORGOTTEN = 1e-12
 
 
@@ -52,19 +53,36 @@ def _weighted_differences(x, weights):  # type: ignore[no-untyped-def]  # noqa: 
 
 
 @compiled(OUTPUT(INPUT, numba.int64))
-def _ranks(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    result = np.full(x.size, np.nan)
+def _lower_counts(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """How many of the window's earlier values are lower."""
+    result, counts = np.full(x.size, np.nan), np.empty(_BLOCK, np.int64)
     for start in range(window - 1, x.size, _BLOCK):
         stop = min(start + _BLOCK, x.size)
-        now, twice = x[start:stop], result[start:stop]
-        twice[:] = 0.0
-        for i in range(1, window):
+        size, now, out = stop - start, x[start:stop], result[start:stop]
+        counts[:] = 0
+        done = 0
+        while done + _AT_ONCE < window:
+            then = x[start - done - _AT_ONCE : stop - done]
+            for k in range(size):
+                found = 0
+                for i in range(_AT_ONCE):
+                    found += 1 if then[k + i] < now[k] else 0
+                counts[k] += found
+            done += _AT_ONCE
+        for i in range(done + 1, window):
             then = x[start - i : stop - i]
-            for k in range(stop - start):
-                lower = 2.0 if then[k] < now[k] else 1.0 if then[k] == now[k] else 0.0
-                twice[k] += lower if then[k] == then[k] else np.nan
-        for k in range(stop - start):
-            twice[k] = twice[k] / (2.0 * (window - 1)) if now[k] == now[k] else np.nan
+            for k in range(size):
+                counts[k] += 1 if then[k] < now[k] else 0
+        for k in range(size):
+            out[k] = counts[k]
+    missing = 0
+    for t in range(x.size):
+        missing += x[t] != x[t]
+    known = window
+    for t in range(x.size if missing else 0):
+        known = known + 1 if x[t] == x[t] else 0
+        if known < window:
+            result[t] = np.nan
     return result
 
 
@@ -267,7 +285,30 @@ def weighted_skewness(x: Floats, weights: Floats, window: int) -> Floats:
 
 def ranks(x: Floats, window: int) -> Floats:
     """Share of the window's earlier values that are lower, equal ones counted half."""
-    return _ranks(x, window)
+    earlier = window - 1
+    return (earlier + _lower_counts(x, window) - _lower_counts(-x, window)) / (2 * earlier)
+
+
+def passed(x: Floats, window: int, probabilities: tuple[float, ...]) -> Floats:
+    """How many of these quantiles of the window the newest value is above.
+
+    Above a quantile (linear between order statistics) is what has more than that share of the earlier values
+    below it, so that none has to be found.
+    """
+    lower = _lower_counts(x, window)
+    found: Floats = sum(flag(lower > share * (window - 1), lower) for share in probabilities)
+    return found
+
+
+def above(x: Floats, window: int, probability: float) -> Floats:
+    """1 where the newest value is above this quantile of the window, else 0."""
+    return passed(x, window, (probability,))
+
+
+def below(x: Floats, window: int, probability: float) -> Floats:
+    """1 where the newest value is below this quantile of the window, else 0."""
+    higher = _lower_counts(-x, window)
+    return flag(window - 1 - higher < probability * (window - 1), higher)
 
 
 def lowest(x: Floats, window: int) -> Floats:

@@ -264,6 +264,7 @@ _TRAINING: dict[str, Rule] = {
     "search.metric": Choice(_METRICS, "log_loss"),
     "search.startup_trials": Number(1, 1_000, 10),
     "search.pruning": Flag(True),
+    "search.trials_at_once": Number(1, 100, 1),
     "calibration.enabled": Flag(False),
     "calibration.method": Choice(
         ("CALIBRATION_METHOD_SIGMOID", "CALIBRATION_METHOD_ISOTONIC"), "CALIBRATION_METHOD_SIGMOID"

@@ -85,8 +85,8 @@ def evaluate_and_fit(
     run; `Stop.DISCARD` raises `Discarded`. `Stop.KEEP_BEST` during the final fit ends it at the round it has
     reached. During cross-validation it drops the fold under way and those to come, and fits the final model
     with at most the median rounds of the finished folds, or, if none is, the best round of the one dropped.
-    During a search it drops the trial under way, and goes on with the best of those before it as if its folds
-    were all.
+    During a search it drops the trials under way, and goes on with the best of those before them as if its
+    folds were all.
     Of an ensemble, the final fit then ends with the members (base models, without a meta model) that are
     finished, or if none is, with the one under way; folds are dropped as ever.
     Either way the model is cut to the best round found, and is scored on the final span like any other.
@@ -199,7 +199,7 @@ class _Run:
         bench = Bench(
             recipe=lambda model, number: self._fold(ground, model, number, folds[number - 1]),
             fold_count=len(folds),
-            learn=lambda recipes: self.workshop.run(recipes, watch),
+            learn=lambda more: self.workshop.run_batches(more, watch),
             learn_again=lambda recipes: self.workshop.run(
                 recipes, self._watch(lambda: self.control.poll() and False, cuts=False)
             ),

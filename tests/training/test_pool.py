@@ -22,7 +22,15 @@ from marketml.rpc.refusals import (
     Reason,
     ResourceExhausted,
 )
-from services.training.events import Discarded, Event, FoldFinished, Progress, RoundFinished, Stop
+from services.training.events import (
+    Discarded,
+    Event,
+    FoldFinished,
+    Progress,
+    RoundFinished,
+    Stop,
+    TrialFinished,
+)
 from services.training.learners.forest import ForestParameters
 from services.training.learners.lightgbm import LightgbmParameters
 from services.training.learners.xgboost import XgboostParameters
@@ -32,11 +40,12 @@ from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.results import TrainedResult
 from services.training.samples import Samples
 from services.training.search import Integer, Searched, SearchPlan
+from services.training.search.study import TrialState
 from services.training.splits import KFold
 from services.training.workshop.alone import Workshop
 from services.training.workshop.checkpoints import FolderMemory
 from services.training.workshop.pool import MATRIX_SUFFIX, End, LocalPool, end_of
-from services.training.workshop.together import Fit, Together
+from services.training.workshop.together import Fit, Round, Together
 from services.training.workshop.unit_files import write_task
 from tests.support.small_disk import small_disk
 from tests.support.waiting import eventually
@@ -116,6 +125,42 @@ def test_two_processes_learn_what_one_learns(pool: LocalPool, plan: TrainingPlan
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
+
+
+def test_trials_at_once_come_to_the_same_in_two_processes_and_are_told_in_order(pool: LocalPool) -> None:
+    plan = replace(SEARCH, search=replace(TRIED, trials=10, trials_at_once=3))
+    events: list[Event] = []
+    together, alone = run(plan, Together(pool), events=events.append), run(plan)
+    assert together.search == alone.search
+    assert same(together, alone)
+    assert alone.search is not None
+    assert alone.search.count(TrialState.PRUNED)
+    told = [event.trial for event in events if isinstance(event, TrialFinished)]
+    assert told == list(alone.search.trials)
+    assert [trial.number for trial in told] == [*range(1, 11)]
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+
+
+def test_a_unit_that_is_dropped_makes_room_and_no_other_ends(pool: LocalPool) -> None:
+    endless = replace(made_task(), parameters=ENDLESS.model, stopping=None)
+    heard: list[int] = []
+
+    def hears(ticket: int, kind: type[Round] | type[Fit]) -> bool:
+        said = work.next(1.0)
+        heard.extend([] if said is None else [said.ticket])
+        return isinstance(said, kind) and said.ticket == ticket
+
+    with pool.opened() as work:
+        for ticket in (1, 2):
+            work.submit(ticket, endless)
+        eventually(lambda: hears(2, Round), 60, "a round of the second")
+        work.drop(1)
+        heard.clear()
+        work.submit(3, made_task())
+        eventually(lambda: hears(3, Fit), 60, "the third, where the first was")
+        eventually(lambda: hears(2, Round), 60, "the second, which goes on")
+        assert 1 not in heard
 
 
 def test_what_one_workshop_has_kept_the_other_takes(pool: LocalPool, tmp_path: Path) -> None:

@@ -237,6 +237,90 @@ def test_trials_of_another_plan_or_other_samples_are_not_taken(tmp_path):
     assert {event.trial for event in events if isinstance(event, RoundFinished)} >= {1, 2, 3}
 
 
+AT_ONCE = replace(PLAN, search=replace(SEARCH, trials_at_once=3, trials=11))
+
+
+@pytest.fixture(scope="module")
+def searched_at_once():
+    run = Run(AT_ONCE)
+    return run, run.go()
+
+
+class Scrambled(Alone):
+    """Runs as many batches at once as it gets, and takes now of this one, now of that; it ends after some."""
+
+    def __init__(self, memory, seed, until=None):
+        super().__init__(memory)
+        self.random, self.until, self.most_open = np.random.default_rng(seed), until, 0
+
+    def run_batches(self, more, watch):
+        under_way, taken = [], 0
+        while True:
+            while (batch := more()) is not None:
+                under_way.append((batch, self.run(batch.recipes, watch)))
+            self.most_open = max(self.most_open, len(under_way))
+            if not under_way:
+                return
+            if taken == self.until:
+                raise Interrupted
+            taken += 1
+            at = int(self.random.integers(len(under_way)))
+            batch, learnt = under_way[at]
+            yield batch, next(learnt)
+            if batch.is_over:
+                del under_way[at]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_trials_at_once_come_to_the_same_in_any_order_and_after_any_interruption(
+    searched_at_once, tmp_path, seed
+):
+    _, whole = searched_at_once
+    assert {trial.state for trial in whole.search.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    for until in (6, 3, 5, None):
+        memory = FolderMemory(tmp_path, pytest.fail)
+        run, workshop = Run(AT_ONCE), Scrambled(memory, seed, until)
+        try:
+            result = run.go(workshop=workshop, trials=memory)
+        except Interrupted:
+            assert run.trials() == list(whole.search.trials[: len(run.trials())])
+        assert workshop.most_open == 3
+    assert result.search == whole.search
+    assert run.trials() == list(whole.search.trials)
+    assert result.model.native_files == whole.model.native_files
+    assert [proof.consumer for proof in result.proofs] == [proof.consumer for proof in whole.proofs]
+    fractions = [event.fraction for event in run.of(Progress)]
+    assert fractions == sorted(fractions)
+
+
+def test_a_trial_is_given_up_by_those_alone_that_it_follows(searched_at_once):
+    _, result = searched_at_once
+    for trial in result.search.trials:
+        known = [
+            each
+            for each in result.search.trials[: max(0, trial.number - 3)]
+            if each.state is TrialState.COMPLETE
+        ]
+        behind = [
+            count
+            for count in range(1, 3)
+            if len(known) >= 5
+            and statistics.fmean(trial.fold_values[:count])
+            > statistics.median(statistics.fmean(each.fold_values[:count]) for each in known)
+        ]
+        given_up_after = behind[0] if behind else 3
+        assert len(trial.fold_values) == given_up_after
+
+
+def test_a_stop_drops_every_trial_under_way(searched_at_once):
+    _, whole = searched_at_once
+    run = Run(AT_ONCE)
+    result = run.go(should_stop=stop_in_trial(run, 6, Stop.KEEP_BEST), workshop=Scrambled(None, 1))
+    assert result.stopped
+    assert result.search.trials == whole.search.trials[: len(result.search.trials)]
+    assert len(result.search.trials) in (5, 6, 7), "of three at once, two may wait for the fifth"
+
+
 def test_no_trial_begins_when_the_time_is_up_and_what_there_is_counts():
     clock = iter(range(1_000_000))
     plan = replace(PLAN, search=replace(SEARCH, max_duration_seconds=4.5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,12 @@ def test_the_filled_config_shows_the_default_space_and_means_it(model):
 
 
 def test_the_platforms_defaults_fill_what_a_config_that_searches_leaves_out():
-    platform = {"search": {"trials": 7, "metric": "mcc", "pruning": False, "max_duration": 60.0}}
+    platform = {
+        "search": {"trials": 7, "metric": "mcc", "pruning": False, "max_duration": 60.0, "trials_at_once": 4}
+    }
     plan = read_plan(filled(config(trials=9), platform)).training.search
     assert (plan.trials, plan.metric, plan.pruning, plan.max_duration_seconds) == (9, "mcc", False, 60.0)
+    assert plan.trials_at_once == 4
     message = config()
     message.search.enabled = False
     assert filled(message, platform)["search"] == {"enabled": False}
@@ -202,6 +205,7 @@ def test_extra_trees_that_draw_no_rows_have_no_share_of_them_to_search():
     [
         ("trials", (0, 10_001)),
         ("startup_trials", (0, 1_001)),
+        ("trials_at_once", (0, 101)),
         ("metric", ("", "profit")),
         ("max_duration", ("0s", "-1s", "700000s")),
     ],
@@ -214,6 +218,8 @@ def test_a_bound_out_of_range_is_refused(field, values):
 def test_a_search_all_of_whose_trials_are_random_is_unusual():
     assert any("startup_trials" in each for each in warnings(filled(config(trials=10))))
     assert not any("startup_trials" in each for each in warnings(filled(config(trials=11))))
+    message = config(trials=4, startup_trials=2, trials_at_once=4)
+    assert any("trials_at_once" in each for each in warnings(filled(message)))
 
 
 def test_fields_that_a_space_has_and_the_contract_has_not_are_named():
@@ -263,7 +269,7 @@ def test_any_space_is_refused_or_gives_trials_that_the_model_allows(space):
     plan = read_plan(filled(message)).training.search
     study = Study(plan, LightgbmParameters(), 3)
     for number in range(1, 5):
-        values = study.next_values()
+        values = study.begin()
         assert learners.validate(search.applied(LightgbmParameters(), values)) == []
         for name, value in values.items():
             assert number == 1 or nearest(plan.space[name].range, value) == pytest.approx(value)
@@ -275,15 +281,16 @@ def played(plan: SearchPlan, count: int, history: tuple[Trial, ...] = ()) -> lis
     """The trials of a search whose score is best at a learning rate of 0.03 and a depth of 6."""
     study = Study(plan, LightgbmParameters(), 11)
     for trial in history:
+        study.begin(trial.values)
         study.add(read_trial(write_trial(trial)))
     while len(study.trials) < count:
-        values, number = study.next_values(), len(study.trials) + 1
+        values, number = study.begin(), len(study.trials) + 1
         loss = math.log(values["learning_rate"] / 0.03) ** 2 + (values["max_depth"] - 6) ** 2 / 50
         scores: tuple[float, ...] = ()
         state = TrialState.COMPLETE
         for fold in range(3):
             scores += (loss + 0.01 * fold * (number % 3),)
-            if fold < 2 and study.is_behind(scores):
+            if fold < 2 and study.is_behind(number, scores):
                 state = TrialState.PRUNED
                 break
         if number == 6:
@@ -301,6 +308,40 @@ PLAYED = SearchPlan(
     trials=12,
     startup_trials=4,
 )
+
+
+def test_what_a_trial_tries_follows_from_those_up_to_as_many_before_it_as_are_under_way():
+    """However the others end, and whether or not they have by then."""
+    plan = replace(PLAYED, trials_at_once=3)
+
+    def tried(changed: int, *, late: bool = False) -> list[dict]:
+        study, found, waiting = Study(plan, LightgbmParameters(), 11), [], []
+        for number in range(1, 15):
+            values = dict(study.begin())
+            found.append(values)
+            loss = math.log(values["learning_rate"] / 0.03) ** 2 - 50.0 * (number == changed)
+            waiting.append(Trial(number, TrialState.COMPLETE, values, (loss, loss, loss)))
+            while waiting and (not late or not study.can_begin):
+                study.add(waiting.pop(0))
+        return found
+
+    whole = tried(0)
+    assert tried(0, late=True) == whole, "nothing of a trial is known before it is followed"
+    for changed in (6, 9):
+        other = tried(changed)
+        assert other[: changed + 2] == whole[: changed + 2]
+        assert other[changed + 2 :] != whole[changed + 2 :]
+    assert played(plan, 12)[2:] != played(PLAYED, 12)[2:]
+
+
+def test_trials_cannot_begin_or_end_out_of_turn():
+    study = Study(replace(PLAYED, trials_at_once=2), LightgbmParameters(), 11)
+    first, second = study.begin(), study.begin()
+    with pytest.raises(ValueError, match="Trial 3 cannot begin"):
+        study.begin()
+    for number, values in ((2, second), (3, first)):
+        with pytest.raises(ValueError, match="Trial 1 comes next"):
+            study.add(Trial(number, TrialState.COMPLETE, values, (1.0,)))
 
 
 def test_a_study_that_is_rebuilt_goes_on_exactly_as_one_that_never_stopped():

@@ -286,18 +286,20 @@ class TrainingDefaults(_message.Message):
     def __init__(self, split: _Optional[_Union[_training_pb2.SplitConfig, _Mapping]] = ..., model: _Optional[_Union[_training_pb2.ModelConfig, _Mapping]] = ..., early_stopping: _Optional[_Union[_training_pb2.EarlyStopping, _Mapping]] = ..., class_weight: _Optional[_Union[_training_pb2.ClassWeight, str]] = ..., budget: _Optional[_Union[_training_pb2.Budget, _Mapping]] = ..., sample_weights: _Optional[_Union[_training_pb2.SampleWeights, _Mapping]] = ..., search: _Optional[_Union[SearchDefaults, _Mapping]] = ..., calibration: _Optional[_Union[_training_pb2.Calibration, _Mapping]] = ..., decision_thresholds: _Optional[_Union[_training_pb2.DecisionThresholds, _Mapping]] = ...) -> None: ...
 
 class SearchDefaults(_message.Message):
-    __slots__ = ("trials", "max_duration", "metric", "startup_trials", "pruning")
+    __slots__ = ("trials", "max_duration", "metric", "startup_trials", "pruning", "trials_at_once")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     MAX_DURATION_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
     PRUNING_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     trials: int
     max_duration: _duration_pb2.Duration
     metric: str
     startup_trials: int
     pruning: bool
-    def __init__(self, trials: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metric: _Optional[str] = ..., startup_trials: _Optional[int] = ..., pruning: _Optional[bool] = ...) -> None: ...
+    trials_at_once: int
+    def __init__(self, trials: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metric: _Optional[str] = ..., startup_trials: _Optional[int] = ..., pruning: _Optional[bool] = ..., trials_at_once: _Optional[int] = ...) -> None: ...
 
 class PredictionConfig(_message.Message):
     __slots__ = ("max_rows",)

@@ -177,7 +177,7 @@ class DecisionThresholds(_message.Message):
     def __init__(self, enabled: _Optional[bool] = ..., metric: _Optional[_Union[DecisionMetric, str]] = ..., fraction: _Optional[float] = ...) -> None: ...
 
 class SearchConfig(_message.Message):
-    __slots__ = ("enabled", "trials", "max_duration", "metric", "startup_trials", "pruning", "space")
+    __slots__ = ("enabled", "trials", "max_duration", "metric", "startup_trials", "pruning", "space", "trials_at_once")
     class SpaceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +192,7 @@ class SearchConfig(_message.Message):
     STARTUP_TRIALS_FIELD_NUMBER: _ClassVar[int]
     PRUNING_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     enabled: bool
     trials: int
     max_duration: _duration_pb2.Duration
@@ -199,7 +200,8 @@ class SearchConfig(_message.Message):
     startup_trials: int
     pruning: bool
     space: _containers.MessageMap[str, ParameterSpace]
-    def __init__(self, enabled: _Optional[bool] = ..., trials: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metric: _Optional[str] = ..., startup_trials: _Optional[int] = ..., pruning: _Optional[bool] = ..., space: _Optional[_Mapping[str, ParameterSpace]] = ...) -> None: ...
+    trials_at_once: int
+    def __init__(self, enabled: _Optional[bool] = ..., trials: _Optional[int] = ..., max_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metric: _Optional[str] = ..., startup_trials: _Optional[int] = ..., pruning: _Optional[bool] = ..., space: _Optional[_Mapping[str, ParameterSpace]] = ..., trials_at_once: _Optional[int] = ...) -> None: ...
 
 class ParameterSpace(_message.Message):
     __slots__ = ("integer", "real", "numbers", "words", "condition")

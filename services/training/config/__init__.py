@@ -280,10 +280,11 @@ def warnings(filled: Tree) -> list[str]:
     if ensembles.stops_early(read_model(filled["model"])) and not filled["early_stopping"]["enabled"]:
         found.append("config.early_stopping: every round is kept, however much the last ones overfit.")
     search = filled["search"]
-    if search["enabled"] and search["startup_trials"] >= search["trials"]:
-        found.append(
-            f"config.search.startup_trials: {search['startup_trials']} is not below trials: all are random."
-        )
+    found += [
+        f"config.search.{name}: {search[name]} is not below trials: all are random."
+        for name in ("startup_trials", "trials_at_once")
+        if search["enabled"] and search[name] >= search["trials"]
+    ]
     for kind in ("lightgbm", "xgboost"):
         model = filled["model"].get(kind)
         if model and model["rounds"] * model["learning_rate"] < 1:

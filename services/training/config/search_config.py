@@ -21,6 +21,7 @@ _RULES = Group(
         "metric": Word(METRICS, "log_loss"),
         "startup_trials": Number(1, search.MAX_STARTUP_TRIALS, 10),
         "pruning": Flag(True),
+        "trials_at_once": Number(1, search.MAX_TRIALS_AT_ONCE, 1),
     }
 )
 _RANGES = ("integer", "real", "numbers", "words")
@@ -56,6 +57,7 @@ def read_search(filled: Tree, filled_model: Tree) -> SearchPlan | None:
         startup_trials=filled["startup_trials"],
         pruning=filled["pruning"],
         max_duration_seconds=filled.get("max_duration"),
+        trials_at_once=filled["trials_at_once"],
     )
 
 

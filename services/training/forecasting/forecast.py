@@ -128,8 +128,10 @@ def _search(priced: Priced, folds: Sequence[FitShape], scores: Seconds) -> Secon
     assert search is not None
     models = searched_models(plan)
     total = NOTHING
+    together = min(search.trials, search.trials_at_once)
     for model in models:
-        total += _at_once(priced, [_of(shape, model) for shape in folds]) * (1 / len(models))
+        shapes = [_of(shape, model) for shape in folds] * together
+        total += _at_once(priced, shapes) * (1 / (len(models) * together))
     a_trial = total + scores
     prepared = NOTHING
     for shape in folds:

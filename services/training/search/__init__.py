@@ -3,6 +3,7 @@
 from services.training.search.plan import (
     MAX_STARTUP_TRIALS,
     MAX_TRIALS,
+    MAX_TRIALS_AT_ONCE,
     SearchPlan,
     space_violations,
     violations,
@@ -23,6 +24,7 @@ from services.training.search.space import (
 __all__ = [
     "MAX_STARTUP_TRIALS",
     "MAX_TRIALS",
+    "MAX_TRIALS_AT_ONCE",
     "Condition",
     "Integer",
     "OneOf",

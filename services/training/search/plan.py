@@ -21,7 +21,7 @@ from services.training.search.space import (
     parameters_of,
 )
 
-MAX_TRIALS, MAX_STARTUP_TRIALS = 10_000, 1_000
+MAX_TRIALS, MAX_STARTUP_TRIALS, MAX_TRIALS_AT_ONCE = 10_000, 1_000, 100
 MAX_CHOICES = 100
 LOSSES = frozenset({"log_loss", "brier"})
 """The metrics of which less is better."""
@@ -45,6 +45,9 @@ class SearchPlan:
     max_duration_seconds : float, optional
         After so long no new trial begins. How many there were by then is a matter of time, so the result is,
         too; but not what any of them came to.
+    trials_at_once : int
+        So many are under way at once: a trial follows those up to this number before it, and is given up by
+        them alone. So what they come to depends on this, and not on how many are fitted at once.
     """
 
     space: Space
@@ -53,6 +56,7 @@ class SearchPlan:
     startup_trials: int = 10
     pruning: bool = True
     max_duration_seconds: float | None = None
+    trials_at_once: int = 1
 
 
 def is_better(metric: str, value: float, than: float) -> bool:
@@ -66,6 +70,7 @@ def violations(plan: SearchPlan, model: ModelParameters, path: str = "search") -
     for name, value, most in (
         ("trials", plan.trials, MAX_TRIALS),
         ("startup_trials", plan.startup_trials, MAX_STARTUP_TRIALS),
+        ("trials_at_once", plan.trials_at_once, MAX_TRIALS_AT_ONCE),
     ):
         if not 1 <= value <= most:
             found.append(Violation(f"{path}.{name}", "range", f"must be from 1 to {most:,}, is {value}."))

@@ -3,6 +3,10 @@
 The values of trial n are a function of the seed, the space and the trials before it: the sampler (Optuna's
 tree-structured Parzen estimator) draws each trial from a random stream of its own. So a study that is rebuilt
 from the trials of an earlier process goes on as that one would have.
+
+Where k trials are under way at once, trial n follows what the trials up to n - k came to, however many more
+are over by then; of the k - 1 between, it is known what they try, and the sampler keeps off from there, as if
+they had come to nothing (Optuna's constant liar): else several would try nearly the same.
 """
 
 from __future__ import annotations
@@ -140,7 +144,9 @@ class Study:
             direction="minimize" if plan.metric in LOSSES else "maximize",
             pruner=optuna.pruners.NopPruner(),  # which trials go on is decided here, from the trials alone
         )
-        self._asked: optuna.Trial | None = None
+        self._begun: list[Mapping[str, Value]] = []
+        self._shown_count = 0  # of the finished trials that the sampler has heard of
+        self._pending: dict[int, int] = {}  # trials that it believes to be under way, and its numbers of them
         self.trials: list[Trial] = []
 
     @property
@@ -152,64 +158,38 @@ class Study:
                 best = trial
         return best
 
-    def next_values(self) -> dict[str, Value]:
-        """What the next trial tries; `add` what it came to before asking again."""
-        import optuna
+    @property
+    def begun_count(self) -> int:
+        """Trials that have begun, finished ones among them."""
+        return len(self._begun)
 
-        if not self.trials:
-            return dict(self._configured)
-        number = len(self.trials) + 1
-        self._study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self._plan.startup_trials,
-            multivariate=True,
-            constant_liar=False,
-            seed=int(stream(self._seed, f"trial_{number}").integers(2**31 - 1)),
-        )
-        self._asked = self._study.ask()
-        values: dict[str, Value] = {}
-        for name in self._order:
-            if is_open(self._plan.space[name], values):
-                values[name] = _suggest(self._asked, name, self._plan.space[name].range)
+    @property
+    def can_begin(self) -> bool:
+        """Whether the trials are over that the next one follows."""
+        return self.begun_count < len(self.trials) + self._plan.trials_at_once
+
+    def begin(self, known: Mapping[str, Value] | None = None) -> Mapping[str, Value]:
+        """Begin the next trial, if it `can_begin`: what it tries, which is `known` of one of an earlier
+        process."""
+        if not self.can_begin:
+            raise ValueError(f"Trial {self.begun_count + 1} cannot begin.")
+        values = known
+        if values is None:
+            values = self._drawn(self.begun_count + 1) if self._begun else self._configured
+        self._begun.append(values)
         return values
 
     def add(self, trial: Trial) -> None:
-        """Take a finished trial: of the values asked for last, or of an earlier process."""
-        import optuna
-
-        if trial.number != len(self.trials) + 1:
-            raise ValueError(f"Trial {len(self.trials) + 1} comes next, not {trial.number}.")
+        """Take what the first of the trials under way came to."""
+        if not len(self.trials) < trial.number <= min(len(self.trials) + 1, self.begun_count):
+            raise ValueError(f"Trial {len(self.trials) + 1} comes next, if it has begun, not {trial.number}.")
         self.trials.append(trial)
-        means = [
-            statistics.fmean(trial.fold_values[:count]) for count in range(1, len(trial.fold_values) + 1)
-        ]
-        state = {
-            TrialState.COMPLETE: optuna.trial.TrialState.COMPLETE,
-            TrialState.PRUNED: optuna.trial.TrialState.PRUNED,
-            TrialState.UNSCORED: optuna.trial.TrialState.FAIL,
-        }[trial.state]
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            for step, mean in enumerate(means, start=1):
-                asked.report(mean, step)
-            self._study.tell(asked, trial.value if trial.state is TrialState.COMPLETE else None, state)
-            return
-        known = self._in_ranges(trial.values)
-        if known is None:
-            return
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                value=trial.value,
-                params=known,
-                distributions={name: _distribution(self._plan.space[name].range) for name in known},
-                intermediate_values=dict(enumerate(means, start=1)),
-            )
-        )
 
-    def is_behind(self, fold_values: tuple[float, ...]) -> bool:
+    def is_behind(self, number: int, fold_values: tuple[float, ...]) -> bool:
         """Whether a trial that came to this so far is given up: its mean is worse than the median of what the
-        complete trials had come to by then."""
-        complete = self._complete()
+        complete trials, of those that it follows, had come to by then."""
+        last = number - self._plan.trials_at_once
+        complete = [trial for trial in self._complete() if trial.number <= last]
         if not self._plan.pruning or len(complete) < PRUNED_FROM_TRIALS:
             return False
         count = len(fold_values)
@@ -219,9 +199,76 @@ class Study:
     def _complete(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
 
-    def _in_ranges(self, values: Mapping[str, Value]) -> dict[str, Value] | None:
-        """The values, each moved into its range: those of the config, the first trial, may lie beside it.
-        None if one has no place there; then the sampler does not hear of the trial."""
+    def _drawn(self, number: int) -> dict[str, Value]:
+        """What the sampler has a trial try."""
+        import optuna
+
+        self._show(number - self._plan.trials_at_once)
+        self._study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=self._plan.startup_trials,
+            multivariate=True,
+            constant_liar=self._plan.trials_at_once > 1,
+            seed=int(stream(self._seed, f"trial_{number}").integers(2**31 - 1)),
+        )
+        asked = self._study.ask()
+        values: dict[str, Value] = {}
+        for name in self._order:
+            if is_open(self._plan.space[name], values):
+                values[name] = _suggest(asked, name, self._plan.space[name].range)
+        # It comes back as one that is known: as in a study that is rebuilt, which asks for none again.
+        self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
+        return values
+
+    def _show(self, last: int) -> None:
+        """Have the sampler hear of the finished trials up to `last`, and of those after it as under way."""
+        import optuna
+
+        for trial in self.trials[self._shown_count : max(last, 0)]:
+            self._shown_count += 1
+            if trial.number in self._pending:
+                self._study.tell(self._pending.pop(trial.number), state=optuna.trial.TrialState.FAIL)
+            means = [
+                statistics.fmean(trial.fold_values[:count]) for count in range(1, len(trial.fold_values) + 1)
+            ]
+            state = {
+                TrialState.COMPLETE: optuna.trial.TrialState.COMPLETE,
+                TrialState.PRUNED: optuna.trial.TrialState.PRUNED,
+                TrialState.UNSCORED: optuna.trial.TrialState.FAIL,
+            }[trial.state]
+            self._tell(trial.number, state, trial.value, dict(enumerate(means, start=1)))
+        for number in range(self._shown_count + 1, self.begun_count + 1):
+            if number not in self._pending and self._tell(number, optuna.trial.TrialState.RUNNING):
+                self._pending[number] = len(self._study.get_trials(deepcopy=False)) - 1
+
+    def _tell(
+        self,
+        number: int,
+        state: optuna.trial.TrialState,
+        value: float | None = None,
+        means: dict[int, float] | None = None,
+    ) -> bool:
+        """Have the sampler hear of a trial; False of one whose values have no place in its ranges."""
+        import optuna
+
+        known = self._in_ranges(number, self._begun[number - 1])
+        if known is None:
+            return False
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=value,
+                params=known,
+                distributions={name: _distribution(self._plan.space[name].range) for name in known},
+                intermediate_values=means,
+            )
+        )
+        return True
+
+    def _in_ranges(self, number: int, values: Mapping[str, Value]) -> dict[str, Value] | None:
+        """The values, of the first trial each moved into its range: those of the config may lie beside it.
+        None if one has no place there."""
+        if number > 1:
+            return dict(values)
         found: dict[str, Value] = {}
         for name, value in values.items():
             near = nearest(self._plan.space[name].range, value)

@@ -1,4 +1,4 @@
-"""Trials: the parameters of a model, tried on the purged folds one after the other, and the best of them.
+"""Trials: the parameters of a model, tried on the purged folds, some at once, and the best of them.
 
 A trial is scored on the rows that the folds hold out, all of them before the final test span; features are
 chosen once for a fold, and each fold's random streams are those that it has without a search. So the folds of
@@ -28,7 +28,7 @@ from services.training.search.plan import SearchPlan
 from services.training.search.space import Value, applied
 from services.training.search.study import SearchResult, Study, Trial, TrialState, read_trial, write_trial
 from services.training.splits import Dropped, Rows
-from services.training.workshop.alone import Trials
+from services.training.workshop.alone import Batch, Trials
 from services.training.workshop.units import hash_arrays, versions
 
 CONSUMER = "search"
@@ -44,6 +44,16 @@ def digest_of_trials(samples: Samples, plan: TrainingPlan, seed: int) -> str:
     return hasher.hexdigest()
 
 
+@dataclass(eq=False, kw_only=True)
+class TrialRun(Batch):
+    """A trial under way: what its folds learnt so far, in order, and the metric on each."""
+
+    number: int
+    values: Mapping[str, Value]
+    folds: list[Learned] = field(default_factory=list)
+    fold_values: list[float] = field(default_factory=list)
+
+
 @dataclass(frozen=True, eq=False)
 class Bench:
     """Where trials are run.
@@ -54,7 +64,8 @@ class Bench:
         How a model learns a fold, by its number from 1.
     fold_count : int
     learn : callable
-        Runs recipes, in order, one after the other or some at once, until a stop is asked for.
+        Runs the folds of trials, one after the other or some at once, until a stop is asked for. It is given
+        a call for the next trial.
     learn_again : callable
         Runs recipes to their end, whose units were fitted once.
     measure : callable
@@ -69,7 +80,7 @@ class Bench:
 
     recipe: Callable[[ModelParameters, int], Recipe]
     fold_count: int
-    learn: Callable[[Iterable[Recipe]], Generator[Learned, None, None]]
+    learn: Callable[[Callable[[], TrialRun | None]], Generator[tuple[TrialRun, Learned], None, None]]
     learn_again: Callable[[Iterable[Recipe]], Iterable[Learned]]
     measure: Callable[[int, Learned], Score]
     must_end: Callable[[], bool]
@@ -81,8 +92,9 @@ class Bench:
 class Search:
     """Runs the trials of a plan, but those whose records are kept: they are as they were.
 
-    `result` is None until a trial is whole; `folds` is what those of the best learnt. `interrupted_rounds` is
-    the best round of the fit that a stop ended, or 0.
+    Trials are told in order: one that is over waits for those before it. `result` is None until a trial is
+    whole; `folds` is what those of the best learnt. `interrupted_rounds` is the best round of the fit that a
+    stop ended, or 0.
     """
 
     plan: SearchPlan
@@ -94,6 +106,13 @@ class Search:
     result: SearchResult | None = field(default=None, init=False)
     folds: tuple[Learned, ...] = field(default=(), init=False)
     interrupted_rounds: int = field(default=0, init=False)
+    _study: Study = field(init=False)
+    _over: dict[int, tuple[Trial, list[Learned]]] = field(default_factory=dict, init=False)  # not yet told
+    _best: Trial | None = field(default=None, init=False)
+    _learnt: Trial | None = field(default=None, init=False)  # that `folds` is of
+
+    def __post_init__(self) -> None:
+        self._study = Study(self.plan, self.model, self.seed)
 
     def run(self) -> None:
         """Run until all trials are over, time is up, or a stop is asked for.
@@ -103,70 +122,86 @@ class Search:
         FailedPrecondition
             No trial has the metric on every fold.
         """
-        plan = self.plan
-        study = Study(plan, self.model, self.seed)
-        best: Trial | None = None
-        learnt: Trial | None = None  # that `folds` is of
-        while len(study.trials) < plan.trials and not self._is_late(study):
-            folds: list[Learned] = []
-            trial = self._recall(len(study.trials) + 1)
-            if trial is None:
-                trial = self._try(study, study.next_values(), folds)
-                if trial is None:
+        # Closing ends what is fitted for trials under way.
+        with closing(self.bench.learn(self._next)) as learnt:
+            for run, learned in learnt:
+                if self.bench.must_end():
+                    self.interrupted_rounds = learned.rounds
                     break
-                self._keep(trial)
-            study.add(trial)
-            if study.best is trial:
-                if best is not None:
-                    self._forget(best)
-                best = trial
-                if folds:
-                    learnt, self.folds = trial, tuple(folds)
-            else:
-                self._forget(trial)
-            self.bench.finished(trial, best)
+                self._take(run, learned)
+        best, trials = self._best, self._study.trials
         if best is None:
             if self.bench.must_end():
                 return
-            raise _nothing_scored(plan, study.trials)
-        if learnt is not best:
+            raise _nothing_scored(self.plan, trials)
+        if self._learnt is not best:
             self.folds = tuple(self.bench.learn_again(self._recipes(best.number, best.values)))
         self.result = SearchResult(
-            metric=plan.metric,
-            planned_count=plan.trials,
-            trials=tuple(study.trials),
+            metric=self.plan.metric,
+            planned_count=self.plan.trials,
+            trials=tuple(trials),
             best=best,
             model=applied(self.model, best.values),
         )
 
-    def _is_late(self, study: Study) -> bool:
+    def _next(self) -> TrialRun | None:
+        """The next trial that is to be run, if it can begin by now."""
+        study = self._study
+        while study.begun_count < self.plan.trials and study.can_begin and not self._must_end():
+            number = study.begun_count + 1
+            kept = self._recall(number)
+            if kept is None:
+                values = study.begin()
+                return TrialRun(self._recipes(number, values), number=number, values=values)
+            study.begin(kept.values)
+            self._end(kept, [])
+        return None
+
+    def _must_end(self) -> bool:
+        """Whether no trial is to begin any more."""
         most = self.plan.max_duration_seconds
-        return most is not None and bool(study.trials) and self.bench.seconds() >= most
+        is_late = most is not None and self._study.begun_count > 0 and self.bench.seconds() >= most
+        return is_late or self.bench.must_end()
 
-    def _try(self, study: Study, values: dict[str, Value], folds: list[Learned]) -> Trial | None:
-        """The next trial, and into `folds` what each fold learnt; None if a stop ended it."""
-        number, bench = len(study.trials) + 1, self.bench
-        fold_values: list[float] = []
+    def _take(self, run: TrialRun, learned: Learned) -> None:
+        """Score the next fold of a trial, and end the trial if it was the last one or is in vain."""
+        run.folds.append(learned)
+        fold = len(run.folds)
+        score = self.bench.measure(fold, learned)
+        state, reason = None, ""
+        if score.value is None:
+            state, reason = TrialState.UNSCORED, f"Fold {fold} has no {self.plan.metric}: {score.reason}"
+        else:
+            run.fold_values.append(score.value)
+            if fold == self.bench.fold_count:
+                state = TrialState.COMPLETE
+            elif self._study.is_behind(run.number, tuple(run.fold_values)):
+                state = TrialState.PRUNED
+        if state is None:
+            return
+        run.is_over = True
+        trial = Trial(run.number, state, run.values, tuple(run.fold_values), reason)
+        if self.records is not None:
+            self.records.keep_record(_key(trial.number), self.digest, write_trial(trial))
+        self._end(trial, run.folds)
 
-        def trial(state: TrialState, reason: str = "") -> Trial:
-            return Trial(number, state, values, tuple(fold_values), reason)
+    def _end(self, trial: Trial, folds: list[Learned]) -> None:
+        """Tell of a trial that is over, and of those that waited for it, each in its turn."""
+        self._over[trial.number] = (trial, folds)
+        while (over := self._over.pop(len(self._study.trials) + 1, None)) is not None:
+            self._tell(*over)
 
-        # Closing ends what is fitted for a fold that is of no interest any more.
-        with closing(bench.learn(self._recipes(number, values))) as learnt:
-            for fold, learned in enumerate(learnt, start=1):
-                if bench.must_end():
-                    self.interrupted_rounds = learned.rounds
-                    return None
-                folds.append(learned)
-                score = bench.measure(fold, learned)
-                if score.value is None:
-                    return trial(
-                        TrialState.UNSCORED, f"Fold {fold} has no {self.plan.metric}: {score.reason}"
-                    )
-                fold_values.append(score.value)
-                if fold < bench.fold_count and study.is_behind(tuple(fold_values)):
-                    return trial(TrialState.PRUNED)
-        return trial(TrialState.COMPLETE)
+    def _tell(self, trial: Trial, folds: list[Learned]) -> None:
+        self._study.add(trial)
+        if self._study.best is trial:
+            if self._best is not None:
+                self._forget(self._best)
+            self._best = trial
+            if folds:
+                self._learnt, self.folds = trial, tuple(folds)
+        else:
+            self._forget(trial)
+        self.bench.finished(trial, self._best)
 
     def _recipes(self, number: int, values: Mapping[str, Value]) -> Iterator[Recipe]:
         """How the folds of a trial learn."""
@@ -176,10 +211,6 @@ class Search:
     def _recall(self, number: int) -> Trial | None:
         record = None if self.records is None else self.records.recall_record(_key(number), self.digest)
         return None if record is None else read_trial(record)
-
-    def _keep(self, trial: Trial) -> None:
-        if self.records is not None:
-            self.records.keep_record(_key(trial.number), self.digest, write_trial(trial))
 
     def _forget(self, trial: Trial) -> None:
         """Let go of the outcomes of a trial whose record is kept and which is not the best."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from services.training.jobs import Tree
 from services.training.learners.fitting import Check
@@ -52,11 +52,29 @@ class Trials(Records, Protocol):
     def forget(self, beginning: str) -> None: ...
 
 
+@dataclass(eq=False)
+class Batch:
+    """Recipes whose results are wanted in their order, until who takes them says that it `is_over`: then
+    nothing more is fitted for it."""
+
+    recipes: Iterator[Recipe]
+    is_over: bool = field(default=False, init=False)
+
+
+B = TypeVar("B", bound=Batch)
+
+
 class Workshop(Protocol):
     """Runs recipes. Their results come in their order, and do not depend on who fits what when. Closing them
     ends what is under way."""
 
     def run(self, recipes: Iterable[Recipe], watch: Watch) -> Generator[Learned, None, None]: ...
+
+    def run_batches(
+        self, more: Callable[[], B | None], watch: Watch
+    ) -> Generator[tuple[B, Learned], None, None]:
+        """The results of several batches, those of each in order. There are no more of them once `more` gives
+        none while none is under way; it is asked when there is room."""
 
 
 class Alone:
@@ -72,6 +90,16 @@ class Alone:
         """What each recipe returns."""
         for recipe in recipes:
             yield finish(recipe, lambda tasks: [self._fit(task, watch) for task in tasks])
+
+    def run_batches(
+        self, more: Callable[[], B | None], watch: Watch
+    ) -> Generator[tuple[B, Learned], None, None]:
+        """The results of one batch after the other."""
+        while (batch := more()) is not None:
+            for learned in self.run(batch.recipes, watch):
+                yield batch, learned
+                if batch.is_over:
+                    break
 
     def _fit(self, task: FitTask, watch: Watch) -> FitOutcome:
         digest = None if self._memory is None else digest_of(task)

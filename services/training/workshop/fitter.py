@@ -47,7 +47,8 @@ class Inbox:
 
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[tuple[dict[str, Any], bytes]] = queue.SimpleQueue()
-        self._ended = self._withdrawn = 0  # what is said of one task holds for those before it
+        self._ended = 0  # what is said of the end of one task holds for those before it
+        self._withdrawn: set[int] = set()
 
     def next(self) -> tuple[dict[str, Any], bytes]:
         """The next task, when it comes."""
@@ -55,7 +56,7 @@ class Inbox:
 
     def is_withdrawn(self, number: int) -> bool:
         """Whether nobody wants this task any more."""
-        return number <= self._withdrawn
+        return number in self._withdrawn
 
     def is_ended(self, number: int) -> bool:
         """Whether this task is to end with the rounds it has."""
@@ -66,7 +67,7 @@ class Inbox:
         for line in lines:
             said = json.loads(line)
             if "withdraw" in said:
-                self._withdrawn = said["withdraw"]
+                self._withdrawn.add(said["withdraw"])
             elif "end" in said:
                 self._ended = said["end"]
             else:

@@ -95,7 +95,7 @@ class LocalPool:
             except OSError as error:
                 message = f"No process could be started that fits models: {error.strerror}."
                 raise ResourceExhausted("processes", message) from None
-        return min(self._fitters, key=lambda each: len(each.tasks))
+        return min(self._fitters, key=lambda each: (each.wanted_count(), len(each.tasks)))
 
     def bury(self, fitter: _Fitter) -> End:
         """Be done with a fitter that is dead; how it died."""
@@ -132,6 +132,7 @@ class _Ordered:
     task: FitTask
     said: queue.SimpleQueue[_Said]
     tries: int = 1
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +168,13 @@ class LocalWork:
         """
         self._order(_Ordered(ticket, replace(task, threads=self._pool.threads_each), self._said))
 
+    def drop(self, ticket: int) -> None:
+        """Have a unit that was submitted not fitted: nothing more is heard of it."""
+        for number, (fitter, ordered) in tuple(self._running.items()):
+            if ordered.ticket == ticket:
+                del self._running[number]
+                fitter.withdraw(number, ordered)
+
     def end_early(self) -> None:
         """End what is fitted, and what is submitted from now on, with the rounds that it has."""
         self._is_ended = True
@@ -199,8 +207,8 @@ class LocalWork:
 
     def withdraw(self) -> None:
         """Have nothing more fitted."""
-        for number, (fitter, _) in self._running.items():
-            fitter.tell({"withdraw": number})
+        for number, (fitter, ordered) in self._running.items():
+            fitter.withdraw(number, ordered)
         self._running = {}
 
     def _order(self, ordered: _Ordered) -> None:
@@ -251,6 +259,16 @@ class _Fitter:
         if is_dead:
             self._drop()
         self.tell({"fit": number, "bytes": len(task), "matrix": place}, task)
+
+    def withdraw(self, number: int, ordered: _Ordered) -> None:
+        """Have a task not fitted, or no further: it is answered soon."""
+        ordered.is_wanted = False
+        self.tell({"withdraw": number})
+
+    def wanted_count(self) -> int:
+        """Tasks of whose answers somebody waits."""
+        with self._lock:
+            return sum(each.is_wanted for each in self.tasks.values())
 
     def tell(self, said: dict[str, Any], content: bytes = b"") -> None:
         """A line to the fitter; one that is gone hears nothing."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol
 
 from services.training.models.recipes import Recipe
 from services.training.results import Learned
-from services.training.workshop.alone import Memory, Watch
+from services.training.workshop.alone import B, Batch, Memory, Watch
 from services.training.workshop.units import FitOutcome, FitTask, digest_of
 
 LOOK_SECONDS = 0.1  # between looks whether to go on
@@ -45,6 +45,9 @@ class Work(Protocol):
     def submit(self, ticket: int, task: FitTask) -> None:
         """Have a unit fitted."""
 
+    def drop(self, ticket: int) -> None:
+        """Have a unit that was submitted not fitted: nothing more is heard of it."""
+
     def end_early(self) -> None:
         """End what is fitted, and what is submitted from now on, with the rounds that it has."""
 
@@ -65,7 +68,8 @@ class Pool(Protocol):
 
 
 class Together:
-    """Has the units of several recipes fitted at once: recipes begin in order, as there is room.
+    """Has the units of several recipes fitted at once: recipes begin in order, as there is room, and those of
+    an earlier batch first.
 
     A unit that the check ended early is not remembered.
     """
@@ -76,8 +80,27 @@ class Together:
 
     def run(self, recipes: Iterable[Recipe], watch: Watch) -> Generator[Learned, None, None]:
         """What each recipe returns."""
+        offered = iter([Batch(iter(recipes))])
+        with closing(self.run_batches(lambda: next(offered, None), watch)) as learnt:
+            for _, learned in learnt:
+                yield learned
+
+    def run_batches(
+        self, more: Callable[[], B | None], watch: Watch
+    ) -> Generator[tuple[B, Learned], None, None]:
+        """The results of batches, as they come."""
         with self._pool.opened() as work:
-            yield from _Shift(work, self._memory, iter(recipes), watch).run()
+            yield from _Shift(work, self._memory, more, watch).run()
+
+
+@dataclass(eq=False)
+class _Open(Generic[B]):
+    """A batch under way: its recipes that have begun, and the units they wait for that nobody fits yet."""
+
+    batch: B
+    has_more: bool = True
+    begun: deque[_Begun] = field(default_factory=deque)
+    waiting: deque[_Wanted] = field(default_factory=deque)
 
 
 @dataclass(eq=False)
@@ -85,6 +108,7 @@ class _Begun:
     """A recipe under way, and what it waits for."""
 
     recipe: Recipe
+    of: _Open[Any]
     outcomes: list[FitOutcome | None] = field(default_factory=list)
     missing_count: int = 0
     learned: Learned | None = None
@@ -100,30 +124,27 @@ class _Wanted:
     digest: str
 
 
-class _Shift:
-    """One run of several recipes at once."""
+class _Shift(Generic[B]):
+    """One run of several batches at once."""
 
-    def __init__(self, work: Work, memory: Memory | None, recipes: Iterator[Recipe], watch: Watch) -> None:
+    def __init__(self, work: Work, memory: Memory | None, more: Callable[[], B | None], watch: Watch) -> None:
         self._work = work
         self._memory = memory
-        self._recipes = recipes
+        self._more = more
         self._watch = watch
-        self._has_more = True
-        self._begun: deque[_Begun] = deque()
-        self._waiting: deque[_Wanted] = deque()
+        self._open: list[_Open[B]] = []
         self._fitted: dict[int, _Wanted] = {}
         self._tickets = itertools.count(1)
         self._is_ended = False
 
-    def run(self) -> Iterator[Learned]:
+    def run(self) -> Iterator[tuple[B, Learned]]:
         while True:
-            while self._begun and (learned := self._begun[0].learned) is not None:
-                self._begun.popleft()
-                yield learned
+            for opened in tuple(self._open):
+                yield from self._hand_over(opened)
             self._look()
             if self._begin_something():
                 continue
-            if not self._begun:
+            if not any(opened.begun for opened in self._open):
                 return
             match self._work.next(LOOK_SECONDS):
                 case Round(ticket, number, loss):
@@ -134,33 +155,52 @@ class _Shift:
                         self._memory.keep(wanted.task.key, wanted.digest, outcome)
                     self._take(wanted, outcome)
 
+    def _hand_over(self, opened: _Open[B]) -> Iterator[tuple[B, Learned]]:
+        """What is learnt of a batch and next in its order; the last of it closes the batch."""
+        begun, batch = opened.begun, opened.batch
+        while not batch.is_over and begun and (learned := begun[0].learned) is not None:
+            begun.popleft()
+            yield batch, learned
+        if batch.is_over or not (begun or opened.has_more):
+            self._open.remove(opened)
+            for ticket in [each for each, wanted in self._fitted.items() if wanted.begun.of is opened]:
+                del self._fitted[ticket]
+                self._work.drop(ticket)
+
     def _look(self) -> None:
         if self._watch.check() and not self._is_ended:
             self._is_ended = True
             self._work.end_early()
 
     def _begin_something(self) -> bool:
-        """Have a unit fitted or begin a recipe, if there is room and one to begin."""
+        """Have a unit fitted or begin a recipe or a batch, if there is room and one to begin."""
         if len(self._fitted) >= self._work.width:
             return False
-        if self._waiting:
-            wanted = self._waiting.popleft()
-            known = None if self._memory is None else self._memory.recall(wanted.task.key, wanted.digest)
-            if known is not None:
-                self._take(wanted, known)
+        for opened in self._open:
+            if opened.waiting:
+                self._begin_unit(opened.waiting.popleft())
                 return True
-            ticket = next(self._tickets)
-            self._fitted[ticket] = wanted
-            self._work.submit(ticket, wanted.task)
-            return True
-        recipe = next(self._recipes, None) if self._has_more else None
-        if recipe is None:
-            self._has_more = False
+            recipe = next(opened.batch.recipes, None) if opened.has_more else None
+            if recipe is not None:
+                begun = _Begun(recipe, opened)
+                opened.begun.append(begun)
+                self._go_on(begun, None)
+                return True
+            opened.has_more = False
+        batch = self._more()
+        if batch is None:
             return False
-        begun = _Begun(recipe)
-        self._begun.append(begun)
-        self._go_on(begun, None)
+        self._open.append(_Open(batch))
         return True
+
+    def _begin_unit(self, wanted: _Wanted) -> None:
+        known = None if self._memory is None else self._memory.recall(wanted.task.key, wanted.digest)
+        if known is not None:
+            self._take(wanted, known)
+            return
+        ticket = next(self._tickets)
+        self._fitted[ticket] = wanted
+        self._work.submit(ticket, wanted.task)
 
     def _take(self, wanted: _Wanted, outcome: FitOutcome) -> None:
         self._watch.on_finished(wanted.task, outcome)
@@ -182,7 +222,7 @@ class _Shift:
         begun.outcomes = [None] * len(tasks)
         begun.missing_count = len(tasks)
         digests = ["" if self._memory is None else digest_of(task) for task in tasks]
-        self._waiting.extend(
+        begun.of.waiting.extend(
             _Wanted(begun, place, task, digest)
             for place, (task, digest) in enumerate(zip(tasks, digests, strict=True))
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,22 @@ from marketml.rpc.frames import TIME_TYPE
 WAIT_SECONDS = 0.5  # between calls of `on_wait`
 # The config's own limit ends the work, at the latest after an hour; this is past it.
 TIMEOUT_SECONDS = 3_660.0
+
+
+@dataclass(frozen=True, eq=False)
+class MoreRows:
+    """Rows of one more source to look at: its fields are those of `select_features`."""
+
+    target: pd.Series[Any]
+    weight: pd.Series[Any] | None = None
+    snapshot_id: str | None = None
+    venue: str | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    as_of: datetime | None = None
+    reference: Instrument | None = None
 
 
 class SelectionCalls:
@@ -43,6 +60,7 @@ class SelectionCalls:
         config: pb.FeatureConfig | None = None,
         seed: int = 0,
         on_wait: Callable[[], None] | None = None,
+        more: Sequence[MoreRows] = (),
     ) -> pb.SelectFeaturesResponse:
         """Fit what a config leaves to the data, on the rows of `target` and nothing else. The answer's
         `config` computes what was chosen and needs no fit any more.
@@ -63,11 +81,26 @@ class SelectionCalls:
             Of every random choice.
         on_wait
             Called now and then; what it raises ends the call, and the work in the room.
+        more
+            Rows of other instruments: what is chosen is chosen by the rows of all together.
         """
         request = pb.SelectFeaturesRequest(
             config=config, target_arrow=_packed(target, weight), target_kind=kind, seed=seed
         )
         put_source(request, snapshot_id, venue, symbol, timeframe, start, end, as_of, reference)
+        for each in more:
+            beside = request.more.add(target_arrow=_packed(each.target, each.weight))
+            put_source(
+                beside,
+                each.snapshot_id,
+                each.venue,
+                each.symbol,
+                each.timeframe,
+                each.start,
+                each.end,
+                each.as_of,
+                each.reference,
+            )
         call = self._stub.SelectFeatures.future(request, timeout=TIMEOUT_SECONDS)
         try:
             while True:

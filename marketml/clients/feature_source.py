@@ -17,7 +17,10 @@ def aware(time: datetime) -> datetime:
 
 
 def put_source(
-    request: pb.GenerateFeaturesRequest | pb.AuditLeakageRequest | pb.SelectFeaturesRequest,
+    request: pb.GenerateFeaturesRequest
+    | pb.AuditLeakageRequest
+    | pb.SelectFeaturesRequest
+    | pb.SelectionSource,
     snapshot_id: str | None,
     venue: str | None,
     symbol: str | None,

@@ -23,7 +23,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_source(
-    request: pb.GenerateFeaturesRequest | pb.AuditLeakageRequest | pb.SelectFeaturesRequest,
+    request: pb.GenerateFeaturesRequest
+    | pb.AuditLeakageRequest
+    | pb.SelectFeaturesRequest
+    | pb.SelectionSource,
 ) -> Source:
     """Where the bars come from. What only the data room can tell (an unknown venue or snapshot) it tells."""
     kind = request.WhichOneof("source")

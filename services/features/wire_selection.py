@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +16,14 @@ from marketml.rpc.arrow import Limits, read_ipc
 from marketml.rpc.refusals import InvalidArgument
 from services.features.columns import Floats
 from services.features.selection.choose import SelectionStep, Verdict
-from services.features.selection.request import Selected, SelectionRequest
+from services.features.selection.request import Selected, SelectionRequest, SourceRows
 from services.features.selection.target import Target, TargetKind
 from services.features.wire import read_source
 from services.features.wire_config import read_config, write_config
 
 FIELD = "target_arrow"
 TARGET_BYTES_MAX = 3 * 1024**2
+MORE_MAX = 31  # sources beside the first
 CLASSES_MAX = 100
 # Rows as many as a source may have bars, of three columns of eight bytes at the most and their flags.
 _LIMITS = Limits(rows_max=10_000_000, columns_max=3, bytes_max=10_000_000 * 25)
@@ -42,7 +45,6 @@ def read_selection(request: pb.SelectFeaturesRequest) -> SelectionRequest:
     ResourceExhausted
         The rows are more, or become more bytes, than are taken.
     """
-    source = read_source(request)
     config = read_config(request.config)
     if not request.HasField("config"):
         config = replace(config, selection=replace(config.selection, enabled=True))
@@ -51,8 +53,35 @@ def read_selection(request: pb.SelectFeaturesRequest) -> SelectionRequest:
         raise InvalidArgument.of(
             "target_kind", "unknown", f"must be one of {names}: {int(request.target_kind)}."
         )
-    open_time, target = _read_target(request.target_arrow, _KINDS[request.target_kind])
-    return SelectionRequest(source, config, open_time, target, request.seed)
+    if len(request.more) > MORE_MAX:
+        raise InvalidArgument.of("more", "range", f"may be {MORE_MAX}, are {len(request.more)}.")
+    given: list[pb.SelectFeaturesRequest | pb.SelectionSource] = [request, *request.more]
+    size = sum(len(each.target_arrow) for each in given)
+    if size > TARGET_BYTES_MAX:
+        together = " together" if request.more else ""
+        raise InvalidArgument.of(
+            FIELD, "size", f"must have at most {TARGET_BYTES_MAX:,} bytes{together}: {size:,}."
+        )
+    kind = _KINDS[request.target_kind]
+    sources, tables = [], []
+    for place, each in enumerate(given):
+        path = f"more[{place - 1}]." if place else ""
+        with _below(path):
+            source = read_source(each)
+            open_time, table = _read_rows(each.target_arrow, kind)
+        sources.append(SourceRows(source, open_time, path))
+        tables.append(table)
+    return SelectionRequest(tuple(sources), config, _read_target(tables, kind), request.seed)
+
+
+@contextmanager
+def _below(path: str) -> Iterator[None]:
+    """What is refused inside has its field below `path`."""
+    try:
+        yield
+    except InvalidArgument as refusal:
+        found = [replace(each, field=f"{path}{each.field}") for each in refusal.violations]
+        raise InvalidArgument(found, refusal.reason) from refusal
 
 
 def write_selected(selected: Selected) -> pb.SelectFeaturesResponse:
@@ -79,13 +108,10 @@ def _write_verdict(verdict: Verdict) -> pb.FeatureVerdict:
     )
 
 
-def _read_target(ipc: bytes, kind: TargetKind) -> tuple[pd.DatetimeIndex, Target]:
+def _read_rows(ipc: bytes, kind: TargetKind) -> tuple[pd.DatetimeIndex, pa.Table]:
+    """The times of one source's rows, and its target and weight."""
     if not ipc:
         raise InvalidArgument.of(FIELD, "required", "must be given: it is empty.")
-    if len(ipc) > TARGET_BYTES_MAX:
-        raise InvalidArgument.of(
-            FIELD, "size", f"must have at most {TARGET_BYTES_MAX:,} bytes: {len(ipc):,}."
-        )
     table = read_ipc(ipc, FIELD, _LIMITS, may_be_compressed=True)
     names = set(table.column_names)
     if not {"open_time", "target"} <= names <= {"open_time", "target", "weight"}:
@@ -94,15 +120,56 @@ def _read_target(ipc: bytes, kind: TargetKind) -> tuple[pd.DatetimeIndex, Target
             "columns",
             f"must have open_time, target and perhaps weight: {sorted(names)!r:.200}.",
         )
-    if not table.num_rows:
-        raise InvalidArgument.of(FIELD, "rows", "must have rows: there are none.")
     for name in table.column_names:
         if table[name].null_count:
             raise _column(name, "null", "must have a value in every row: some are null")
-    open_time = _read_times(table["open_time"])
-    values = _read_classes(table["target"], kind) if kind is not TargetKind.REAL else _read_real(table)
-    weights = _read_weights(table["weight"]) if "weight" in names else None
-    return open_time, Target(kind, values, weights)
+    if kind is TargetKind.REAL:
+        _read_floats(table["target"], "target")
+    elif not pa.types.is_integer(table["target"].type):
+        raise _column("target", "type", f"must be integers, the classes: {table['target'].type}")
+    if "weight" in names:
+        values = _read_floats(table["weight"], "weight")
+        if (values < 0.0).any():
+            row = int(np.argmax(values < 0.0))
+            raise _column(f"weight[{row}]", "range", f"must not be negative: {values[row]:g}")
+    return _read_times(table["open_time"]), table
+
+
+def _read_target(tables: Sequence[pa.Table], kind: TargetKind) -> Target:
+    """The rows of all sources, one source after the other."""
+    if not sum(table.num_rows for table in tables):
+        raise InvalidArgument.of(FIELD, "rows", "must have rows: there are none.")
+    _require_weights_alike(["weight" in table.column_names for table in tables])
+    columns = [table["target"] for table in tables]
+    if kind is not TargetKind.REAL:
+        _require_classes({each for column in columns for each in column.unique().to_pylist()}, kind)
+    values = np.concatenate([column.to_numpy() for column in columns]).astype(np.float64)
+    if kind is TargetKind.REAL and values.min() == values.max():
+        raise _column("target", "constant", f"must not be the same in every row: {values[0]:g}")
+    if "weight" not in tables[0].column_names:
+        return Target(kind, values)
+    weights = np.concatenate([table["weight"].to_numpy() for table in tables])
+    if not weights.any():
+        raise _column("weight", "range", "must not be zero in every row")
+    return Target(kind, values, weights)
+
+
+def _require_weights_alike(weighed: Sequence[bool]) -> None:
+    """Refuse weights of some sources and not of others: what would the others weigh?"""
+    for place, is_weighed in enumerate(weighed):
+        if is_weighed != weighed[0]:
+            words = "must be given" if weighed[0] else "must be absent"
+            raise _column("weight", "same", f"{words} as for the first source", f"more[{place - 1}].")
+
+
+def _require_classes(classes: Collection[int], kind: TargetKind) -> None:
+    wanted, sentence = (
+        ((2, 2), "two classes") if kind is TargetKind.BINARY else ((3, CLASSES_MAX), "3 to 100 classes")
+    )
+    if not wanted[0] <= len(classes) <= wanted[1]:
+        raise _column("target", "classes", f"must have {sentence} for this target_kind: {len(classes)}")
+    if max(abs(each) for each in classes) > _EXACT_MAX:
+        raise _column("target", "range", f"must have classes of at most {_EXACT_MAX:,}")
 
 
 def _read_times(column: pa.ChunkedArray) -> pd.DatetimeIndex:
@@ -124,37 +191,6 @@ def _read_times(column: pa.ChunkedArray) -> pd.DatetimeIndex:
         raise _column("open_time", "range", "must be times of the years 1 to 9999") from None
 
 
-def _read_classes(column: pa.ChunkedArray, kind: TargetKind) -> Floats:
-    if not pa.types.is_integer(column.type):
-        raise _column("target", "type", f"must be integers, the classes: {column.type}")
-    classes = column.unique()
-    wanted, sentence = (
-        ((2, 2), "two classes") if kind is TargetKind.BINARY else ((3, CLASSES_MAX), "3 to 100 classes")
-    )
-    if not wanted[0] <= len(classes) <= wanted[1]:
-        raise _column("target", "classes", f"must have {sentence} for this target_kind: {len(classes)}")
-    if max(abs(each) for each in classes.to_pylist()) > _EXACT_MAX:
-        raise _column("target", "range", f"must have classes of at most {_EXACT_MAX:,}")
-    return np.asarray(column.to_numpy(), dtype=np.float64)
-
-
-def _read_real(table: pa.Table) -> Floats:
-    values = _read_floats(table["target"], "target")
-    if values.min() == values.max():
-        raise _column("target", "constant", f"must not be the same in every row: {values[0]:g}")
-    return values
-
-
-def _read_weights(column: pa.ChunkedArray) -> Floats:
-    values = _read_floats(column, "weight")
-    if (values < 0.0).any():
-        row = int(np.argmax(values < 0.0))
-        raise _column(f"weight[{row}]", "range", f"must not be negative: {values[row]:g}")
-    if not values.any():
-        raise _column("weight", "range", "must not be zero in every row")
-    return values
-
-
 def _read_floats(column: pa.ChunkedArray, name: str) -> Floats:
     if not pa.types.is_float64(column.type):
         raise _column(name, "type", f"must be float64: {column.type}")
@@ -166,5 +202,5 @@ def _read_floats(column: pa.ChunkedArray, name: str) -> Floats:
     return values
 
 
-def _column(name: str, rule: str, sentence: str) -> InvalidArgument:
-    return InvalidArgument.of(f"{FIELD}.{name}", rule, f"{sentence}.")
+def _column(name: str, rule: str, sentence: str, path: str = "") -> InvalidArgument:
+    return InvalidArgument.of(f"{path}{FIELD}.{name}", rule, f"{sentence}.")

@@ -27,7 +27,7 @@ from services.features.config import (
     TsfreshChoice,
 )
 from services.features.expressions import Expression
-from services.features.selection.request import Selected, SelectionRequest
+from services.features.selection.request import Selected, SelectionRequest, SourceRows
 from services.features.selection.target import Target, TargetKind
 from services.features.source import SnapshotSource
 from tests.features.conftest import SYMBOL, TIMEFRAME, VENUE, Rooms
@@ -62,7 +62,8 @@ def selected(
     room = FeaturesApplication(Shelf({SNAPSHOT.snapshot_id: frame}), MemoryBudget(total_bytes), now)
     values = target.to_numpy(np.float64)
     index = pd.DatetimeIndex(target.index)
-    request = SelectionRequest(SNAPSHOT, config, index, Target(TargetKind.BINARY, values), seed)
+    rows = (SourceRows(SNAPSHOT, index),)
+    request = SelectionRequest(rows, config, Target(TargetKind.BINARY, values), seed)
     return room.select_features(request, check)
 
 
@@ -184,9 +185,8 @@ def test_a_cancelled_fit_stops_at_any_look_and_gives_its_memory_back():
                 raise Cancelled("gone")
 
         request = SelectionRequest(
-            SNAPSHOT,
+            (SourceRows(SNAPSHOT, pd.DatetimeIndex(target.index)),),
             EVERYTHING,
-            pd.DatetimeIndex(target.index),
             Target(TargetKind.BINARY, target.to_numpy(np.float64)),
             0,
         )

@@ -417,20 +417,32 @@ class FeaturePreset(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., feature_count: _Optional[int] = ..., warm_up_bars: _Optional[int] = ..., cost_microseconds: _Optional[float] = ...) -> None: ...
 
 class SelectFeaturesRequest(_message.Message):
-    __slots__ = ("snapshot_id", "series", "config", "target_arrow", "target_kind", "seed")
+    __slots__ = ("snapshot_id", "series", "config", "target_arrow", "target_kind", "seed", "more")
     SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     TARGET_ARROW_FIELD_NUMBER: _ClassVar[int]
     TARGET_KIND_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     snapshot_id: str
     series: _market_pb2.SeriesRange
     config: FeatureConfig
     target_arrow: bytes
     target_kind: TargetKind
     seed: int
-    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., target_arrow: _Optional[bytes] = ..., target_kind: _Optional[_Union[TargetKind, str]] = ..., seed: _Optional[int] = ...) -> None: ...
+    more: _containers.RepeatedCompositeFieldContainer[SelectionSource]
+    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., config: _Optional[_Union[FeatureConfig, _Mapping]] = ..., target_arrow: _Optional[bytes] = ..., target_kind: _Optional[_Union[TargetKind, str]] = ..., seed: _Optional[int] = ..., more: _Optional[_Iterable[_Union[SelectionSource, _Mapping]]] = ...) -> None: ...
+
+class SelectionSource(_message.Message):
+    __slots__ = ("snapshot_id", "series", "target_arrow")
+    SNAPSHOT_ID_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    TARGET_ARROW_FIELD_NUMBER: _ClassVar[int]
+    snapshot_id: str
+    series: _market_pb2.SeriesRange
+    target_arrow: bytes
+    def __init__(self, snapshot_id: _Optional[str] = ..., series: _Optional[_Union[_market_pb2.SeriesRange, _Mapping]] = ..., target_arrow: _Optional[bytes] = ...) -> None: ...
 
 class SelectFeaturesResponse(_message.Message):
     __slots__ = ("features", "config", "row_count", "class_counts", "warm_up_bars")

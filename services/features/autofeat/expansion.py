@@ -83,7 +83,7 @@ def symbolic_features(
         Those chosen on most subsamples, the most often chosen first. The same for the same arguments.
     """
     generator = np.random.default_rng(np.random.SeedSequence(abs(seed), spawn_key=(int(seed < 0),)))
-    rows = _rows(values.shape[1], choice.max_memory_bytes)
+    rows = _rows(values.shape[1], choice.max_memory_bytes, target.sources)
     some = Target(target.kind, target.values[rows])
     inputs = _inputs(names, values, rows, order, choice.max_inputs, look)
     if not inputs or len(rows) < _ROWS_MIN or (len(some.classes) < 2 and not np.ptp(some.values)):
@@ -121,9 +121,18 @@ def work_bytes(choice: AutofeatChoice, rows: int) -> int:
     return at_a_time + kept * looked_at * 8 * (2 + _PROBES)
 
 
-def _rows(count: int, memory_bytes: int) -> Rows:
-    """Evenly spaced ones, as many as are worth it and leave room for some candidates at a time."""
+def _rows(count: int, memory_bytes: int, sources: Rows | None = None) -> Rows:
+    """Evenly spaced ones, of each source its share, as many as are worth it and leave room for some
+    candidates at a time."""
     size = min(count, ROWS_MAX, max(1, memory_bytes // (8 * _VALUE_BYTES)))
+    if sources is None:
+        return _evenly(count, size)
+    # Rows of sources alternate: every other row of all would be of one source.
+    own = [np.flatnonzero(sources == source) for source in np.unique(sources)]
+    return np.sort(np.concatenate([rows[_evenly(rows.size, size * rows.size // count)] for rows in own]))
+
+
+def _evenly(count: int, size: int) -> Rows:
     return np.linspace(0, count - 1, size).astype(np.int64)
 
 

@@ -13,24 +13,32 @@ from services.features.source import Source
 
 
 @dataclass(frozen=True, eq=False)
+class SourceRows:
+    """Bars of one source that are looked at, UTC, strictly ascending; `field` is its place in the request,
+    empty or ending in a dot."""
+
+    source: Source
+    open_time: pd.DatetimeIndex
+    field: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class SelectionRequest:
     """What to fit, on what.
 
     Attributes
     ----------
-    source : Source
+    sources : tuple of SourceRows
+        One, or several of different instruments.
     config : FeatureConfig
-    open_time : DatetimeIndex (rows,)
-        The bars to look at, UTC, strictly ascending.
     target : Target
-        Of these bars.
+        Of the bars of the first source, then of those of the second…
     seed : int
         Of every random choice.
     """
 
-    source: Source
+    sources: tuple[SourceRows, ...]
     config: FeatureConfig
-    open_time: pd.DatetimeIndex
     target: Target
     seed: int
 

@@ -33,11 +33,14 @@ class Target:
         Finite; classes are whole numbers.
     weights : float64 (rows,) or None
         Not negative, not all zero.
+    sources : int64 (rows,) or None
+        Of which of several sources each row is; None: all are of one.
     """
 
     kind: TargetKind
     values: Floats
     weights: Floats | None = None
+    sources: Codes | None = None
 
     @cached_property
     def classes(self) -> Floats:

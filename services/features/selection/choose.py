@@ -14,6 +14,7 @@ from services.features.config import SelectionChoice
 from services.features.selection.correlation import companions
 from services.features.selection.importance import gain_shares
 from services.features.selection.relevance import Relevance
+from services.features.selection.spans import spans
 from services.features.selection.stability import stability
 from services.features.selection.target import Target
 
@@ -72,7 +73,13 @@ class Choice:
             for name, p_value in zip(names, found.smallest, strict=True)
         ]
         self._left = list(range(len(names)))
-        self._drop([at for at in self._left if is_constant(values[at])], SelectionStep.CONSTANT)
+        still = [
+            at
+            for some in spans(len(values), values.shape[1], look)
+            for at in self._left[some]
+            if is_constant(values[at])
+        ]
+        self._drop(still, SelectionStep.CONSTANT)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -142,8 +149,9 @@ class Choice:
         return [at for at in order if at not in gone]
 
     def _keep_stable(self, choice: SelectionChoice) -> None:
-        values = self._values[self._left]
-        shares = stability(values, self._target, choice.stability_blocks, choice.fdr_level, self._look)
+        shares = stability(
+            self._values, self._left, self._target, choice.stability_blocks, choice.fdr_level, self._look
+        )
         for at, share in zip(self._left, shares, strict=True):
             self._mark(at, None, stability=float(share))
         by_share = sorted(zip(self._left, shares, strict=True), key=lambda each: -each[1])
@@ -155,7 +163,7 @@ class Choice:
         self._drop([at for at in self._left if at not in stable], SelectionStep.STABILITY)
 
     def _rank(self, seed: int) -> None:
-        shares = gain_shares(self._values[self._left], self._target, seed, self._look)
+        shares = gain_shares(self._values, self._left, self._target, seed, self._look)
         for at, share in zip(self._left, shares, strict=True):
             self._mark(at, None, importance=float(share))
         ranked = sorted(zip(self._left, shares, strict=True), key=lambda each: -each[1])

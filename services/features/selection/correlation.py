@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from services.features.columns import Floats
 from services.features.selection.compiled import unit_ranks
+from services.features.selection.spans import spans
 
-_BLOCK = 64  # candidates that are compared with those kept at a time
+_BLOCK = 64  # candidates that are compared with those kept at a time, of many rows fewer
+_BLOCK_VALUES = 2**26
 
 
 def companions(
@@ -31,9 +33,12 @@ def companions(
     gone: dict[int, int] = {}
     kept: list[int] = []
     kept_ranks: list[npt.NDArray[np.float32]] = []
-    for start in range(0, len(order), _BLOCK):
-        block = list(order[start : start + _BLOCK])
-        ranks = unit_ranks(np.ascontiguousarray(values[block]))
+    size = min(_BLOCK, max(1, _BLOCK_VALUES // max(1, values.shape[1])))
+    for start in range(0, len(order), size):
+        block = list(order[start : start + size])
+        ranks = np.empty((len(block), values.shape[1]), np.float32)
+        for some in spans(len(block), values.shape[1], look):
+            ranks[some] = unit_ranks(values[block[some]])
         partner = np.full(len(block), -1)
         before = 0
         for others in kept_ranks:

@@ -14,6 +14,7 @@ from services.features.expressions import Expression, Name, formatted, parse, vi
 from services.features.expressions.declared import EXPRESSIONS_MAX, TOGETHER_MAX
 from services.features.selection.choose import Choice, Verdict, is_constant
 from services.features.selection.relevance import Relevance, relevance
+from services.features.selection.spans import spans
 from services.features.selection.target import Target
 
 _TRIED = "tried_"
@@ -60,15 +61,18 @@ def fit(
     found = relevance(values, target, look)
     formulas: dict[str, str] = {}
     if config.autofeat.enabled:
-        is_readable = _accepted([formatted(Name(name)) for name in names], config.expressions)
+        is_readable = _accepted([formatted(Name(name)) for name in names], config.expressions, look)
         order = [int(at) for at in found.order if is_readable[at] and not is_constant(values[at])]
         symbolic = symbolic_features(names, values, order, target, config.autofeat, seed, look)
-        formulas = _kept(symbolic, names, config.expressions)
+        formulas = _kept(symbolic, names, config.expressions, look)
     if formulas:
         rows = dict(zip(names, values, strict=True))
-        more = np.stack([evaluated(parse(text), rows) for text in formulas.values()])
-        of_formulas = relevance(more, target, look)
-        names, values = [*names, *formulas], np.concatenate([values, more])
+        values = _grown(values, len(formulas), look)
+        for place, text in enumerate(formulas.values(), len(names)):
+            look()
+            values[place] = evaluated(parse(text), rows)
+        of_formulas = relevance(values[len(names) :], target, look)
+        names = [*names, *formulas]
         found = Relevance(
             np.concatenate([found.p_values, of_formulas.p_values]),
             np.concatenate([found.logarithms, of_formulas.logarithms]),
@@ -106,11 +110,22 @@ def fit_bytes(config: FeatureConfig, features: int, rows: int) -> int:
     return 20 * (features + config.autofeat.max_features) * rows + work_bytes(config.autofeat, rows)
 
 
+def _grown(values: Floats, more: int, look: Callable[[], None]) -> Floats:
+    """The same features and room for more."""
+    grown = np.empty((len(values) + more, values.shape[1]))
+    for some in spans(len(values), values.shape[1], look):
+        grown[some] = values[some]
+    return grown
+
+
 def _kept(
-    symbolic: Sequence[Symbolic], names: Collection[str], before: Sequence[Expression]
+    symbolic: Sequence[Symbolic],
+    names: Collection[str],
+    before: Sequence[Expression],
+    look: Callable[[], None],
 ) -> dict[str, str]:
     """Formulas by name, those first found, that a config can hold beside the expressions it has."""
-    is_accepted = _accepted([each.expression for each in symbolic], before)
+    is_accepted = _accepted([each.expression for each in symbolic], before, look)
     taken, kept, size = set(names), dict[str, str](), _size(before)
     for each, is_one in zip(symbolic, is_accepted, strict=True):
         size += len(each.expression)
@@ -121,11 +136,12 @@ def _kept(
     return kept
 
 
-def _accepted(texts: Sequence[str], before: Sequence[Expression]) -> list[bool]:
+def _accepted(texts: Sequence[str], before: Sequence[Expression], look: Callable[[], None]) -> list[bool]:
     """Which of these formulas a config could hold after the expressions it has: not every feature can be
     read, and several together may look back too far or cost too much."""
     found: list[bool] = []
     while len(found) < len(texts):
+        look()
         size, tried = _size(before), list[Expression]()
         for place, text in enumerate(texts[len(found) :]):
             size += len(text)

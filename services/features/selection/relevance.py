@@ -11,7 +11,7 @@ known at fewer than `KNOWN_ROWS_MIN` of them, or has the same value in all, is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,14 @@ from scipy import special, stats
 from services.features.columns import Floats
 from services.features.selection import compiled
 from services.features.selection.contingency import fisher_exact
+from services.features.selection.spans import spans
 from services.features.selection.target import Target, TargetKind
 
 KNOWN_ROWS_MIN = 10
 Flags = npt.NDArray[np.bool_]
 
-_PIECE_VALUES = 2**21  # between looks whether the rest is still wanted
 _EXACT_ROWS_MAX = 8  # scipy's `mannwhitneyu` counts the rankings of so few rows without equal values
+_TEST_VALUES = 64  # what a test takes beside the rows: as much as the order of so many values
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +68,25 @@ class Relevance:
         return np.asarray(np.array([rejected(column, fdr_level) for column in self.p_values.T]).any(axis=0))
 
 
-def relevance(values: Floats, target: Target, look: Callable[[], None]) -> Relevance:
-    """Test every feature.
+def relevance(
+    values: Floats, target: Target, look: Callable[[], None], features: Sequence[int] | None = None
+) -> Relevance:
+    """Test features, all of them if not said which.
 
     Parameters
     ----------
-    values : float64 (features, rows), each row contiguous
-        NaN where not known.
+    values : float64 (features, rows), NaN where not known
     look
         Called between pieces of the work; what it raises ends it.
     """
-    pieces: list[Relevance] = []
+    chosen = np.arange(len(values)) if features is None else np.asarray(features, np.int64)
+    columns = 1 if target.kind is TargetKind.REAL else len(target.classes)
+    found = Relevance(np.empty((len(chosen), columns)), np.empty(len(chosen)))
     test = _real if target.kind is TargetKind.REAL else _classes
-    for some in _pieces(values):
-        look()
-        pieces.append(test(some, target))
-    return Relevance(
-        np.concatenate([piece.p_values for piece in pieces]),
-        np.concatenate([piece.logarithms for piece in pieces]),
-    )
+    for some in spans(len(chosen), values.shape[1] + _TEST_VALUES * columns, look):
+        piece = test(values[chosen[some]], target, look)
+        found.p_values[some], found.logarithms[some] = piece.p_values, piece.logarithms
+    return found
 
 
 def rejected(p_values: Floats, fdr_level: float) -> Flags:
@@ -104,13 +105,7 @@ def rejected(p_values: Floats, fdr_level: float) -> Flags:
     return found
 
 
-def _pieces(values: Floats) -> Iterator[Floats]:
-    size = max(1, _PIECE_VALUES // max(1, values.shape[1]))
-    for start in range(0, len(values), size):
-        yield np.ascontiguousarray(values[start : start + size])
-
-
-def _classes(values: Floats, target: Target) -> Relevance:
+def _classes(values: Floats, target: Target, look: Callable[[], None]) -> Relevance:
     features, classes = len(values), len(target.classes)
     distinct, ties = np.empty(features, np.int64), np.empty(features)
     known, sums, low = (np.empty((features, classes)) for _ in range(3))
@@ -132,6 +127,7 @@ def _classes(values: Floats, target: Target) -> Relevance:
     logarithms[ranked] = np.minimum(np.log(2.0) + special.log_ndtr(-standard[ranked]), 0.0)
     few = ranked & (np.minimum(known, others) <= _EXACT_ROWS_MAX) & (ties == 0.0)[:, None]
     for feature, code in np.argwhere(few):
+        look()
         some = values[feature]
         is_class = target.codes == code
         is_known = ~np.isnan(some)
@@ -155,7 +151,7 @@ def _classes(values: Floats, target: Target) -> Relevance:
     return Relevance(p_values, logarithms.min(axis=1, initial=0.0))
 
 
-def _real(values: Floats, target: Target) -> Relevance:
+def _real(values: Floats, target: Target, look: Callable[[], None]) -> Relevance:
     features = len(values)
     order = np.argsort(target.values, kind="stable")
     ordered = target.values[order]
@@ -177,6 +173,7 @@ def _real(values: Floats, target: Target) -> Relevance:
     p_values[ranked, 0] = 2.0 * special.ndtr(-standard[ranked])
     logarithms[ranked] = np.minimum(np.log(2.0) + special.log_ndtr(-standard[ranked]), 0.0)
     for feature in np.flatnonzero((known >= KNOWN_ROWS_MIN) & (distinct == 2)):
+        look()
         some = values[feature]
         highest = np.nanmax(some)
         high, low = target.values[some == highest], target.values[some < highest]

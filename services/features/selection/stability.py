@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +13,15 @@ from services.features.selection.target import Target
 
 
 def stability(
-    values: Floats, target: Target, blocks: int, fdr_level: float, look: Callable[[], None]
+    values: Floats,
+    features: Sequence[int],
+    target: Target,
+    blocks: int,
+    fdr_level: float,
+    look: Callable[[], None],
 ) -> Floats:
-    """Share of the blocks of time in which each feature is relevant, tested on the rows of the block alone
-    (after Meinshausen and Buehlmann 2010, with blocks of time for subsamples).
+    """Share of the blocks of time in which each of these features is relevant, tested on the rows of the
+    block alone (after Meinshausen and Buehlmann 2010, with blocks of time for subsamples).
 
     Parameters
     ----------
@@ -25,8 +30,8 @@ def stability(
         Into how many blocks of equal rows they are cut; a block without two classes finds nothing.
     """
     borders = np.linspace(0, values.shape[1], blocks + 1).astype(int)
-    found = np.zeros(len(values))
+    found = np.zeros(len(features))
     for start, stop in pairwise(borders):
         rows = slice(int(start), int(stop))
-        found += relevance(values[:, rows], target.of(rows), look).is_relevant(fdr_level)
+        found += relevance(values[:, rows], target.of(rows), look, features).is_relevant(fdr_level)
     return found / blocks

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
+import lightgbm  # noqa: F401  # loading it is no part of a fit
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from marketml.rpc.refusals import FailedPrecondition
+from marketml.rpc.refusals import Cancelled, FailedPrecondition
 from services.features.columns import Floats
 from services.features.config import FeatureConfig, SelectionChoice, TsfreshChoice
 from services.features.selection.choose import SelectionStep, Verdict
@@ -149,7 +152,7 @@ def test_of_those_kept_none_goes_with_another_and_each_gone_goes_with_a_better_o
 def test_a_block_of_time_without_both_classes_finds_nothing():
     values = np.random.default_rng(0).normal(size=(2, 300))
     target = Target(TargetKind.BINARY, np.repeat([0.0, 1.0], [200, 100]))
-    assert stability(values, target, 3, 0.05, nobody).tolist() == [0.0, 0.0]
+    assert stability(values, range(2), target, 3, 0.05, nobody).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("sort", ["binary", "three", "real"])
@@ -160,9 +163,35 @@ def test_gain_is_the_same_each_time_and_follows_the_weights(sort: str):
     values[0, :500] += 2 * target.values[:500]
     values[1, 500:] += 2 * target.values[500:]
     values[2, ::7] = np.nan
-    first = gain_shares(values, target, 3, nobody)
-    np.testing.assert_array_equal(first, gain_shares(values, target, 3, nobody))
+    first = gain_shares(values, range(len(values)), target, 3, nobody)
+    np.testing.assert_array_equal(first, gain_shares(values, range(len(values)), target, 3, nobody))
     early = Target(target.kind, target.values, np.repeat([1.0, 0.0], 500))
     late = Target(target.kind, target.values, np.repeat([0.0, 1.0], 500))
-    assert gain_shares(values, early, 3, nobody).argmax() == 0
-    assert gain_shares(values, late, 3, nobody).argmax() == 1
+    assert gain_shares(values, range(len(values)), early, 3, nobody).argmax() == 0
+    assert gain_shares(values, range(len(values)), late, 3, nobody).argmax() == 1
+
+
+@pytest.mark.parametrize("kind", [TargetKind.BINARY, TargetKind.MULTICLASS])
+def test_a_fit_looks_whether_it_is_still_wanted_again_and_again(kind: TargetKind):
+    """In less than a second of processor time each, at sizes where the bins of the model's data, or the
+    exact tests of many small classes, take several."""
+    features, rows, classes = (1_100, 9_000, 2) if kind is TargetKind.BINARY else (400, 900, 100)
+    generator = np.random.default_rng(0)
+    target = Target(kind, np.resize(np.arange(classes), rows).astype(float))
+    values = generator.normal(size=(features, rows))
+    choice = SelectionChoice(enabled=True, fdr_level=1.0, correlation_max=1.0)
+    stretches: list[float] = []
+    before = started = time.thread_time()
+
+    def look() -> None:
+        nonlocal before
+        now = time.thread_time()
+        stretches.append(now - before)
+        if now - started > 3.0:
+            raise Cancelled("gone")
+        before = now
+
+    names = [f"noise_{place}" for place in range(features)]
+    with pytest.raises(Cancelled):
+        fit(names, (), values, target, FeatureConfig(selection=choice), 0, look)
+    assert max(stretches) < 1.0

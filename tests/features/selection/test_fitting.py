@@ -48,12 +48,12 @@ def test_a_formula_over_features_is_found_and_computed_with_the_fits_bits():
 def test_no_more_formulas_are_kept_than_a_config_can_hold(count: int):
     before = [Expression(f"mine_{place}", "close / open") for place in range(count)]
     found = [Symbolic(f"af_{place}", f"close * {place + 2}") for place in range(10)]
-    assert len(_kept(found, [], before)) == min(10, EXPRESSIONS_MAX - count)
-    assert _kept(found, ["af_3"], before).keys().isdisjoint({"af_3"})
+    assert len(_kept(found, [], before, nobody)) == min(10, EXPRESSIONS_MAX - count)
+    assert _kept(found, ["af_3"], before, nobody).keys().isdisjoint({"af_3"})
 
 
 def test_formulas_that_a_config_would_refuse_are_told_from_those_it_takes():
     texts = ["close", "nothing_of_the_sort", "mine * 2", "`w24__close__quantile__q_0.1`", "1 + 1"]
-    assert _accepted(texts, [Expression("mine", "close")]) == [True, False, True, True, False]
+    assert _accepted(texts, [Expression("mine", "close")], nobody) == [True, False, True, True, False]
     full = [Expression(f"mine_{place}", f"close + {'9' * 1_900}") for place in range(TOGETHER_MAX // 1_950)]
-    assert _accepted(texts * 300, full)[:2] == [True, False]
+    assert _accepted(texts * 300, full, nobody)[:2] == [True, False]

@@ -95,6 +95,9 @@ class Columns:
             seconds: Floats = times.asi8 / 1e6
             seconds[times.isna()] = np.nan
             return seconds
-        values: Floats = column.to_numpy(np.float64, na_value=np.nan, copy=True)
-        values[np.isinf(values)] = np.nan
-        return values
+        if column.dtype == np.float64:
+            values: Floats = np.ascontiguousarray(column.to_numpy())
+        else:
+            values = column.to_numpy(np.float64, na_value=np.nan)
+        is_infinite = np.isinf(values)
+        return np.where(is_infinite, np.nan, values) if is_infinite.any() else values

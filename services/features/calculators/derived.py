@@ -26,6 +26,11 @@ def log_returns(columns: Columns) -> Floats:
     )
 
 
+def log_heights(columns: Columns) -> Floats:
+    """ln(high / low)."""
+    return columns.shared(("log_heights",), lambda: log_relative(columns["high"], columns["low"]))
+
+
 def mean(columns: Columns, name: str, window: int) -> Floats:
     return columns.shared(("mean", name, window), lambda: windows.means(columns[name], window))
 

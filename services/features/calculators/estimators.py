@@ -30,7 +30,7 @@ def _open_to_close(columns: Columns) -> Floats:
 
 def _garman_klass(columns: Columns, window: int) -> Floats:
     def variances() -> Floats:
-        spread, body = log_relative(columns["high"], columns["low"]), _open_to_close(columns)
+        spread, body = derived.log_heights(columns), _open_to_close(columns)
         return spread * spread / 2.0 - (2.0 * math.log(2.0) - 1.0) * body * body
 
     bars = columns.shared(("garman_klass",), variances)

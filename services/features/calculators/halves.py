@@ -33,7 +33,8 @@ def _greatest_power(count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
 @compiled(OUTPUT(INPUT, numba.float64, _COUNT))
 def geometric_means(x, ratio, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Means of the last `count` values, that of i bars ago weighted by ratio^i."""
-    result = np.full(x.size, np.nan)
+    result = np.empty(x.size)
+    result[: count - 1] = np.nan
     if count > x.size:
         return result
     block = min(max(_BLOCK, 8 * count), x.size)
@@ -80,16 +81,13 @@ def _doubled(x, apart, mean, second, third, fourth, powers, have, at, to):  # ty
     lates, earlies, outs = (at + have, at + x.size), (at, at + size), (to + have, to + x.size)
     now, then, away = x[have:], x[:size], apart[:size]
     late, early, out = mean[lates[0] : lates[1]], mean[earlies[0] : earlies[1]], mean[outs[0] : outs[1]]
-    for k in range(size):
-        away[k] = early[k] + (then[k] - now[k]) - late[k]
-    for k in range(size):
-        out[k] = late[k] + 0.5 * away[k]
-    if powers < 2:
-        return
     late2, early2 = second[lates[0] : lates[1]], second[earlies[0] : earlies[1]]
-    out, scale = second[outs[0] : outs[1]], 0.5 * have
+    out2, scale = second[outs[0] : outs[1]], 0.5 * have
     for k in range(size):
-        out[k] = early2[k] + late2[k] + scale * away[k] * away[k]
+        between = early[k] + (then[k] - now[k]) - late[k]
+        away[k] = between
+        out[k] = late[k] + 0.5 * between
+        out2[k] = early2[k] + late2[k] + scale * between * between
     if powers < 3:
         return
     late3, early3 = third[lates[0] : lates[1]], third[earlies[0] : earlies[1]]
@@ -110,28 +108,29 @@ def _lengthened(x, apart, mean, second, third, fourth, powers, have, at):  # typ
     """One value more before the last `have`, in place."""
     size, first, last = x.size - have, at + have, at + x.size
     now, then, away, out = x[have:], x[:size], apart[:size], mean[first:last]
-    for k in range(size):
-        away[k] = (then[k] - now[k]) - out[k]
-    held, count = float(have), have + 1.0
-    scale = 1.0 / count
-    for k in range(size):
-        out[k] += scale * away[k]
-    if powers < 2:
-        return
     squares = second[first:last]
-    if powers > 2:
-        cubes = third[first:last]
-        if powers > 3:
-            out, of_four = fourth[first:last], held * (held * held - held + 1.0) / (count * count * count)
-            of_two, of_one = 6.0 / (count * count), 4.0 / count
-            for k in range(size):
-                high = of_two * squares[k] + of_four * away[k] * away[k]
-                out[k] += away[k] * (away[k] * high - of_one * cubes[k])
-        of_three, of_one = held * (held - 1.0) / (count * count), 3.0 / count
+    held, count = float(have), have + 1.0
+    part, scale = 1.0 / count, held / count
+    if powers < 3:
         for k in range(size):
-            cubes[k] += away[k] * (of_three * away[k] * away[k] - of_one * squares[k])
-    scale = held / count
+            between = (then[k] - now[k]) - out[k]
+            out[k] += part * between
+            squares[k] += scale * between * between
+        return
     for k in range(size):
+        between = (then[k] - now[k]) - out[k]
+        away[k] = between
+        out[k] += part * between
+    cubes = third[first:last]
+    if powers > 3:
+        out, of_four = fourth[first:last], held * (held * held - held + 1.0) / (count * count * count)
+        of_two, of_one = 6.0 / (count * count), 4.0 / count
+        for k in range(size):
+            high = of_two * squares[k] + of_four * away[k] * away[k]
+            out[k] += away[k] * (away[k] * high - of_one * cubes[k])
+    of_three, of_one = held * (held - 1.0) / (count * count), 3.0 / count
+    for k in range(size):
+        cubes[k] += away[k] * (of_three * away[k] * away[k] - of_one * squares[k])
         squares[k] += scale * away[k] * away[k]
 
 
@@ -155,19 +154,20 @@ def _gathered(x, apart, mean, second, third, fourth, window, powers):  # type: i
 
 @compiled(numba.float64[:, ::1](INPUT, _COUNT, _COUNT, numba.boolean))
 def moments(x, window, powers, is_shaped):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Rows, as many as `powers`: the window's mean, and the sums of squared, cubed and fourth powers of the
-    deviations from it (Chan, Golub & LeVeque 1979; Pébay 2008).
+    """Rows, as many as `powers`, two to four: the window's mean, and the sums of squared, cubed and fourth
+    powers of the deviations from it (Chan, Golub & LeVeque 1979; Pébay 2008).
 
     If `is_shaped`, instead of the sums: the sample standard deviation (divisor n - 1), the adjusted skewness
     and the adjusted excess kurtosis (Joanes & Gill 1998, G1 and G2), NaN where there is no deviation.
     """
-    result = np.full((powers, x.size), np.nan)
+    result = np.empty((powers, x.size))
+    result[:, : window - 1] = np.nan
     if window > x.size:
         return result
     block = min(max(_BLOCK, 2 * window), x.size)
     room = block + window
     apart, mean = np.empty(room), np.empty(2 * room)
-    second = np.empty(2 * room if powers > 1 else 0)
+    second = np.empty(2 * room)
     third = np.empty(2 * room if powers > 2 else 0)
     fourth = np.empty(2 * room if powers > 3 else 0)
     n = float(window)
@@ -203,20 +203,58 @@ def moments(x, window, powers, is_shaped):  # type: ignore[no-untyped-def]  # no
     return result
 
 
+@compiled(numba.void(INPUT, INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT))
+def _both_doubled(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """As `_doubled`, of two series and what they have to do with each other."""
+    size, scale = x.size - have, 0.5 * have
+    first, last, out, end = at + have, at + x.size, to + have, to + x.size
+    x_now, x_then, y_now, y_then = x[have:], x[:size], y[have:], y[:size]
+    late_x, early_x, out_x = x_mean[first:last], x_mean[at : at + size], x_mean[out:end]
+    late_y, early_y, out_y = y_mean[first:last], y_mean[at : at + size], y_mean[out:end]
+    late_xx, early_xx, out_xx = x_squares[first:last], x_squares[at : at + size], x_squares[out:end]
+    late_yy, early_yy, out_yy = y_squares[first:last], y_squares[at : at + size], y_squares[out:end]
+    late_xy, early_xy, out_xy = products[first:last], products[at : at + size], products[out:end]
+    for k in range(size):
+        x_apart = early_x[k] + (x_then[k] - x_now[k]) - late_x[k]
+        y_apart = early_y[k] + (y_then[k] - y_now[k]) - late_y[k]
+        out_x[k] = late_x[k] + 0.5 * x_apart
+        out_y[k] = late_y[k] + 0.5 * y_apart
+        out_xx[k] = early_xx[k] + late_xx[k] + scale * x_apart * x_apart
+        out_yy[k] = early_yy[k] + late_yy[k] + scale * y_apart * y_apart
+        out_xy[k] = early_xy[k] + late_xy[k] + scale * x_apart * y_apart
+
+
+@compiled(numba.void(INPUT, INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT))
+def _both_lengthened(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """As `_lengthened`."""
+    size, first, last = x.size - have, at + have, at + x.size
+    part, scale = 1.0 / (have + 1.0), have / (have + 1.0)
+    x_now, x_then, y_now, y_then = x[have:], x[:size], y[have:], y[:size]
+    of_x, of_y, of_xx = x_mean[first:last], y_mean[first:last], x_squares[first:last]
+    of_yy, of_xy = y_squares[first:last], products[first:last]
+    for k in range(size):
+        x_apart, y_apart = (x_then[k] - x_now[k]) - of_x[k], (y_then[k] - y_now[k]) - of_y[k]
+        of_x[k] += part * x_apart
+        of_y[k] += part * y_apart
+        of_xx[k] += scale * x_apart * x_apart
+        of_yy[k] += scale * y_apart * y_apart
+        of_xy[k] += scale * x_apart * y_apart
+
+
 @compiled(numba.float64[:, ::1](INPUT, INPUT, _COUNT, numba.boolean))
 def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Rows: sums of the products of deviations, x with y, x with itself, y with itself.
 
     If it `is_correlation`, one row: Pearson's, NaN where either does not deviate.
     """
-    result = np.full((1 if is_correlation else 3, x.size), np.nan)
+    result = np.empty((1 if is_correlation else 3, x.size))
+    result[:, : window - 1] = np.nan
     if window > x.size:
         return result
     block = min(max(_BLOCK, 2 * window), x.size)
     room = block + window
-    x_apart, x_mean, x_squares = np.empty(room), np.empty(2 * room), np.empty(2 * room)
-    y_apart, y_mean, y_squares = np.empty(room), np.empty(2 * room), np.empty(2 * room)
-    products, none = np.empty(2 * room), np.empty(0)
+    x_mean, x_squares, products = np.empty(2 * room), np.empty(2 * room), np.empty(2 * room)
+    y_mean, y_squares = np.empty(2 * room), np.empty(2 * room)
     for start in range(window - 1, x.size, block):
         stop = min(start + block, x.size)
         x_part, y_part = x[start - window + 1 : stop], y[start - window + 1 : stop]
@@ -225,20 +263,11 @@ def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  #
             sums[:size] = 0.0
         have, at, to, bit = 1, 0, room, _greatest_power(window) // 2
         while bit > 0:
-            _doubled(x_part, x_apart, x_mean, x_squares, none, none, 2, have, at, to)
-            _doubled(y_part, y_apart, y_mean, y_squares, none, none, 2, have, at, to)
-            late, early = products[at + have : at + size], products[at : at + size - have]
-            out, scale = products[to + have : to + size], 0.5 * have
-            for k in range(size - have):
-                out[k] = early[k] + late[k] + scale * x_apart[k] * y_apart[k]
+            _both_doubled(x_part, y_part, x_mean, x_squares, y_mean, y_squares, products, have, at, to)
             have *= 2
             at, to = to, at
             if window & bit:
-                _lengthened(x_part, x_apart, x_mean, x_squares, none, none, 2, have, at)
-                _lengthened(y_part, y_apart, y_mean, y_squares, none, none, 2, have, at)
-                out, scale = products[at + have : at + size], have / (have + 1.0)
-                for k in range(size - have):
-                    out[k] += scale * x_apart[k] * y_apart[k]
+                _both_lengthened(x_part, y_part, x_mean, x_squares, y_mean, y_squares, products, have, at)
                 have += 1
             bit //= 2
         first, last, out = at + window - 1, at + size, result[0, start:stop]
@@ -261,7 +290,8 @@ def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  #
 def extremes(x, window, sign, is_dated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Rows: the lowest value (the highest if `sign` is -1) and, if it `is_dated`, how many bars ago the
     newest of several was."""
-    result = np.full((2 if is_dated else 1, x.size), np.nan)
+    result = np.empty((2 if is_dated else 1, x.size))
+    result[:, : window - 1] = np.nan
     if window > x.size:
         return result
     block = min(max(_BLOCK, 2 * window), x.size)

@@ -53,7 +53,7 @@ def _impact(columns: Columns) -> Floats:
 
 def _corwin_schultz(columns: Columns) -> Floats:
     high, low = columns["high"], columns["low"]
-    spread = log_relative(high, low) ** 2
+    spread = derived.log_heights(columns) ** 2
     beta = spread + windows.lag(spread, 1)
     gamma = log_relative(np.maximum(high, windows.lag(high, 1)), np.minimum(low, windows.lag(low, 1))) ** 2
     scale = 3.0 - 2.0 * math.sqrt(2.0)

@@ -137,9 +137,8 @@ def _volatility_of_volatility(window: int) -> Feature:
 
 def _parkinson(window: int) -> Feature:
     def compute(columns: Columns) -> Floats:
-        spread = log_relative(columns["high"], columns["low"])
-        variance = windows.means(spread * spread, window) / (4.0 * math.log(2.0))
-        return windows.roots(variance * columns.bars_per_day)
+        squares = columns.shared(("squared_log_heights",), lambda: derived.log_heights(columns) ** 2)
+        return windows.roots(windows.means(squares, window) * (columns.bars_per_day / (4.0 * math.log(2.0))))
 
     return _declare(
         "volatility",

@@ -174,6 +174,27 @@ def _relatives(x, reference):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
     return result
 
 
+@compiled(OUTPUT(INPUT, INPUT))
+def _log_relatives(x, reference):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Where both are near: 2 artanh(a / 2), as a series of a, their difference over their middle."""
+    result = np.empty(x.size)
+    for start in range(0, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        now, then, out = x[start:stop], reference[start:stop], result[start:stop]
+        far = 0
+        for k in range(stop - start):
+            away = (now[k] - then[k]) / (0.5 * now[k] + 0.5 * then[k])
+            square = away * away
+            rest = 1.0 / 448.0 + square * (1.0 / 2304.0 + square * (1.0 / 11264.0))
+            out[k] = away + away * square * (1.0 / 12.0 + square * (1.0 / 80.0 + square * rest))
+            far += 0 if abs(away) <= 0.1 else 1
+        for k in range(stop - start if far else 0):
+            if not abs((now[k] - then[k]) / (0.5 * now[k] + 0.5 * then[k])) <= 0.1:
+                away = (now[k] - then[k]) / then[k] if then[k] != 0.0 else np.nan
+                out[k] = np.log1p(away) if away > -1.0 else np.nan
+    return result
+
+
 def lag(x: Floats, bars: int) -> Floats:
     """The value `bars` earlier."""
     result = np.full(x.size, np.nan)
@@ -349,8 +370,7 @@ def relative(x: Floats, reference: Floats) -> Floats:
 
 def log_relative(x: Floats, reference: Floats) -> Floats:
     """ln(x / reference), its small differences with all their digits; NaN where not positive."""
-    away = relative(x, reference)
-    return np.log1p(away, out=np.full(x.shape, np.nan), where=away > -1.0)
+    return _log_relatives(np.ascontiguousarray(x), np.ascontiguousarray(reference))
 
 
 def flag(condition: Any, *known: Floats) -> Floats:

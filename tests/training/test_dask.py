@@ -99,6 +99,18 @@ def test_a_unit_whose_run_is_gone_without_a_word_ends(cluster: DaskCluster, pool
         eventually(lambda: not executing(cluster), 20, "an idle cluster")
 
 
+def test_a_unit_that_is_dropped_ends_and_no_other(cluster: DaskCluster, pool: DaskPool) -> None:
+    task = replace(made_task(), parameters=ENDLESS.model, stopping=None)
+    with pool.opened() as work:
+        for ticket in (1, 2):
+            work.submit(ticket, replace(task, key=f"fold_{ticket}"))
+        eventually(lambda: executing(cluster) == 2, 60, "both")
+        work.drop(1)
+        eventually(lambda: executing(cluster) == 1, 20, "one that ends")
+        said = eventually(lambda: work.next(1.0), 60, "a round")
+        assert said.ticket == 2
+
+
 def test_a_run_told_to_keep_its_best_ends_every_unit(pool: DaskPool) -> None:
     begun: list[Event] = []
 
@@ -113,24 +125,40 @@ def test_a_run_told_to_keep_its_best_ends_every_unit(pool: DaskPool) -> None:
     assert 1 <= result.learned.rounds < 20_000
 
 
-def test_a_unit_whose_worker_dies_is_fitted_by_another_and_one_without_a_scheduler_is_not(
+def test_a_unit_whose_worker_or_scheduler_dies_is_fitted_by_others_and_one_without_a_scheduler_is_not(
     tmp_path: Path,
 ) -> None:
     plan = replace(LIGHTGBM, model=replace(LIGHTGBM.model, rounds=200), early_stopping=None)
-    with dask_cluster(tmp_path) as cluster, closing(DaskPool(cluster.address)) as pool:
-        killed: list[Event] = []
+    with (
+        dask_cluster(tmp_path) as cluster,
+        closing(DaskPool(cluster.address)) as pool,
+        closing(DaskPool(cluster.address, patience_seconds=60)) as patient,
+    ):
+        killed: list[int] = []
+        heard: list[Event] = []
 
-        def kill_one(event: Event) -> None:
+        def replace_one(event: Event) -> None:
             if isinstance(event, RoundFinished) and not killed:
-                killed.append(event)
-                cluster.workers[0].kill()
+                killed.append(1)
+                cluster.replace_worker(0)
+
+        def replace_scheduler(event: Event) -> None:
+            if isinstance(event, RoundFinished):
+                heard.append(event)
+                if len(killed) == 1:
+                    killed.append(2)
+                    cluster.replace_scheduler()
+                    heard.clear()
 
         def kill_scheduler(event: Event) -> None:
             if isinstance(event, RoundFinished):
                 cluster.scheduler.kill()
 
-        assert same(run(plan, Together(pool), events=kill_one), run(plan))
-        assert killed
+        undisturbed = run(plan)
+        assert same(run(plan, Together(pool), events=replace_one), undisturbed)
+        assert same(run(plan, Together(patient), events=replace_scheduler), undisturbed)
+        assert killed == [1, 2]
+        assert heard
         with pytest.raises(Unavailable, match="does not answer"):
             run(ENDLESS, Together(pool), events=kill_scheduler)
 

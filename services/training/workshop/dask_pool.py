@@ -1,7 +1,7 @@
 """Units on a Dask cluster: tasks and outcomes as bytes, each matrix sent to the workers once.
 
 The cluster's machines have this package installed. A worker that dies is Dask's business: it has the unit
-fitted elsewhere, and gives up after a few deaths. A matrix that went with its workers is sent again.
+fitted elsewhere, and gives up after a few deaths. What went with its workers or its scheduler is sent again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,15 +34,23 @@ CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 0.25  # between looks of a task at what is said to it
 TELL_SECONDS = 0.1  # between rounds that a task tells
 COUNT_SECONDS = 5.0  # between counts of the workers
-SENDS = 4  # of a unit whose matrix was lost with its workers
+SENDS = 4  # of a unit that was lost with its scheduler, or whose matrix was lost with its workers
 TOPIC = "marketml-training-rounds"
-_LOST = (OSError, TimeoutError)
+_LOST = (OSError, CancelledError, _dask.client.ClosedClientError)
 
 
 class DaskPool:
-    """The workers of one scheduler. It connects at the first run."""
+    """The workers of one scheduler. It connects when the first unit is sent.
 
-    def __init__(self, address: str) -> None:
+    Parameters
+    ----------
+    patience_seconds
+        How long a run waits for a scheduler that does not answer or has no workers. One that comes back knows
+        of nothing: what it had is sent again.
+    """
+
+    def __init__(self, address: str, patience_seconds: float = 0.0) -> None:
+        self.patience_seconds = patience_seconds
         self._address = address
         self._client: Any = None
         self._matrices: dict[int, tuple[weakref.ref[Matrix], Any]] = {}
@@ -49,14 +58,8 @@ class DaskPool:
 
     @contextmanager
     def opened(self) -> Iterator[DaskWork]:
-        """Fit the units of one run.
-
-        Raises
-        ------
-        Unavailable
-            The scheduler does not answer.
-        """
-        work = DaskWork(self, self._connected())
+        """Fit the units of one run."""
+        work = DaskWork(self)
         self._runs[work.name] = work
         try:
             yield work
@@ -72,29 +75,48 @@ class DaskPool:
                 self._client.close(timeout=CONNECT_SECONDS)
             self._client = None
 
-    def sent(self, matrix: Matrix, *, again: bool) -> Any:
-        """The matrix on the workers, sent if it is not there yet; `again` if it was lost."""
-        known = self._matrices.get(id(matrix))
-        if known is not None and known[0]() is matrix and not (again and known[1].status != "finished"):
-            return known[1]
-        remote = self._client.scatter(matrix, broadcast=True, hash=False)
-        # No reference to the array is kept: what nobody takes any more leaves the workers.
-        self._matrices = {number: each for number, each in self._matrices.items() if each[0]() is not None}
-        self._matrices[id(matrix)] = (weakref.ref(matrix), remote)
-        return remote
+    def client(self) -> Any:
+        """The connection, if it stands."""
+        return self._client if self._client is not None and self._client.status == "running" else None
 
-    def _connected(self) -> Any:
+    def connected(self) -> Any:
+        """The connection, made if there is none.
+
+        Raises
+        ------
+        OSError
+            There is none, or the last one still tries to come back.
+        """
+        if self._client is not None and self._client.status in ("closing", "closed"):
+            self.close()
         if self._client is None:
             # Rows, classes and weights of a unit go with its task: a few bytes a row, and no mistake.
             _config.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
             try:
                 self._client = _dask.Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
-                self._client.subscribe_topic(TOPIC, self._listen)
-            except (OSError, TimeoutError, ValueError):
-                raise _away() from None
+            except ValueError as error:
+                raise OSError(str(error)) from None
+            self.listen(self._client)
+        if self._client.status != "running":
+            raise OSError(f"The connection is {self._client.status}.")
         return self._client
 
-    def _listen(self, event: tuple[float, dict[str, Any]]) -> None:
+    def listen(self, client: Any) -> None:
+        """Have the scheduler pass on what tasks tell."""
+        client.subscribe_topic(TOPIC, self._hear)
+
+    def sent(self, client: Any, matrix: Matrix) -> Any:
+        """The matrix on the workers, sent if it is not there yet or any more."""
+        known = self._matrices.get(id(matrix))
+        if known is not None and known[0]() is matrix and known[1].status == "finished":
+            return known[1]
+        remote = client.scatter(matrix, broadcast=True, hash=False)
+        # No reference to the array is kept: what nobody takes any more leaves the workers.
+        self._matrices = {number: each for number, each in self._matrices.items() if each[0]() is not None}
+        self._matrices[id(matrix)] = (weakref.ref(matrix), remote)
+        return remote
+
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         said = event[1]
         run = self._runs.get(said["run"])
         if run is not None:
@@ -102,34 +124,36 @@ class DaskPool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Sent:
-    """A unit that the cluster has."""
+class _Unit:
+    """A unit on its way: the cluster has it for the `tries`-th time, or is to have it."""
 
     ticket: int
     task: FitTask
-    remote: Any
-    tries: int
+    tries: int = 1
+    remote: Any = None
 
 
 class DaskWork:
     """Units of one run; see `together.Work`."""
 
-    def __init__(self, pool: DaskPool, client: Any) -> None:
+    def __init__(self, pool: DaskPool) -> None:
         self._pool = pool
-        self._client = client
         self.name = f"marketml-training-{uuid4().hex}"
         self._said: queue.SimpleQueue[Round | int] = queue.SimpleQueue()
-        self._sent: dict[int, _Sent] = {}
+        self._waiting: deque[_Unit] = deque()
+        self._sent: dict[int, _Unit] = {}
         self._is_ended = False
+        self._away_since: float | None = None
         self._width, self._counted_at = 1, float("-inf")
 
     @property
     def width(self) -> int:
-        """As many as the workers have threads, each unit with one of them."""
-        if time.monotonic() - self._counted_at >= COUNT_SECONDS:
-            self._counted_at = time.monotonic()
-            workers = self._asked(self._client.nthreads)
-            self._width = max(1, sum(workers.values()))
+        """As many as the workers have threads, each unit with one of them; as before while nobody answers."""
+        client = self._pool.client()
+        if client is not None and time.monotonic() - self._counted_at >= COUNT_SECONDS:
+            with suppress(*_LOST):
+                self._width = max(1, sum(client.nthreads().values()))
+                self._counted_at = time.monotonic()
         return self._width
 
     def submit(self, ticket: int, task: FitTask) -> None:
@@ -140,12 +164,24 @@ class DaskWork:
         Unavailable
             The cluster does not answer.
         """
-        self._send(ticket, replace(task, threads=1), tries=1)
+        self._waiting.append(_Unit(ticket, replace(task, threads=1)))
+        self._send_waiting()
+
+    def drop(self, ticket: int) -> None:
+        """Have a unit that was submitted not fitted: nothing more is heard of it."""
+        self._waiting = deque(each for each in self._waiting if each.ticket != ticket)
+        unit, client = self._sent.pop(ticket, None), self._pool.client()
+        if unit is not None and client is not None:
+            with suppress(*_LOST, RuntimeError):
+                client.cancel([unit.remote], force=True)
 
     def end_early(self) -> None:
         """End what is fitted, and what is submitted from now on, with the rounds that it has."""
         self._is_ended = True
-        self._asked(_dask.Event(f"{self.name}-end", client=self._client).set)
+        client = self._pool.client()
+        if client is not None:
+            with suppress(*_LOST):  # a scheduler that comes back is told with what is sent again
+                self._tell_end(client)
 
     def next(self, seconds: float) -> Round | Fit | None:
         """What happened next.
@@ -156,16 +192,15 @@ class DaskWork:
             Why a unit cannot be fitted: `Unavailable` when the cluster is gone, `Aborted` when too many
             workers died with it.
         """
+        self._send_waiting()
         try:
             said = self._said.get(timeout=seconds)
         except queue.Empty:
-            if self._client.status in ("closing", "closed"):
-                raise _away() from None
             return None
         if isinstance(said, Round):
             return said if said.ticket in self._sent else None
-        sent = self._sent.pop(said, None)
-        return None if sent is None else self._fitted(sent)
+        unit = self._sent.pop(said, None)
+        return None if unit is None else self._fitted(unit)
 
     def hear(self, said: Round) -> None:
         """Take what a worker of the cluster told; called from any thread."""
@@ -175,56 +210,70 @@ class DaskWork:
         """Have nothing more fitted."""
         running = [each.remote for each in self._sent.values()]
         self._sent = {}
-        if not running or self._client.status != "running":
+        client = self._pool.client()
+        if not running or client is None:
             return
-        with suppress(*_LOST, RuntimeError, CancelledError):
-            _dask.Event(f"{self.name}-withdraw", client=self._client).set()
-            self._client.cancel(running, force=True)
+        with suppress(*_LOST, RuntimeError):
+            _dask.Event(f"{self.name}-withdraw", client=client).set()
+            client.cancel(running, force=True)
 
-    def _send(self, ticket: int, task: FitTask, tries: int) -> None:
-        matrix = self._asked(lambda: self._pool.sent(task.matrix, again=tries > 1))
-        remote = self._asked(
-            lambda: self._client.submit(
-                fit_here,
-                write_task(task),
-                matrix,
-                self.name,
-                ticket,
-                key=f"{task.key}-{self.name}-{tries}",
-                pure=False,
-            )
+    def _send_waiting(self) -> None:
+        """Send what waits, if the cluster answers and has workers."""
+        while self._waiting:
+            try:
+                self._send(self._pool.connected(), self._waiting[0])
+            except _LOST:
+                now = time.monotonic()
+                self._away_since = self._away_since or now
+                if now - self._away_since >= self._pool.patience_seconds:
+                    raise _away() from None
+                return
+            self._waiting.popleft()
+            self._away_since = None
+
+    def _send(self, client: Any, unit: _Unit) -> None:
+        if unit.tries > 1:  # to a scheduler that may be another one
+            self._pool.listen(client)
+        if self._is_ended:
+            self._tell_end(client)
+        remote = client.submit(
+            fit_here,
+            write_task(unit.task),
+            self._pool.sent(client, unit.task.matrix),
+            self.name,
+            unit.ticket,
+            key=f"{unit.task.key}-{self.name}-{unit.tries}",
+            pure=False,
         )
-        self._sent[ticket] = _Sent(ticket, task, remote, tries)
-        remote.add_done_callback(lambda _: self._said.put(ticket))
+        self._sent[unit.ticket] = replace(unit, remote=remote)
+        remote.add_done_callback(lambda _: self._said.put(unit.ticket))
 
-    def _fitted(self, sent: _Sent) -> Fit | None:
+    def _tell_end(self, client: Any) -> None:
+        _dask.Event(f"{self.name}-end", client=client).set()
+
+    def _lose(self, unit: _Unit) -> None:
+        """Have a unit wait that the cluster has lost."""
+        if unit.tries == SENDS:
+            raise _away()
+        self._waiting.append(replace(unit, tries=unit.tries + 1, remote=None))
+
+    def _fitted(self, unit: _Unit) -> Fit | None:
         try:
-            fitted = read_answer(sent.remote.result())
+            fitted = read_answer(unit.remote.result())
         except _dask.KilledWorker:
-            message = f"Too many workers of the cluster died that fitted {sent.task.key}."
+            message = f"Too many workers of the cluster died that fitted {unit.task.key}."
             raise Aborted(message, Reason.WORKER_DIED) from None
-        except CancelledError:
-            if sent.tries == SENDS or self._client.status != "running":
-                raise _away() from None
-            self._send(sent.ticket, sent.task, sent.tries + 1)
+        except _LOST:
+            self._lose(unit)
             return None
         except Withdrawn:
             return None
-        except _LOST:
-            raise _away() from None
-        return Fit(sent.ticket, fitted.outcome, fitted.is_whole)
-
-    def _asked(self, ask: Callable[[], Any]) -> Any:
-        try:
-            return ask()
-        except (*_LOST, CancelledError):
-            raise _away() from None
+        return Fit(unit.ticket, fitted.outcome, fitted.is_whole)
 
 
 def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
     """A unit, on a worker of the cluster."""
-    client, worker = _dask.get_client(), _dask.get_worker()
-    withdrawn, ended = (_dask.Event(f"{run}-{word}", client=client) for word in ("withdraw", "end"))
+    worker = _dask.get_worker()
     mine = worker.get_current_task()
     looked_at = told_at = float("-inf")
     is_ended = False
@@ -240,12 +289,21 @@ def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
         if time.monotonic() - looked_at >= LOOK_SECONDS:
             looked_at = time.monotonic()
             state = worker.state.tasks.get(mine)  # cancelled when who wants it is gone without a word
-            if state is None or state.state == "cancelled" or withdrawn.is_set():
+            if state is None or state.state == "cancelled" or _is_set(worker, f"{run}-withdraw"):
                 raise Withdrawn
-            is_ended = ended.is_set()
+            is_ended = _is_set(worker, f"{run}-end")
         return is_ended
 
     return answer(task, lambda: matrix, on_round, check)
+
+
+def _is_set(worker: Any, event: str) -> bool:
+    """Whether an event is set, asked over the worker's own connection: a client would make another one first,
+    which fails on a busy machine (`assert len(msg) == 1` of distributed 2026.8). Not while nobody answers."""
+    try:
+        return bool(_dask.sync(worker.loop, worker.scheduler.event_is_set, name=event))
+    except OSError:
+        return False
 
 
 def _away() -> Unavailable:

@@ -56,7 +56,7 @@ kill-ingest: .venv/.dev tools  ## Kill the data room at random moments of ingest
 	    $(PY) -m pytest tests/faults/test_ingest_kill.py
 
 .PHONY: kill-jobs
-kill-jobs: .venv/.dev tools  ## Kill workers, servers and watchers of jobs: make kill-jobs [KILLS=200] [SEED=NUMBER]
+kill-jobs: .venv/.dev tools  ## Kill workers, fitters, servers, watchers and parts of a Dask cluster under jobs: make kill-jobs [KILLS=200] [SEED=NUMBER]
 	JOB_KILLS=$(or $(KILLS),200) JOB_KILLS_SEED=$(or $(SEED),$(shell date +%s)) \
 	    $(PY) -m pytest tests/training/test_job_kills.py
 

@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from services.features.autofeat.formulas import Candidate, Formula, candidates, name_of, named
-from services.features.autofeat.novelty import Novelty, basis, forward, moved, target_columns, without
+from services.features.autofeat.novelty import Novelty, Ranks, basis, forward, moved, target_columns, without
 from services.features.columns import Floats
 from services.features.config import AutofeatChoice
 from services.features.selection.compiled import unit_ranks
 from services.features.selection.correlation import companions
+from services.features.selection.spans import spans
 from services.features.selection.target import Target
 
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ _ROWS_MIN = 10 * _TIME_BLOCKS  # with fewer a block says nothing
 _SAMPLE_SHARE = 0.8  # of the blocks that the last choice is made on, in each of its subsamples
 # Values, ranks and what is made of them on the way, of one candidate at one row.
 _VALUE_BYTES = 32
-_BATCH_MAX = 256
+_BATCH_MAX = 64
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ def symbolic_features(
     found: list[Formula] = []
     for _ in range(choice.steps):
         # What a round adds is new to the features and to the rounds before.
-        known = basis(unit_ranks(_matrix([*inputs, *found])[:, searched]))
-        novelty = Novelty(known, sought, _PROBES, generator)
+        known = basis(_ranked([*inputs, *found], searched, look), look)
+        novelty = Novelty(known, sought, _PROBES, generator, look)
         best, bar = _screened(pool, first_new, choice, novelty, searched, look)
         distinct = _distinct([*inputs, *found], [each.candidate.formula(pool) for each in best], look)
         shares = {each.candidate.node(pool): each.share for each in best}
@@ -226,14 +227,14 @@ def _last_choice(
             drawn = np.sort(generator.choice(len(judged), count, replace=False))
             rows = np.concatenate([judged[each] for each in drawn])
         wanted = target_columns(Target(target.kind, target.values[rows]))
-        said = basis(unit_ranks(np.ascontiguousarray(_matrix(inputs)[:, rows])))
-        ranks = unit_ranks(np.ascontiguousarray(_matrix(found)[:, rows]))
+        said = basis(_ranked(inputs, rows, look), look)
+        ranks = _ranked(found, rows, look)
         probes = np.concatenate([moved(ranks, generator) for _ in range(_PROBES)])
         times.update(
             forward(
-                without(ranks, said),
-                without(probes, said),
-                without(wanted, said),
+                without(ranks, said, look),
+                without(probes, said, look),
+                without(wanted, said, look),
                 choice.max_features,
                 look,
             )
@@ -247,6 +248,14 @@ def _halves(rows: int) -> tuple[Rows, list[Rows]]:
     """The rows of every other block of time, and the blocks between."""
     blocks = np.array_split(np.arange(rows), _TIME_BLOCKS)
     return np.concatenate(blocks[::2]), blocks[1::2]
+
+
+def _ranked(formulas: Sequence[Formula], rows: Rows, look: Callable[[], None]) -> Ranks:
+    """Unit ranks over these rows. (formulas, rows)"""
+    ranks: Ranks = np.empty((len(formulas), len(rows)), np.float32)
+    for some in spans(len(formulas), len(rows), look):
+        ranks[some] = unit_ranks(np.stack([one.values[rows] for one in formulas[some]]))
+    return ranks
 
 
 def _matrix(formulas: Sequence[Formula]) -> Floats:

@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from services.features.columns import Floats
 from services.features.selection.compiled import unit_ranks
+from services.features.selection.spans import spans
 from services.features.selection.target import Target, TargetKind
 
 Ranks = npt.NDArray[np.float32]
 _SAME = 1e-2  # of a column's sum of squares: with less left, others say it already
 _NEARLY = 0.85
+_LEAST = 1e-6  # of the largest square: a column with less is rounding
 
 
 def target_columns(target: Target) -> Ranks:
@@ -32,19 +34,35 @@ def target_columns(target: Target) -> Ranks:
     return scaled
 
 
-def basis(ranks: Ranks) -> Ranks:
-    """Orthonormal columns that say the same as these together. (columns, rows)"""
-    if not len(ranks):
+def basis(ranks: Ranks, look: Callable[[], None]) -> Ranks:
+    """Orthonormal columns that say the same as these together. (columns, rows)
+
+    By the products of the columns with each other, which are summed some rows at a time: a decomposition of
+    the columns themselves takes seconds.
+    """
+    count, rows = ranks.shape
+    if not count:
         return ranks
-    _, sizes, rows = np.linalg.svd(ranks, full_matrices=False)
-    return np.asarray(rows[sizes > 1e-3 * sizes[0]], dtype=np.float32)
+    products = np.zeros((count, count))
+    for some in spans(rows, count, look):
+        part = ranks[:, some].astype(np.float64)
+        products += part @ part.T
+    look()
+    squares, mix = np.linalg.eigh(products)
+    is_kept = squares > _LEAST * squares[-1]
+    mix = mix[:, is_kept] / np.sqrt(squares[is_kept])
+    found: Ranks = np.empty((mix.shape[1], rows), np.float32)
+    for some in spans(rows, count, look):
+        found[:, some] = mix.T @ ranks[:, some]
+    return found
 
 
-def without(columns: Ranks, known: Ranks) -> Ranks:
+def without(columns: Ranks, known: Ranks, look: Callable[[], None]) -> Ranks:
     """What is left of columns (columns, rows) without what an orthonormal basis says."""
-    if not len(known):
-        return columns.copy()
-    return np.asarray(columns - (columns @ known.T) @ known, dtype=np.float32)
+    left = columns.copy()
+    for some in spans(len(columns), columns.shape[1], look):
+        left[some] -= (columns[some] @ known.T) @ known
+    return left
 
 
 class Novelty:
@@ -62,9 +80,16 @@ class Novelty:
         The target's columns.
     """
 
-    def __init__(self, known: Ranks, wanted: Ranks, probes: int, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        known: Ranks,
+        wanted: Ranks,
+        probes: int,
+        generator: np.random.Generator,
+        look: Callable[[], None],
+    ) -> None:
         self._known = known
-        self._left = without(wanted, known)
+        self._left = without(wanted, known, look)
         shifts = _shifts(wanted.shape[1], probes, generator)
         # To move the target one way is to move every column the other.
         self._moved = np.concatenate([np.roll(self._left, shift, axis=1) for shift in shifts])

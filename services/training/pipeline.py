@@ -157,6 +157,8 @@ class _Run:
         cut = self.cut_units.__contains__
         ground = Ground(samples, plan, self.seed, self.choose, self._prove, cut)
         folds = splits.split_folds(samples.t0, samples.t1, split.method, split.embargo, train)
+        for fold in folds:
+            splits.require_taken_from(train, fold.train, fold.test)
         search = None if plan.search is None else self._search(ground, plan.search, folds, test)
         found = None if search is None else search.result
         scored, interrupted_rounds = self._cross_validate(ground, folds, train, search)

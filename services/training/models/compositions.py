@@ -140,6 +140,7 @@ def _stack(model: Stacking, stand: Stand, means: Means) -> Composition:
     ]
     for number, fold in enumerate(folds, start=1):
         consumer = f"{name}.stacking_{number}"
+        splits.require_taken_from(stand.whole, fold.train, fold.test)
         means.prove(consumer, fold.train, fold.test, Dropped(fold.purged_count, fold.embargoed_count))
         inner = means.settle(consumer, fold.train, fold.test)
         tasks += [
@@ -195,6 +196,7 @@ def _fit_meta(
         rows, held_out, dropped = splits.early_stopping_slice(
             rows, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
         )
+        splits.require_taken_from(stand.whole, rows, held_out)
         means.prove(f"{key}.early_stopping", rows, held_out, dropped)
     task = _task(replace(stand, rows=rows, stopping=held_out), key, meta)
     at = np.searchsorted(stand.whole, rows)

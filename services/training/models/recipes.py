@@ -114,9 +114,11 @@ def _give_up_newest(ground: Ground, consumer: str, rows: Rows) -> tuple[Rows, Ro
     assert by is not None, "there is something to judge by the slice"
     if plan.calibration is None:
         name = "decision_thresholds"
+    given = rows
     rows, judged, dropped = splits.early_stopping_slice(
-        rows, samples.t0, samples.t1, by.fraction, plan.split.embargo
+        given, samples.t0, samples.t1, by.fraction, plan.split.embargo
     )
+    splits.require_taken_from(given, rows, judged)
     ground.prove(f"{consumer}.{name}", rows, judged, dropped)
     return rows, judged
 
@@ -130,6 +132,7 @@ def _settle(
         rows, stopping, dropped = splits.early_stopping_slice(
             whole, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
         )
+        splits.require_taken_from(whole, rows, stopping)
         ground.prove(f"{consumer}.early_stopping", rows, stopping, dropped)
     not_learnt = held_out if stopping is None else np.append(stopping, held_out)
     ground, thresholds = _decide(ground, consumer, rows, not_learnt)

@@ -23,7 +23,7 @@ from services.training.splits.folds import (
     violations,
 )
 from services.training.splits.intervals import NO_EMBARGO, Dropped, Embargo, Microseconds, Rows
-from services.training.splits.proof import SplitProof, prove, verify_no_overlap
+from services.training.splits.proof import SplitProof, prove, require_taken_from, verify_no_overlap
 from services.training.splits.scikit_learn import PurgedSplitter
 from services.training.splits.tails import early_stopping_slice, final_test_split
 
@@ -49,6 +49,7 @@ __all__ = [
     "early_stopping_slice",
     "final_test_split",
     "prove",
+    "require_taken_from",
     "split_folds",
     "verify_no_overlap",
     "violations",

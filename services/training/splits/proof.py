@@ -62,6 +62,24 @@ def verify_no_overlap(t0: Microseconds, t1: Microseconds, train: Rows, held_out:
     return int(np.concatenate((after_distance, before_distance)).min())
 
 
+def require_taken_from(given: Rows, *taken: Rows) -> None:
+    """Check that a consumer takes rows of those that it was given, which others' proofs keep from the rest:
+    that its own are apart from each other does not say that none is of the test span.
+
+    Raises
+    ------
+    FailedPrecondition
+        `LEAK_DETECTED`: some row is none of those given.
+    """
+    strange = sum(int(np.count_nonzero(~np.isin(rows, given))) for rows in taken)
+    if strange:
+        raise FailedPrecondition(
+            "split",
+            f"{strange} rows were taken that are none of the {given.size} to take from.",
+            Reason.LEAK_DETECTED,
+        )
+
+
 def prove(
     consumer: str, t0: Microseconds, t1: Microseconds, train: Rows, held_out: Rows, dropped: Dropped
 ) -> SplitProof:

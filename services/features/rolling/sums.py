@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from services.features.columns import Floats
@@ -20,6 +21,43 @@ def pairwise_sum(values: Floats, start: int, count: int) -> float:
         return _eight_at_a_time(values, start, count)
     half = _half(count)
     return _halved_twice(values, start, half) + _halved_twice(values, start + half, count - half)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rolling_sums(terms: Floats, count: int, sums: Floats) -> None:
+    """`sums[i]`: the terms from i up to i + count, added in their order."""
+    sums[:] = 0.0
+    for k in range(count):
+        ahead = terms[k : k + sums.size]
+        for i in range(sums.size):
+            sums[i] += ahead[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rolling_pairwise_sums(values: Floats, count: int, sums: Floats) -> None:
+    """`sums[i]`: `pairwise_sum(values, i, count)`, to the bit.
+
+    The eight sums side by side of one start are those of the next start, moved by one.
+    """
+    if count < _UNROLLED or count > _AT_ONCE:
+        for i in range(sums.size):
+            sums[i] = pairwise_sum(values, i, count)
+        return
+    groups, size = count // _UNROLLED, sums.size
+    every = np.empty(size + _UNROLLED - 1)
+    every[:] = values[: every.size]
+    for group in range(1, groups):
+        ahead = values[_UNROLLED * group : _UNROLLED * group + every.size]
+        for i in range(every.size):
+            every[i] += ahead[i]
+    for i in range(size):
+        sums[i] = ((every[i] + every[i + 1]) + (every[i + 2] + every[i + 3])) + (
+            (every[i + 4] + every[i + 5]) + (every[i + 6] + every[i + 7])
+        )
+    for k in range(_UNROLLED * groups, count):
+        ahead = values[k : k + size]
+        for i in range(size):
+            sums[i] += ahead[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

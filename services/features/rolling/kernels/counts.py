@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from services.features.columns import Floats
+from services.features.columns import Floats, Integers
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
 from services.features.rolling.sums import pairwise_sum
@@ -59,29 +60,24 @@ def _prepare_places(window: int, items: Sequence[Item]) -> npt.NDArray[np.intp]:
 
 def _run_places(block: Block, rows: npt.NDArray[np.intp], out: Floats) -> None:
     table = np.empty((len(_PLACES), block.count))
-    _places(block.values, block.window, table)
+    _places(block.ordered, block.order, table)
     out[:] = table[rows]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _places(values: Floats, window: int, table: Floats) -> None:
+def _places(ordered: Floats, order: Integers, table: Floats) -> None:
+    """Of equal values the earlier stands first."""
+    window = ordered.shape[1]
     for i in range(table.shape[1]):
-        first_high = last_high = first_low = last_low = 0
-        high = low = values[i]
-        for k in range(1, window):
-            x = values[i + k]
-            if x > high:
-                high, first_high, last_high = x, k, k
-            elif x == high:
-                last_high = k
-            if x < low:
-                low, first_low, last_low = x, k, k
-            elif x == low:
-                last_low = k
-        table[0, i] = first_high / window
-        table[1, i] = 1.0 - (window - 1 - last_high) / window
-        table[2, i] = first_low / window
-        table[3, i] = 1.0 - (window - 1 - last_low) / window
+        high, low = window - 1, 0
+        while high > 0 and ordered[i, high - 1] == ordered[i, high]:
+            high -= 1
+        while low < window - 1 and ordered[i, low + 1] == ordered[i, low]:
+            low += 1
+        table[0, i] = order[i, high] / window
+        table[1, i] = 1.0 - (window - 1 - order[i, window - 1]) / window
+        table[2, i] = order[i, 0] / window
+        table[3, i] = 1.0 - (window - 1 - order[i, low]) / window
 
 
 def _prepare_ranges(window: int, items: Sequence[Item]) -> Floats:
@@ -120,36 +116,40 @@ def _ranges(values: Floats, window: int, ranges: Floats, out: Floats) -> None:
                 out[row, k - window + 1] = inside / divisor
 
 
-def _prepare_sigma(window: int, items: Sequence[Item]) -> Floats:
-    return np.array([item.parameters["r"] for item in items], np.float64)
+def _prepare_levels(parameter: str, window: int, items: Sequence[Item]) -> tuple[Floats, Integers]:
+    """The levels that the items ask for, ascending, and whose they are."""
+    levels = np.array([item.parameters[parameter] for item in items], np.float64)
+    order = np.argsort(levels, kind="stable").astype(np.int64)
+    return levels[order], order
 
 
-def _run_sigma(block: Block, ratios: Floats, out: Floats) -> None:
-    _beyond(block.values, block.window, block.mean, block.deviation, ratios, out)
+def _run_sigma(block: Block, tables: tuple[Floats, Integers], out: Floats) -> None:
+    _beyond(block.ordered, block.mean, block.deviation, *tables, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _beyond(
-    values: Floats, window: int, mean: Floats, deviation: Floats, ratios: Floats, out: Floats
+    ordered: Floats, mean: Floats, deviation: Floats, ratios: Floats, rows: Integers, out: Floats
 ) -> None:
-    for row in range(ratios.size):
-        for i in range(out.shape[1]):
-            bound, beyond = ratios[row] * deviation[i], 0
-            for k in range(i, i + window):
-                beyond += abs(values[k] - mean[i]) > bound
-            out[row, i] = beyond / window
+    """The values beyond lie at both ends of the ascending ones, and more so for a smaller ratio."""
+    window = ordered.shape[1]
+    for i in range(out.shape[1]):
+        low, high = 0, window - 1
+        for place in range(ratios.size - 1, -1, -1):
+            bound = ratios[place] * deviation[i]
+            while low <= high and abs(ordered[i, low] - mean[i]) > bound:
+                low += 1
+            while low <= high and abs(ordered[i, high] - mean[i]) > bound:
+                high -= 1
+            out[rows[place], i] = (low + window - 1 - high) / window
 
 
-def _prepare_mass(window: int, items: Sequence[Item]) -> Floats:
-    return np.array([item.parameters["q"] for item in items], np.float64)
-
-
-def _run_mass(block: Block, shares: Floats, out: Floats) -> None:
-    _mass(block.values, block.window, shares, out)
+def _run_mass(block: Block, tables: tuple[Floats, Integers], out: Floats) -> None:
+    _mass(block.values, block.window, *tables, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mass(values: Floats, window: int, shares: Floats, out: Floats) -> None:
+def _mass(values: Floats, window: int, shares: Floats, rows: Integers, out: Floats) -> None:
     """Where no share is reached, as rounding may have it at the last bar, tsfresh gives the first bar."""
     absolute = np.empty(window)
     for i in range(out.shape[1]):
@@ -159,17 +159,15 @@ def _mass(values: Floats, window: int, shares: Floats, out: Floats) -> None:
         if total == 0.0:
             out[:, i] = np.nan
             continue
-        out[:, i] = 0.0
-        reached = 0.0
+        reached, place = 0.0, 0
         for k in range(window):
             reached += absolute[k]
-            mass = reached / total
-            for row in range(shares.size):
-                if out[row, i] == 0.0 and mass >= shares[row]:
-                    out[row, i] = (k + 1) / window
-        for row in range(shares.size):
-            if out[row, i] == 0.0:
-                out[row, i] = 1.0 / window
+            while place < shares.size and reached / total >= shares[place]:
+                out[rows[place], i] = (k + 1) / window
+                place += 1
+        while place < shares.size:
+            out[rows[place], i] = 1.0 / window
+            place += 1
 
 
 KERNELS = (
@@ -180,6 +178,6 @@ KERNELS = (
         prepare=_prepare_ranges,
         run=_run_ranges,
     ),
-    Kernel(calculators=("ratio_beyond_r_sigma",), prepare=_prepare_sigma, run=_run_sigma),
-    Kernel(calculators=("index_mass_quantile",), prepare=_prepare_mass, run=_run_mass),
+    Kernel(calculators=("ratio_beyond_r_sigma",), prepare=partial(_prepare_levels, "r"), run=_run_sigma),
+    Kernel(calculators=("index_mass_quantile",), prepare=partial(_prepare_levels, "q"), run=_run_mass),
 )

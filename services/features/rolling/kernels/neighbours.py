@@ -11,7 +11,7 @@ from numba import njit
 from services.features.columns import Floats
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
-from services.features.rolling.sums import pairwise_sum
+from services.features.rolling.sums import rolling_pairwise_sums, rolling_sums
 
 Wholes = npt.NDArray[np.int64]
 
@@ -37,28 +37,28 @@ def _run_changes(block: Block, rows: npt.NDArray[np.intp], out: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _changes(values: Floats, window: int, mean: Floats, deviation: Floats, table: Floats) -> None:
-    for i in range(table.shape[1]):
+    count = table.shape[1]
+    change = values[1:] - values[:-1]
+    distance, squares, standard = table[2], table[4], table[5]
+    rolling_sums(np.abs(change), window - 1, distance)
+    rolling_sums(change * change, window - 1, squares)
+    for i in range(count):
         last = i + window - 1
-        distance = squares = 0.0
-        for k in range(i + 1, last + 1):
-            change = values[k] - values[k - 1]
-            distance += abs(change)
-            squares += change * change
         table[0, i] = (values[last] - values[i]) / (window - 1)
-        table[1, i] = distance / (window - 1)
-        table[2, i] = distance
+        table[1, i] = distance[i] / (window - 1)
         bend = values[last] - values[last - 1] - values[i + 1] + values[i]
         table[3, i] = bend / (2 * (window - 2))
-        table[4, i] = np.sqrt(squares)
-        if deviation[i] == 0.0:
-            table[5, i] = 0.0
-            continue
-        squares, before = 0.0, (values[i] - mean[i]) / deviation[i]
-        for k in range(i + 1, last + 1):
-            x = (values[k] - mean[i]) / deviation[i]
-            squares += (x - before) ** 2
-            before = x
-        table[5, i] = np.sqrt(squares)
+        squares[i] = np.sqrt(squares[i])
+    before = (values[:count] - mean) / deviation
+    standard[:] = 0.0
+    for k in range(1, window):
+        now = values[k : k + count]
+        for i in range(count):
+            x = (now[i] - mean[i]) / deviation[i]
+            standard[i] += (x - before[i]) * (x - before[i])
+            before[i] = x
+    for i in range(count):
+        standard[i] = np.sqrt(standard[i]) if deviation[i] != 0.0 else 0.0
 
 
 def _prepare_lags(window: int, items: Sequence[Item]) -> Wholes:
@@ -74,11 +74,12 @@ def _c3(values: Floats, window: int, lags: Wholes, out: Floats) -> None:
     for row in range(lags.size):
         lag = lags[row]
         count = window - 2 * lag
-        for i in range(out.shape[1]):
-            total = 0.0
-            for k in range(i, i + count):
-                total += values[k + 2 * lag] * values[k + lag] * values[k]
-            out[row, i] = total / count if count > 0 else 0.0
+        if count <= 0:
+            out[row] = 0.0
+            continue
+        last = values.size - lag
+        rolling_sums(values[2 * lag :] * values[lag:last] * values[: last - lag], count, out[row])
+        out[row] /= count
 
 
 def _run_reversal(block: Block, lags: Wholes, out: Floats) -> None:
@@ -88,18 +89,16 @@ def _run_reversal(block: Block, lags: Wholes, out: Floats) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _reversal(values: Floats, window: int, lags: Wholes, out: Floats) -> None:
     """The terms nearly cancel, so they are added as NumPy adds them."""
-    terms = np.empty(window)
     for row in range(lags.size):
         lag = lags[row]
         count = window - 2 * lag
-        for i in range(out.shape[1]):
-            if count <= 0:
-                out[row, i] = 0.0
-                continue
-            for k in range(count):
-                now, one, two = values[i + k], values[i + k + lag], values[i + k + 2 * lag]
-                terms[k] = two * two * one - one * now * now
-            out[row, i] = pairwise_sum(terms, 0, count) / count
+        if count <= 0:
+            out[row] = 0.0
+            continue
+        last = values.size - lag
+        now, one, two = values[: last - lag], values[lag:last], values[2 * lag :]
+        rolling_pairwise_sums(two * two * one - one * now * now, count, out[row])
+        out[row] /= count
 
 
 def _prepare_crossings(window: int, items: Sequence[Item]) -> Floats:
@@ -153,11 +152,14 @@ def _peaks(values: Floats, window: int, supports: Wholes, out: Floats) -> None:
         larger[depth] = k
         depth += 1
     for row in range(supports.size):
-        support = supports[row]
-        for i in range(out.shape[1]):
-            peaks = 0
-            for k in range(i + support, i + window - support):
-                peaks += reach[k] >= support
+        support, peaks = supports[row], 0
+        for k in range(support, window - support):
+            peaks += reach[k] >= support
+        out[row, 0] = peaks
+        for i in range(1, out.shape[1]):
+            if window > 2 * support:
+                peaks += reach[i + window - support - 1] >= support
+                peaks -= reach[i + support - 1] >= support
             out[row, i] = peaks
 
 

@@ -7,6 +7,7 @@ and seed give the same bundle: no time, host or job goes into it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import pandas as pd
 from marketml.bundle import Bundle
 from marketml.rpc.refusals import InvalidArgument, Refusal
 from marketml.timeframes import TIMEFRAMES
-from services.training import choosing, events, reports, reproducing
+from services.training import choosing, events, reports, reproducing, scores
 from services.training.choosing import Chooser
 from services.training.crew.worker_lines import Assignment
 from services.training.datasets import CHOICE_OF_ONE, each_of
@@ -124,12 +125,17 @@ class Runner:
             return Ending(JobState.STOPPED, "Told to keep the best; there was nothing to keep yet.")
 
     def _run(self) -> Ending:
-        snapshots = self._freeze()
-        features = self._generate(snapshots)
-        parts = self._label(snapshots, features)
-        samples = self._pool(parts)
-        chooser = self._chooser(parts, samples)
         with self._workshop() as workshop:
+            # The rooms prepare the rows meanwhile. It is over before the fits begin: two threads that import
+            # the same things may meet half of them.
+            loading = threading.Thread(target=scores.load, daemon=True)
+            loading.start()
+            snapshots = self._freeze()
+            features = self._generate(snapshots)
+            parts = self._label(snapshots, features)
+            samples = self._pool(parts)
+            chooser = self._chooser(parts, samples)
+            loading.join()
             result = evaluate_and_fit(
                 samples,
                 self._plan.training,
@@ -268,6 +274,7 @@ class Runner:
         elif given.processes_count > 1 and given.checkpoint_folder is not None:
             folder = Path(given.checkpoint_folder)
             with closing(LocalPool(folder, given.processes_count, given.threads_count)) as pool:
+                pool.begin()
                 yield Together(pool, self._memory)
         else:
             yield Alone(self._memory)

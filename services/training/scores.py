@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from marketml.rpc.refusals import InvalidArgument
 from services.training.learners.fitting import SMALLEST_PROBABILITY, Classes
@@ -28,7 +27,7 @@ METRICS = (
     "roc_auc",
     "pr_auc",
 )
-_CURVES = {"roc_auc": roc_auc_score, "pr_auc": average_precision_score}  # each class against the rest
+_CURVES = ("roc_auc", "pr_auc")  # each class against the rest
 
 
 @dataclass(frozen=True)
@@ -190,9 +189,24 @@ def _probability_metrics(
         absent = Score(None, f"No row is of {_join(class_names, missing)}.")
         return found | dict.fromkeys(_CURVES, absent)
     each = [(truth == index, probabilities[:, index]) for index in range(len(class_names))]
-    for name in _CURVES.keys() & set(wanted):
-        found[name] = Score(float(np.mean([_CURVES[name](is_class, p) for is_class, p in each])))
+    for name in set(_CURVES) & set(wanted):
+        area = _area_under(name)
+        found[name] = Score(float(np.mean([area(is_class, p) for is_class, p in each])))
     return found
+
+
+def load() -> None:
+    """Import what scores, which takes a second: what the server does not need, and a job not at its start."""
+    from sklearn import metrics  # noqa: F401
+
+
+def _area_under(name: str) -> Callable[[npt.NDArray[np.bool_], Floats], float]:
+    """What computes the area under one of the curves."""
+    from sklearn import metrics
+
+    area: Callable[[npt.NDArray[np.bool_], Floats], float]
+    area = metrics.roc_auc_score if name == "roc_auc" else metrics.average_precision_score
+    return area
 
 
 def log_losses(truth: Classes, probabilities: Floats) -> Floats:

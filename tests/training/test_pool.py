@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,15 @@ def test_trials_at_once_come_to_the_same_in_two_processes_and_are_told_in_order(
     assert [trial.number for trial in told] == [*range(1, 11)]
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
+
+
+def test_a_fitter_that_died_before_it_had_a_unit_gets_none(tmp_path: Path) -> None:
+    with closing(LocalPool(tmp_path, 2, 2, ("sleep", "600"))) as idle:
+        idle.begin()
+        for pid in (dead := idle.pids()):
+            psutil.Process(pid).kill()
+        eventually(lambda: idle.fitter().pid not in dead, 10, "another one")
+        assert not set(idle.pids()) & set(dead)
 
 
 def test_a_unit_that_is_dropped_makes_room_and_no_other_ends(pool: LocalPool) -> None:

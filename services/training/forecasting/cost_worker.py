@@ -24,11 +24,12 @@ def main(threads: int) -> int:
 
     import psutil
 
-    from services.training import neighbours, runner  # noqa: F401  as a worker does before its first work
+    from services.training import neighbours, runner, scores  # noqa: F401  as a worker does
     from services.training.forecasting.cost_measurements import KINDS, Stopwatch, measure, warm_up
     from services.training.forecasting.cost_model import HostCosts, Seconds, fit_costs, write_costs
     from services.training.learners import extra_trees, forest
 
+    scores.load()
     process = psutil.Process()
     # The clock would tell what else runs on this host, and how cold its disks are.
     spent = time.process_time()

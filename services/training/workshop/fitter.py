@@ -36,6 +36,9 @@ def main() -> int:
     logs.write_json_lines("training", "INFO")
     inbox = Inbox()
     threading.Thread(target=inbox.follow, args=(orders,), daemon=True).start()
+
+    import sklearn.utils  # noqa: F401  before there is a task: every learner's library takes it along
+
     while True:
         order, task = inbox.next()
         answered = _answer(order, task, inbox, answers)

@@ -38,7 +38,7 @@ TRIES = 2
 
 class LocalPool:
     """`processes_count` fitters that share `threads_count` threads. They are started by the thread that
-    submits, at the first units, and have to be: they die with it.
+    submits, with `begin` or at the first units, and have to be: they die with it.
 
     Parameters
     ----------
@@ -78,6 +78,24 @@ class LocalPool:
         """The fitters that there are."""
         return [fitter.pid for fitter in self._fitters]
 
+    def begin(self) -> None:
+        """Start the fitters before there are units: a second or two until they are ready is not waited for.
+
+        Raises
+        ------
+        ResourceExhausted
+            No process could be started.
+        """
+        while len(self._fitters) < self.processes_count:
+            self._begin_one()
+
+    def _begin_one(self) -> None:
+        try:
+            self._fitters.append(_Fitter(self._command, self.threads_each))
+        except OSError as error:
+            message = f"No process could be started that fits models: {error.strerror}."
+            raise ResourceExhausted("processes", message) from None
+
     def place(self, task: FitTask) -> dict[str, Any]:
         """Where a fitter finds the matrix of a task."""
         return self._matrices.place(task.matrix)
@@ -89,12 +107,10 @@ class LocalPool:
 
     def fitter(self) -> _Fitter:
         """The one with the least to do, started if there are not all yet."""
+        for fitter in [each for each in self._fitters if each.is_dead and not each.tasks]:
+            self.bury(fitter)
         if len(self._fitters) < self.processes_count and all(each.tasks for each in self._fitters):
-            try:
-                self._fitters.append(_Fitter(self._command, self.threads_each))
-            except OSError as error:
-                message = f"No process could be started that fits models: {error.strerror}."
-                raise ResourceExhausted("processes", message) from None
+            self._begin_one()
         return min(self._fitters, key=lambda each: (each.wanted_count(), len(each.tasks)))
 
     def bury(self, fitter: _Fitter) -> End:
@@ -243,7 +259,7 @@ class _Fitter:
         self.pid = self._process.pid
         self.tasks: dict[int, _Ordered] = {}
         self._lock = threading.Lock()
-        self._is_dead = False
+        self.is_dead = False
         threading.Thread(target=self._listen, name=f"fitter-{self.pid}", daemon=True).start()
 
     def end(self) -> End:
@@ -255,7 +271,7 @@ class _Fitter:
         task = write_task(ordered.task)
         with self._lock:
             self.tasks[number] = ordered
-            is_dead = self._is_dead
+            is_dead = self.is_dead
         if is_dead:
             self._drop()
         self.tell({"fit": number, "bytes": len(task), "matrix": place}, task)
@@ -291,7 +307,7 @@ class _Fitter:
             while self._hear(lines):
                 pass
         with self._lock:
-            self._is_dead = True
+            self.is_dead = True
         self._drop()
 
     def _hear(self, lines: IO[bytes]) -> bool:

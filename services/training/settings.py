@@ -35,9 +35,7 @@ class TrainingSettings(ClusterSettings):
     heartbeat_seconds: float = 5.0  # of a watch in which nothing happens
     request_retention_seconds: float = 7 * 86_400.0  # how long a repeated request finds its first answer
     log_retention_seconds: float = 30 * 86_400.0
-    neighbour_retry_seconds: float = (
-        60.0  # how long a job waits for a room, or a cluster, that does not answer
-    )
+    neighbour_retry_seconds: float = 60.0  # how long a job waits for a room or cluster that does not answer
 
     data_target: str = "127.0.0.1:50051"
     features_target: str = "127.0.0.1:50052"

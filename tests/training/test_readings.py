@@ -56,6 +56,20 @@ def test_the_terms_of_a_reading_are_all_that_it_depends_on(parameters):
     assert learners.reading_terms(ForestParameters(), 1) is None
 
 
+def test_xgboost_holds_values_that_are_all_known_in_less_room():
+    request = request_of(THREE_WAY)
+    known = np.nan_to_num(request.train.features)
+    holed = known.copy()
+    holed[0, 0] = np.nan
+
+    def size(features, max_bin):
+        table = replace(request.train, features=features)
+        asked = replace(request, train=table, validation=None)
+        return learners.read(XgboostParameters(max_bin=max_bin), asked).size_bytes / features.size
+
+    assert 2 < size(known, 256) < 4 < size(known, 257) < size(holed, 256) == size(holed, 257)
+
+
 def task_of(parameters, **changes) -> FitTask:
     samples = made_samples(600)
     rows = np.arange(400), np.arange(400, 500)

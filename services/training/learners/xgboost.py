@@ -64,8 +64,9 @@ def read(parameters: XgboostParameters, request: FitRequest) -> Reading:
     train = _matrix(request.train, parameters, request.threads, None)
     slice_ = None if request.validation is None else request.validation.table
     validation = None if slice_ is None else _matrix(slice_, parameters, request.threads, train)
-    values = request.train.features.size + (0 if slice_ is None else slice_.features.size)
-    return Reading(train, validation, 8 * values)  # by row and by column
+    tables = [request.train] if slice_ is None else [request.train, slice_]
+    size = sum(_most_bytes(table, parameters) for table in tables)
+    return Reading(train, validation, size)
 
 
 def fit(parameters: XgboostParameters, request: FitRequest, reading: Reading | None = None) -> Fitted:
@@ -95,7 +96,7 @@ def fit(parameters: XgboostParameters, request: FitRequest, reading: Reading | N
         return True
 
     def loss(table: Table) -> float:
-        return log_loss(table, booster.predict(known[-1]))
+        return log_loss(table, booster.predict(known[-1], validate_features=False))
 
     boosted = boost(update, loss, parameters.rounds, request)
     return Fitted(
@@ -165,6 +166,13 @@ def _settings(parameters: XgboostParameters, request: FitRequest) -> dict[str, A
         "nthread": 1,  # see above
         "verbosity": 0,
     }
+
+
+def _most_bytes(table: Table, parameters: XgboostParameters) -> int:
+    """Of a table as the library holds it: by row and by column, in whole bytes where all values are known."""
+    if np.isnan(table.features).any():
+        return 8 * table.features.size
+    return (3 if parameters.max_bin <= 256 else 6) * table.features.size
 
 
 def _matrix(

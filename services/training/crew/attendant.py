@@ -39,9 +39,10 @@ from services.training.store import Store
 
 T = TypeVar("T")
 
-# A worker told to discard leaves by itself, then by SIGTERM, then by SIGKILL. One whose bundle is on its way
-# to the registry gets longer: it may still learn whether it is done.
-TERMINATE_AFTER_SECONDS, REGISTER_SECONDS = 1.5, 4.0
+# A worker told to discard leaves by itself, then by SIGTERM, then by SIGKILL; one that still starts does not
+# listen yet, and gets SIGTERM at once. One whose bundle is on its way to the registry gets longer: it may
+# still learn whether it is done.
+TERMINATE_AFTER_SECONDS, REGISTER_SECONDS = 1.0, 4.0
 KILL_AFTER_SECONDS = 1.5  # since SIGTERM; at once for one that registers
 LEAVE_SECONDS = 5.0  # between a worker's last word and its end
 LOG_SECONDS = 2.0  # between a worker's end and that of its log, which a process that got away may hold open
@@ -142,7 +143,7 @@ class Attendant:
             registers = self._stage is JobStage.REGISTER
             if waited > (REGISTER_SECONDS if registers else TERMINATE_AFTER_SECONDS + KILL_AFTER_SECONDS):
                 self._kill()
-            elif waited > TERMINATE_AFTER_SECONDS and not registers:
+            elif self._stage is None or (waited > TERMINATE_AFTER_SECONDS and not registers):
                 _signal(process, signal.SIGTERM)
             return
         elapsed = time.monotonic() - self._begun

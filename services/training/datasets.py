@@ -8,9 +8,6 @@ from marketml.rpc.refusals import Violation
 from services.training.jobs import Tree
 
 MAX_MORE = 31  # beside the first
-CHOICE_OF_ONE = (
-    "must leave nothing to the data: features are chosen by the rows of one symbol, not of several."
-)
 
 
 def each_of(dataset: Tree) -> list[Tree]:

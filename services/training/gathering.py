@@ -53,13 +53,10 @@ def data_section(parts: Sequence[Gathered]) -> Tree:
     return {**first, "more": more} if more else first
 
 
-def lineage_section(parts: Sequence[Gathered], features_digest: str) -> Tree:
+def lineage_section(parts: Sequence[Gathered], features_digests: Sequence[str]) -> Tree:
     """What the model came from, symbol by symbol as in the section of the data."""
-    first, *more = parts
-    found: Tree = {"snapshot_id": first.snapshot.snapshot_id, "features_digest": features_digest}
-    if more:
-        found["more"] = [
-            {"snapshot_id": part.snapshot.snapshot_id, "features_digest": part.features.digest}
-            for part in more
-        ]
-    return found
+    first, *more = (
+        {"snapshot_id": part.snapshot.snapshot_id, "features_digest": digest}
+        for part, digest in zip(parts, features_digests, strict=True)
+    )
+    return {**first, "more": more} if more else first

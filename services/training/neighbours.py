@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ import pandas as pd
 
 from marketml.bundle import Bundle
 from marketml.clients.data import DataClient
+from marketml.clients.feature_selection import MoreRows
 from marketml.clients.features import FeaturesClient
 from marketml.clients.registry import RegistryClient
 from marketml.features.v1 import features_pb2
@@ -21,7 +22,7 @@ from marketml.rpc.refusals import Internal, InvalidArgument, ResourceExhausted, 
 from services.training.datasets import each_of
 from services.training.jobs import Tree
 from services.training.neighbours_source import read_source, require_together, together
-from services.training.rooms import Features, Fit, Registered, RegisteredModel, Snapshot, Source
+from services.training.rooms import Features, Fit, Registered, RegisteredModel, Snapshot, Source, TargetRows
 from services.training.wire_trees import read_tree, write_tree
 
 # Where a field of a neighbour's request, with all that is below it, stands in ours. What is not here has no
@@ -171,10 +172,9 @@ class Neighbours:
 
     def select_features(
         self,
-        snapshot_id: str,
+        snapshot_ids: Sequence[str],
         config: Tree,
-        target: pd.Series,
-        weight: pd.Series | None,
+        rows: Sequence[TargetRows],
         seed: int,
         look: Callable[[], None],
     ) -> Fit:
@@ -182,24 +182,30 @@ class Neighbours:
 
         Parameters
         ----------
-        target : int8 Series (rows,)
-            The class of each row to look at; its index is their `open_time`.
-        weight : float64 Series (rows,) or None
-            How much each row counts; None where all count the same.
+        snapshot_ids : sequence of str
+            One for each symbol.
+        rows : sequence of TargetRows
+            Those of each snapshot to look at.
         look : callable
             Called now and then; what it raises ends the call.
         """
+        (first, *others), (mine, *theirs) = snapshot_ids, rows
+        classes = {int(each) for some in rows for each in some.target.unique()}
         with _asking("features"):
             found = self._features.select_features(
-                snapshot_id,
-                target=target,
-                weight=weight,
+                first,
+                target=mine.target,
+                weight=mine.weight,
                 kind=features_pb2.TARGET_KIND_BINARY
-                if target.nunique() == 2
+                if len(classes) == 2
                 else features_pb2.TARGET_KIND_MULTICLASS,
                 config=_feature_config(config),
                 seed=seed,
                 on_wait=look,
+                more=[
+                    MoreRows(each.target, each.weight, snapshot_id)
+                    for snapshot_id, each in zip(others, theirs, strict=True)
+                ],
             )
         listed = [read_tree(each, "features")[0] for each in found.features if each.is_selected]
         return Fit(

@@ -70,6 +70,7 @@ def together(sources: Sequence[Source]) -> Source:
         sources[0],
         bar_count=bars,
         feature_count=min(source.feature_count for source in sources),
+        chosen_count=min(source.chosen_count for source in sources),
         warm_up_bars=max(source.warm_up_bars for source in sources),
         refused=tuple(refused),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -39,6 +39,15 @@ class Features:
     digest: str
     config: Tree
     omitted: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetRows:
+    """Rows of one symbol to choose features by: the class of each, int8 (rows,), and how much it counts,
+    float64 (rows,), None where all of all symbols count the same. The index is their `open_time`."""
+
+    target: pd.Series
+    weight: pd.Series | None
 
 
 @dataclass(frozen=True)
@@ -144,10 +153,9 @@ class ForRuns(Protocol):
     def describe_features(self, snapshot_id: str, config: Tree) -> Features: ...
     def select_features(
         self,
-        snapshot_id: str,
+        snapshot_ids: Sequence[str],
         config: Tree,
-        target: pd.Series,
-        weight: pd.Series | None,
+        rows: Sequence[TargetRows],
         seed: int,
         look: Callable[[], None],
     ) -> Fit: ...

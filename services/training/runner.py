@@ -16,12 +16,12 @@ from typing import Protocol, TypeVar
 import pandas as pd
 
 from marketml.bundle import Bundle
-from marketml.rpc.refusals import InvalidArgument, Refusal
+from marketml.rpc.refusals import Refusal
 from marketml.timeframes import TIMEFRAMES
 from services.training import choosing, events, reports, reproducing, scores
 from services.training.choosing import Chooser
 from services.training.crew.worker_lines import Assignment
-from services.training.datasets import CHOICE_OF_ONE, each_of
+from services.training.datasets import each_of
 from services.training.export.bundle import export_bundle
 from services.training.gathering import Gathered, data_section, lineage_section, pool
 from services.training.job_plan import JobPlan, read_plan
@@ -30,7 +30,7 @@ from services.training.labels import label
 from services.training.machine import code_digest, machine_kind
 from services.training.pipeline import evaluate_and_fit
 from services.training.results import TrainedResult
-from services.training.rooms import Features, Fit, ForRuns, Snapshot
+from services.training.rooms import Features, Fit, ForRuns, Snapshot, TargetRows
 from services.training.samples import Samples, join_samples
 from services.training.workshop.alone import Alone, Workshop
 from services.training.workshop.checkpoints import FolderMemory
@@ -233,34 +233,34 @@ class Runner:
 
     def _chooser(self, parts: Sequence[Gathered], samples: Samples) -> Chooser | None:
         """Chooses the features of each fit, where the config leaves that to the data."""
-        snapshot, features = parts[0].snapshot, parts[0].features
-        if not choosing.is_fitted(features.config):
+        offered = [part.features for part in parts]
+        if not choosing.is_fitted(offered[0].config):
             return None
-        if len(parts) > 1:
-            raise InvalidArgument.of("config.features", "unused", CHOICE_OF_ONE)
-        rooms, snapshot_id = self._rooms, snapshot.snapshot_id
+        rooms, snapshot_ids = self._rooms, [part.snapshot.snapshot_id for part in parts]
 
         def look() -> None:
             if self._asked.mode is StopMode.DISCARD:
                 raise events.Discarded
 
-        def select(config: Tree, target: pd.Series, weight: pd.Series | None, seed: int) -> Fit:
+        def select(config: Tree, rows: Sequence[TargetRows], seed: int) -> Fit:
             return self._patiently(
-                lambda: rooms.select_features(snapshot_id, config, target, weight, seed, look),
-                keeps_best_here=True,
+                lambda: rooms.select_features(snapshot_ids, config, rows, seed, look), keeps_best_here=True
             )
 
-        def generate(config: Tree) -> Features:
+        def generate_one(snapshot_id: str, config: Tree) -> Features:
             return self._patiently(
                 lambda: rooms.generate_features(snapshot_id, config, lambda *_: look()), keeps_best_here=True
             )
+
+        def generate(config: Tree) -> list[Features]:
+            return [generate_one(snapshot_id, config) for snapshot_id in snapshot_ids]
 
         def told(consumer: str, considered: int, kept: int) -> None:
             self._told.tell(reports.metric(f"{consumer}.considered", considered))
             self._told.tell(reports.metric(f"{consumer}.chosen", kept))
 
-        timeframe = TIMEFRAMES[snapshot.series["timeframe"]]
-        return Chooser(select, generate, told, features, samples, timeframe, self._memory)
+        timeframe = TIMEFRAMES[parts[0].snapshot.series["timeframe"]]
+        return Chooser(select, generate, told, offered, samples, timeframe, self._memory)
 
     @contextmanager
     def _workshop(self) -> Iterator[Workshop]:
@@ -315,12 +315,16 @@ class Runner:
         budget, the limits of the features, and the dataset, which the snapshots' rows are."""
         decides = {name: value for name, value in self._config.items() if name not in ("dataset", "budget")}
         decides["features"] = choosing.without_limits(decides["features"])
-        chosen = choosing.features_section(parts[0].features) if chooser is None else chooser.section()
+        if chooser is None:
+            chosen = choosing.features_section(parts[0].features)
+            digests = [part.features.digest for part in parts]
+        else:
+            chosen, digests = chooser.section(), chooser.digests()
         return {
             "config": decides,
             "data": data_section(parts),
             "features": chosen,
-            "lineage": lineage_section(parts, chosen["digest"]),
+            "lineage": lineage_section(parts, digests),
         }
 
     def _warn(self, message: str) -> None:

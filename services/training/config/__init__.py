@@ -9,13 +9,12 @@ from typing import Any
 from marketml.rpc.refusals import Violation
 from marketml.timeframes import TIMEFRAMES
 from services.training import labels, splits
-from services.training.choosing import is_fitted
 from services.training.config.decision_config import fill_calibration, fill_decision
 from services.training.config.label_config import fill_label, read_label
 from services.training.config.model_config import fill_model, read_model
 from services.training.config.rules import Choice, Flag, Given, Group, Number, Word, fill, refuse_given
 from services.training.config.search_config import fill_search
-from services.training.datasets import CHOICE_OF_ONE, violations_of_more
+from services.training.datasets import violations_of_more
 from services.training.jobs import Tree
 from services.training.models import ensembles
 
@@ -158,10 +157,6 @@ def fill_config(given: Tree, platform: Tree, path: str = "config") -> tuple[Tree
         f"{path}.decision_thresholds",
         found,
     )
-    more = filled["dataset"].keys() & {"more_series", "more_snapshot_ids"}
-    features = filled["features"]
-    if more and (is_fitted(features) or features.get("preset", "fast") != "fast"):
-        found.append(Violation(f"{path}.features", "unused", CHOICE_OF_ONE))
     _refuse_split(given.get("split", {}), filled["split"], f"{path}.split", found)
     duration = filled["split"].get("embargo_duration")
     if duration is not None and duration != int(duration):

@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from services.features.calculators import windows
+from services.features.calculators.compiling import INPUT, OUTPUT, compiled
 from services.features.calculators.windows import log_relative, ratio, relative
 from services.features.columns import Columns, Floats
+
+
+@compiled(OUTPUT(INPUT, INPUT, INPUT))
+def _locations(high, low, close):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    result = np.empty(close.size)
+    for k in range(close.size):
+        span = high[k] - low[k]
+        result[k] = ((close[k] - low[k]) - (high[k] - close[k])) / (span if span != 0.0 else np.inf)
+    return result
 
 
 def lagged(columns: Columns, name: str, bars: int) -> Floats:
@@ -75,6 +85,18 @@ def typical_price(columns: Columns) -> Floats:
     )
 
 
+def typical_value(columns: Columns) -> Floats:
+    """What was traded, in quote currency, at the typical price."""
+    return columns.shared(("typical_value",), lambda: typical_price(columns) * columns["volume"])
+
+
+def close_location(columns: Columns) -> Floats:
+    """Where the close lies in its bar, -1 to 1; 0 in one without range."""
+    return columns.shared(
+        ("close_location",), lambda: _locations(columns["high"], columns["low"], columns["close"])
+    )
+
+
 def true_range(columns: Columns) -> Floats:
     """Wilder (1978): the bar's range together with the previous close."""
 
@@ -91,11 +113,18 @@ def average_true_range(columns: Columns, period: int) -> Floats:
     )
 
 
+def return_deviation(columns: Columns, window: int) -> Floats:
+    """Sample deviation of the last `window` log returns; looks `window` bars back."""
+    return columns.shared(
+        ("return_deviation", window), lambda: windows.deviations(log_returns(columns), window)
+    )
+
+
 def realized_volatility(columns: Columns, window: int) -> Floats:
-    """Sample deviation of the last `window` log returns, scaled to a day; looks `window` bars back."""
+    """The same, scaled to a day."""
     return columns.shared(
         ("realized_volatility", window),
-        lambda: windows.deviations(log_returns(columns), window) * np.sqrt(columns.bars_per_day),
+        lambda: return_deviation(columns, window) * np.sqrt(columns.bars_per_day),
     )
 
 
@@ -141,13 +170,22 @@ def breakout_strength(columns: Columns, window: int) -> Floats:
     return columns.shared(("breakout_strength", window), compute)
 
 
+def moves(columns: Columns) -> tuple[Floats, Floats]:
+    """How far the close rose above the one before it, and how far it fell below."""
+
+    def compute() -> tuple[Floats, Floats]:
+        move = columns["close"] - lagged(columns, "close", 1)
+        return np.maximum(move, 0.0), np.maximum(-move, 0.0)
+
+    return columns.shared(("moves",), compute)
+
+
 def relative_strength(columns: Columns, period: int) -> Floats:
     """Wilder's RSI, 0 to 100; looks `wilder_bars(period)` + 1 bars back; NaN where nothing moved."""
 
     def compute() -> Floats:
-        move = columns["close"] - lagged(columns, "close", 1)
-        gain = windows.wilder_means(np.maximum(move, 0.0), period)
-        loss = windows.wilder_means(np.maximum(-move, 0.0), period)
+        gains, losses = moves(columns)
+        gain, loss = windows.wilder_means(gains, period), windows.wilder_means(losses, period)
         return 100.0 * ratio(gain, gain + loss)
 
     return columns.shared(("relative_strength", period), compute)

@@ -28,6 +28,12 @@ def _open_to_close(columns: Columns) -> Floats:
     return columns.shared(("open_to_close",), lambda: log_relative(columns["close"], columns["open"]))
 
 
+def _close_to_open(columns: Columns) -> Floats:
+    return columns.shared(
+        ("close_to_open",), lambda: log_relative(columns["open"], derived.lagged(columns, "close", 1))
+    )
+
+
 def _garman_klass(columns: Columns, window: int) -> Floats:
     def variances() -> Floats:
         spread, body = derived.log_heights(columns), _open_to_close(columns)
@@ -46,17 +52,22 @@ def _rogers_satchell_bars(columns: Columns) -> Floats:
     return columns.shared(("rogers_satchell",), variances)
 
 
+def _rogers_satchell_mean(columns: Columns, window: int) -> Floats:
+    return columns.shared(
+        ("rogers_satchell_mean", window), lambda: windows.means(_rogers_satchell_bars(columns), window)
+    )
+
+
 def _rogers_satchell(columns: Columns, window: int) -> Floats:
-    return _daily(columns, windows.means(_rogers_satchell_bars(columns), window))
+    return _daily(columns, _rogers_satchell_mean(columns, window))
 
 
 def _yang_zhang(columns: Columns, window: int) -> Floats:
-    gap = log_relative(columns["open"], derived.lagged(columns, "close", 1))
-    between = windows.moments(gap, window, 2)[1] / (window - 1)
-    within = windows.moments(_open_to_close(columns), window, 2)[1] / (window - 1)
+    between = windows.moments(_close_to_open(columns), window, 2)[1]
+    within = windows.moments(_open_to_close(columns), window, 2)[1]
     weight = 0.34 / (1.34 + (window + 1) / (window - 1))
-    drifting = windows.means(_rogers_satchell_bars(columns), window)
-    return _daily(columns, between + weight * within + (1.0 - weight) * drifting)
+    squares = (between + weight * within) / (window - 1)
+    return _daily(columns, squares + (1.0 - weight) * _rogers_satchell_mean(columns, window))
 
 
 def _estimated(

@@ -74,6 +74,46 @@ def geometric_means(x, ratio, count):  # type: ignore[no-untyped-def]  # noqa: A
     return result
 
 
+@compiled(OUTPUT(INPUT, numba.float64, numba.float64, _COUNT))
+def geometric_sums(x, ratio, scale, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """`scale` times the sum of the last `count` values, that of i bars ago weighted by ratio^i.
+
+    Of values that lie around zero or on one side of it: nothing large cancels, and no mean has to be held
+    from the newest on."""
+    result = np.empty(x.size)
+    result[: count - 1] = np.nan
+    if count > x.size:
+        return result
+    block = min(max(_BLOCK, 8 * count), x.size)
+    room = block + count
+    kept = np.empty(2 * room)
+    for start in range(count - 1, x.size, block):
+        stop = min(start + block, x.size)
+        part = x[start - count + 1 : stop]
+        size = part.size
+        kept[:size] = part
+        have, weight, at, to, bit = 1, ratio, 0, room, _greatest_power(count) // 2
+        while bit > 0:
+            late, early = kept[at + have : at + size], kept[at : at + size - have]
+            out = kept[to + have : to + size]
+            for k in range(size - have):
+                out[k] = late[k] + weight * early[k]
+            weight *= weight
+            have *= 2
+            at, to = to, at
+            if count & bit:
+                then, out = part[: size - have], kept[at + have : at + size]
+                for k in range(size - have):
+                    out[k] += weight * then[k]
+                weight *= ratio
+                have += 1
+            bit //= 2
+        done, out = kept[at + count - 1 : at + size], result[start:stop]
+        for k in range(stop - start):
+            out[k] = scale * done[k]
+    return result
+
+
 @compiled(numba.void(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT, _COUNT))
 def _doubled(x, apart, mean, second, third, fourth, powers, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Twice as many values: those of the last `have` lie from `at` on, these from `to` on."""

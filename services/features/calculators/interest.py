@@ -9,6 +9,7 @@ import numpy as np
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
 from services.features.calculators.funding import z_scores
+from services.features.calculators.settlements import known
 from services.features.calculators.windows import ratio
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
@@ -25,10 +26,7 @@ _declare = partial(declare, Family.MARKET)
 
 
 def known_open_interest(columns: Columns) -> Floats:
-    return columns.shared(
-        ("known_open_interest",),
-        lambda: np.where(columns["open_interest_missing"] == 1.0, np.nan, columns["open_interest"]),
-    )
+    return known(columns, "open_interest")
 
 
 def interest_change(columns: Columns, bars: int) -> Floats:
@@ -128,8 +126,7 @@ FEATURES: tuple[Feature, ...] = (
         VOLATILITY_WINDOW,
         f"The one-bar change over the sample deviation of the last {VOLATILITY_WINDOW} log returns.",
         lambda columns: ratio(
-            interest_change(columns, 1),
-            windows.deviations(derived.log_returns(columns), VOLATILITY_WINDOW),
+            interest_change(columns, 1), derived.return_deviation(columns, VOLATILITY_WINDOW)
         ),
         window=VOLATILITY_WINDOW,
     ),

@@ -47,7 +47,7 @@ def _kyle(columns: Columns) -> Floats:
 
 def _impact(columns: Columns) -> Floats:
     returns = derived.log_returns(columns)
-    usual = windows.deviations(returns, WINDOW) * windows.roots(derived.volume_ratio(columns, WINDOW))
+    usual = derived.return_deviation(columns, WINDOW) * windows.roots(derived.volume_ratio(columns, WINDOW))
     return ratio(np.abs(returns), usual)
 
 
@@ -63,7 +63,7 @@ def _corwin_schultz(columns: Columns) -> Floats:
 
 def _vpin(columns: Columns) -> Floats:
     returns = derived.log_returns(columns)
-    surprise = ratio(returns, windows.deviations(returns, VPIN_BARS))
+    surprise = ratio(returns, derived.return_deviation(columns, VPIN_BARS))
     imbalance = np.abs(special.erf(surprise / math.sqrt(2.0))) * columns["volume"]
     return ratio(windows.sums(imbalance, VPIN_BARS), windows.sums(columns["volume"], VPIN_BARS))
 

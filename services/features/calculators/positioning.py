@@ -63,23 +63,31 @@ def _price_regime(columns: Columns) -> Floats:
 
 
 def _disagreement(columns: Columns) -> Floats:
-    price, interest = derived.change(columns, "close", 1), interest_change(columns, 1)
-    return windows.means(flag(np.sign(price) * np.sign(interest) < 0.0, price, interest), DAY)
+    agreement = np.sign(derived.change(columns, "close", 1)) * np.sign(interest_change(columns, 1))
+    return windows.means(np.maximum(-agreement, 0.0), DAY)
 
 
-def _weighted(columns: Columns, values: Floats, window: int) -> Floats:
+def _weighted(columns: Columns, series: Callable[[Columns], Floats], window: int) -> Floats:
     """The mean of the last `window` values, each weighted by open interest."""
-    interest = known_open_interest(columns)
-    known = np.where(np.isnan(values), np.nan, interest)
-    return ratio(windows.sums(values * interest, window), windows.sums(known, window))
+
+    def compute() -> tuple[Floats, Floats]:
+        values, interest = series(columns), known_open_interest(columns)
+        return values * interest, interest + 0.0 * values  # missing where the value is
+
+    weighted, weights = columns.shared(("weighted_by_interest", series), compute)
+    return ratio(windows.sums(weighted, window), windows.sums(weights, window))
 
 
 def _weighted_funding(columns: Columns, window: int) -> Floats:
-    return _weighted(columns, known_funding_rate(columns), window)
+    return _weighted(columns, known_funding_rate, window)
+
+
+def _close(columns: Columns) -> Floats:
+    return columns["close"]
 
 
 def _price_deviation(columns: Columns) -> Floats:
-    return relative(columns["close"], _weighted(columns, columns["close"], DAY))
+    return relative(columns["close"], _weighted(columns, _close, DAY))
 
 
 def _volume_of(columns: Columns, window: int) -> Floats:
@@ -87,10 +95,7 @@ def _volume_of(columns: Columns, window: int) -> Floats:
 
 
 def _flow(columns: Columns) -> Floats:
-    high, low, close = columns["high"], columns["low"], columns["close"]
-    span = high - low
-    location = np.where(span == 0.0, close * 0.0, ratio((close - low) - (high - close), span))
-    return windows.sums(location * interest_change(columns, 1), DAY)
+    return windows.sums(derived.close_location(columns) * interest_change(columns, 1), DAY)
 
 
 def _efficiency(columns: Columns) -> Floats:
@@ -100,8 +105,7 @@ def _efficiency(columns: Columns) -> Floats:
 
 def _liquidation(columns: Columns) -> Floats:
     def compute() -> Floats:
-        returns = derived.log_returns(columns)
-        unusual = ratio(returns, windows.deviations(returns, WINDOW))
+        unusual = ratio(derived.log_returns(columns), derived.return_deviation(columns, WINDOW))
         return np.maximum(-interest_change(columns, 1), 0.0) * -unusual
 
     return columns.shared(("liquidation", WINDOW), compute)

@@ -63,10 +63,15 @@ def settlements(columns: Columns) -> Settlements:
 
 def known_funding_rate(columns: Columns) -> Floats:
     """The newest funding rate known at each bar's close; NaN where the frame says it is missing."""
-    return columns.shared(
-        ("known_funding_rate",),
-        lambda: np.where(columns["funding_rate_missing"] == 1.0, np.nan, columns["funding_rate"]),
-    )
+    return known(columns, "funding_rate")
+
+
+def known(columns: Columns, name: str) -> Floats:
+    """The column; NaN where the frame says that what stands there is missing."""
+    flag = f"{name}_missing"
+    if flag not in columns:
+        return columns[name]
+    return columns.shared(("known", name), lambda: np.where(columns[flag] == 1.0, np.nan, columns[name]))
 
 
 def warm_up_bars(columns: Columns, window: int) -> int | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+import numba
 import numpy as np
 
 from services.features.calculators import derived, windows
+from services.features.calculators.compiling import INPUT, compiled
 from services.features.calculators.declaration import declare
 from services.features.calculators.windows import ratio, wilder_bars
 from services.features.columns import Columns, Floats
@@ -30,15 +32,24 @@ def _autocorrelation(columns: Columns) -> Floats:
     return windows.correlations(change, windows.lag(change, 1), 20)
 
 
+@compiled(numba.float64[:, ::1](INPUT, INPUT))
+def _moves(high, low):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Rows: how far the high rose, how far the low fell; only the farther of both counts."""
+    result = np.empty((2, high.size))
+    result[:, :1] = np.nan
+    for t in range(1, high.size):
+        up, down = high[t] - high[t - 1], low[t - 1] - low[t]
+        unknown = 0.0 if up + down == up + down else np.nan
+        result[0, t] = (up if up > down and up > 0.0 else 0.0) + unknown
+        result[1, t] = (down if down > up and down > 0.0 else 0.0) + unknown
+    return result
+
+
 def _directional_indicators(columns: Columns) -> tuple[Floats, Floats]:
     """Wilder's +DI and -DI of 14 bars (New Concepts in Technical Trading Systems, 1978)."""
 
     def compute() -> tuple[Floats, Floats]:
-        up = columns["high"] - derived.lagged(columns, "high", 1)
-        down = derived.lagged(columns, "low", 1) - columns["low"]
-        known = up + down
-        plus = np.where(np.isnan(known), np.nan, np.where((up > down) & (up > 0.0), up, 0.0))
-        minus = np.where(np.isnan(known), np.nan, np.where((down > up) & (down > 0.0), down, 0.0))
+        plus, minus = _moves(columns["high"], columns["low"])
         span = derived.average_true_range(columns, 14)
         return (
             100.0 * ratio(windows.wilder_means(plus, 14), span),

@@ -25,7 +25,7 @@ def _price_volume_trend(columns: Columns) -> Floats:
 
 def _vwap(columns: Columns) -> Floats:
     def compute() -> Floats:
-        value = windows.sums(derived.typical_price(columns) * columns["volume"], 20)
+        value = windows.sums(derived.typical_value(columns), 20)
         return ratio(value, windows.sums(columns["volume"], 20))
 
     return columns.shared(("vwap", 20), compute)
@@ -60,13 +60,7 @@ def _on_balance_change(columns: Columns) -> Floats:
 def _money_flow_volume(columns: Columns) -> Floats:
     """Volume times where the close lies in its bar, -1 to 1; a bar without range adds 0, as in TA-Lib."""
 
-    def compute() -> Floats:
-        high, low, close = columns["high"], columns["low"], columns["close"]
-        span = high - low
-        location = ratio((close - low) - (high - close), span)
-        return np.where(span == 0.0, close * 0.0, location) * columns["volume"]
-
-    return columns.shared(("money_flow_volume",), compute)
+    return columns.shared(("money_flow_volume",), lambda: derived.close_location(columns) * columns["volume"])
 
 
 def _accumulation_change(columns: Columns) -> Floats:
@@ -81,17 +75,15 @@ def _chaikin_oscillator(columns: Columns) -> Floats:
     """
     flow = _money_flow_volume(columns)
     fast, slow = 2.0 / 4.0, 2.0 / 11.0
-    below_slow = (1.0 - slow) / slow * windows.exponential_means(flow, slow)
-    below_fast = (1.0 - fast) / fast * windows.exponential_means(flow, fast)
+    below_slow = (1.0 - slow) / slow * windows.exponential_sizes(flow, slow)
+    below_fast = (1.0 - fast) / fast * windows.exponential_sizes(flow, fast)
     return below_slow - below_fast
 
 
 def _money_flow_index(columns: Columns) -> Floats:
     typical = derived.typical_price(columns)
-    before = windows.lag(typical, 1)
-    flow = np.where(np.isnan(before), np.nan, typical * columns["volume"])
-    inflow = windows.sums(np.where(typical > before, flow, flow * 0.0), 14)
-    outflow = windows.sums(np.where(typical < before, flow, flow * 0.0), 14)
+    flow = np.sign(typical - windows.lag(typical, 1)) * derived.typical_value(columns)
+    inflow, outflow = windows.sums(np.maximum(flow, 0.0), 14), windows.sums(np.maximum(-flow, 0.0), 14)
     return 100.0 * ratio(inflow, inflow + outflow)
 
 

@@ -197,7 +197,8 @@ def _log_relatives(x, reference):  # type: ignore[no-untyped-def]  # noqa: ANN00
 
 def lag(x: Floats, bars: int) -> Floats:
     """The value `bars` earlier."""
-    result = np.full(x.size, np.nan)
+    result = np.empty(x.size)
+    result[:bars] = np.nan
     result[bars:] = x[: max(x.size - bars, 0)]
     return result
 
@@ -207,7 +208,7 @@ def means(x: Floats, window: int) -> Floats:
 
 
 def sums(x: Floats, window: int) -> Floats:
-    return means(x, window) * window
+    return halves.geometric_sums(x, 1.0, 1.0, window)
 
 
 def weighted_sums(x: Floats, weights: Floats) -> Floats:
@@ -229,9 +230,15 @@ def emas(x: Floats, span: int) -> Floats:
     return exponential_means(x, 2.0 / (span + 1.0))
 
 
-def wilder_means(x: Floats, period: int) -> Floats:
-    """Wilder's smoothing: exponential means with alpha = 1 / period (Wilder 1978)."""
-    return exponential_means(x, 1.0 / period)
+def exponential_sizes(x: Floats, alpha: float) -> Floats:
+    """Exponential means of sizes or flows, which need no digits beyond their own: in half the time."""
+    count, ratio = exponential_bars(alpha) + 1, 1.0 - alpha
+    return halves.geometric_sums(x, ratio, alpha / (1.0 - ratio**count), count)
+
+
+def wilder_means(sizes: Floats, period: int) -> Floats:
+    """Wilder's smoothing of ranges, gains or losses: alpha = 1 / period (Wilder 1978)."""
+    return exponential_sizes(sizes, 1.0 / period)
 
 
 def slopes(x: Floats, window: int) -> Floats:

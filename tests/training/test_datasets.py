@@ -82,10 +82,8 @@ def test_symbols_that_cannot_stand_together_are_refused_by_their_field(
 @pytest.mark.parametrize(
     "features", [{"selection": {"enabled": True}}, {"autofeat": {"enabled": True}}, {"preset": "balanced"}]
 )
-def test_features_are_chosen_by_the_data_of_one_symbol_only(features: dict[str, Any]) -> None:
-    assert broken(of(ETH), features=features) == {"features": "unused"}
-    assert broken(of(), features=features) == {}
-    assert broken(of(ETH), features={"preset": "fast"}) == {}
+def test_features_are_chosen_by_the_data_of_one_symbol_or_of_several(features: dict[str, Any]) -> None:
+    assert broken(of(ETH), features=features) == broken(of(), features=features) == {}
 
 
 def snapshot(symbol: str, timeframe: str = "1h") -> Snapshot:
@@ -109,8 +107,9 @@ def test_a_plan_counts_the_bars_of_all_symbols_and_the_features_that_each_has() 
     bound = Bound("config.features.limits.max_rows", 1.0, 2.0, "Too many.")
 
     def source(bars: int, features: int, warm_up: int, *refused: Bound) -> Source:
-        return Source(bars, timedelta(hours=1), features, features, False, warm_up, 3.0, refused)
+        return Source(bars, timedelta(hours=1), features, features - 2, True, warm_up, 3.0, refused)
 
     found = together([source(100, 9, 5, bound), source(40, 8, 7, bound)])
     assert (found.bar_count, found.feature_count, found.warm_up_bars) == (140, 8, 7)
+    assert (found.chosen_count, found.is_chosen) == (6, True)
     assert found.refused == (bound,)

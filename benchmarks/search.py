@@ -1,16 +1,26 @@
 """Parameter search against the plain script, in one run: `python benchmarks/search.py`.
 
     python benchmarks/search.py [--rows 20000] [--features 100] [--trials 20] [--rounds 150] [--patience 50]
-                                [--seeds 1] [--models lightgbm xgboost] [--without-parts]
+                                [--seeds 1] [--models lightgbm xgboost] [--rules whole stops] [--parts]
 
 Seconds of CPU of the whole process, one thread, and how many times ours that is. Both try the same trials,
 those that ours asks for, on the same purged five folds, and compare them by the mean log loss over the folds.
 
 The peer is what people write: a frame of float64, scikit-learn's interface, every fold of every trial fitted
-from scratch, all rounds of it, the library's own number of bins, nothing given up. A second peer stops early
-as ours does. Ours is a whole run: it asks the sampler, scores the folds by every metric, and fits the model.
+from scratch, the library's own number of bins, nothing given up. Ours is a whole run: it asks the sampler,
+scores the folds by every metric, fits the model that is kept and draws the intervals of its scores.
 
-Then what each part of ours is worth: the search without it, by the same clock.
+A slice to stop early on costs rows to learn from, and so log loss, whoever gives it up. So each is measured
+against the peer that learns from the same rows:
+
+whole   every fit takes all its rows and all its rounds
+stops   every fit gives up its newest rows and stops on them
+
+`best` is what each says of its best trial. They tell log losses of different models (bins), so chance decides
+which is the less by a little: with several seeds the last lines give the mean difference and its standard
+error. `chosen` is what the peer comes to with the trial that ours chose: how much a better one given up cost.
+
+`--parts` tells what each part of ours is worth: the search without it, by the same clock.
 """
 
 from __future__ import annotations
@@ -51,6 +61,7 @@ MODELS: dict[str, type[LightgbmParameters] | type[XgboostParameters]] = {
     "lightgbm": LightgbmParameters,
     "xgboost": XgboostParameters,
 }
+RULES = ("whole", "stops")
 
 
 def main() -> None:
@@ -64,7 +75,8 @@ def main() -> None:
     parser.add_argument("--patience", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--without-parts", action="store_true", help="measure what each part is worth, too")
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
+    parser.add_argument("--parts", action="store_true", help="measure what each part is worth, too")
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore")
@@ -73,55 +85,75 @@ def main() -> None:
         f"{given.rows:,} x {given.features}, {given.trials} trials, {given.rounds} rounds at most, patience "
         f"{given.patience}, purged five folds, one thread, CPU seconds; {libraries}\n"
     )
-    print(f"{'model':9} {'seed':>4} {'search':32} {'CPU, s':>8} {'ratio':>6} {'best log loss':>14}")
+    print(f"{'model':9}{'seed':>4}  {'rule':6} {'search':30} {'CPU, s':>8} {'ratio':>7} {'best':>9}")
+    summaries = []
     for name in given.models:
-        for seed in range(given.seeds):
-            compare(name, MODELS[name](rounds=given.rounds), made_up(given.rows, given.features), given, seed)
+        for rule in given.rules:
+            pairs = [compare(name, rule, given, seed) for seed in range(given.seeds)]
+            summaries.append(f"{name:9}      {rule:6} {summary(pairs)}")
+    print("\n" + "\n".join(summaries))
 
 
-def compare(name: str, model: ModelParameters, samples: Samples, given: Any, seed: int) -> None:
-    """One model, one seed."""
+@dataclass(frozen=True)
+class Pair:
+    """How many times ours the peer takes, and by how much the best of ours is worse."""
+
+    ratio: float
+    worse: float
+
+
+def summary(pairs: list[Pair]) -> str:
+    """All seeds in one line."""
+    worse = np.array([pair.worse for pair in pairs])
+    doubt = f" ± {worse.std(ddof=1) / np.sqrt(worse.size):.5f}" if worse.size > 1 else ""
+    ratios = sorted(pair.ratio for pair in pairs)
+    return (
+        f"{np.median(ratios):.1f}x less CPU ({ratios[0]:.1f}x to {ratios[-1]:.1f}x), best log loss "
+        f"{worse.mean():+.5f}{doubt} of the peer's, {worse.size} seeds"
+    )
+
+
+def compare(name: str, rule: str, given: Any, seed: int) -> Pair:
+    """One model, by one rule, with one seed of rows and of everything else."""
+    model, samples = MODELS[name](rounds=given.rounds), made_up(given.rows, given.features, seed)
     plan = TrainingPlan(
         model,
         SplitPlan(method=KFold(5), embargo=Embargo(LABEL_BARS)),
-        EarlyStopping(given.patience),
+        EarlyStopping(given.patience) if rule == "stops" else None,
         search=SearchPlan(default_space(model), given.trials),
     )
 
-    def told(words: str, work: Callable[[], Found]) -> Found:
+    def told(words: str, work: Callable[[], Found]) -> tuple[float, Found]:
         started = time.process_time()
         found = work()
         taken = time.process_time() - started
-        ratio = f"{taken / reference:5.1f}x" if reference else ""
+        ratio = f"{taken / reference:6.1f}x" if reference else ""
         print(
-            f"{name:9} {seed:4} {words:32} {taken:8.1f} {ratio:>6} {found.best:14.5f}  {found.words}",
+            f"{name:9}{seed:4}  {rule:6} {words:30} {taken:8.1f} {ratio:>7} {found.best:9.5f}  {found.words}",
             flush=True,
         )
-        spent.append(taken)
-        return found
+        return taken, found
 
-    spent: list[float] = []
     reference = 0.0
-    values = told("ours", lambda: ours(samples, plan, seed)).values
-    reference = spent[0]
-    told("plain script", lambda: plain(samples, plan, seed, values, stops=False))
-    told("plain script that stops early", lambda: plain(samples, plan, seed, values, stops=True))
-    if given.without_parts:
+    reference, mine = told("ours", lambda: ours(samples, plan, seed))
+    taken, theirs = told("plain script", lambda: plain(samples, plan, seed, mine))
+    if given.parts:
         search = plan.search
         assert search is not None
         fine, unpruned = without_bins(search), replace(search, pruning=False)
-        told("ours with all parameters but bins", lambda: ours(samples, replace(plan, search=fine), seed))
+        told("ours, the library's own bins", lambda: ours(samples, replace(plan, search=fine), seed))
         told("ours without pruning", lambda: ours(samples, replace(plan, search=unpruned), seed))
-        told("ours without early stopping", lambda: ours(samples, replace(plan, early_stopping=None), seed))
         told("ours, rows read for every fit", lambda: ours(samples, plan, seed, most_bytes=0))
+    return Pair(taken / reference, mine.best - theirs.best)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to: its best value, what its trials tried, and words about them."""
+    """What a search came to: its best value, what its trials tried, the best of them, and words about it."""
 
     best: float
     values: list[dict[str, Any]]
+    chosen: int
     words: str
 
 
@@ -133,34 +165,35 @@ def ours(samples: Samples, plan: TrainingPlan, seed: int, most_bytes: int = MOST
     assert found.best.value is not None
     fits = sum(len(trial.fold_values) for trial in found.trials)
     words = f"{len(found.trials)} trials, {found.count(TrialState.PRUNED)} given up, {fits} fits of folds"
-    return Found(found.best.value, [dict(trial.values) for trial in found.trials], words)
+    values = [dict(trial.values) for trial in found.trials]
+    return Found(found.best.value, values, found.best.number - 1, words)
 
 
-def plain(
-    samples: Samples, plan: TrainingPlan, seed: int, trials: list[dict[str, Any]], *, stops: bool
-) -> Found:
-    """The script: everything anew for every fold of every trial."""
+def plain(samples: Samples, plan: TrainingPlan, seed: int, mine: Found) -> Found:
+    """The script: everything anew for every fold of every trial that ours tried."""
     stopping = plan.early_stopping
-    assert stopping is not None
     rows, _, _ = splits.final_test_split(samples.t0, samples.t1, plan.split.test_fraction, plan.split.embargo)
     folds = splits.split_folds(samples.t0, samples.t1, plan.split.method, plan.split.embargo, rows)
     frame = pd.DataFrame(samples.features, columns=list(samples.feature_names))
     target = pd.Series(samples.classes)
-    best = np.inf
-    for values in trials:
+    means = []
+    for values in mine.values:
         tried = {name: value for name, value in values.items() if name != "max_bin"}
         losses = []
         for fold in folds:
             train, held_out = fold.train, None
-            if stops:
+            if stopping is not None:
                 train, held_out, _ = splits.early_stopping_slice(
                     train, samples.t0, samples.t1, stopping.fraction, plan.split.embargo
                 )
-            model = classifier(plan.model, tried, seed, stopping.patience_rounds if stops else None)
-            fit(model, frame, target, train, held_out, stopping.patience_rounds)
+            patience = None if stopping is None else stopping.patience_rounds
+            model = classifier(plan.model, tried, seed, patience)
+            fit(model, frame, target, train, held_out, patience)
             losses.append(log_loss(target.iloc[fold.test], model.predict_proba(frame.iloc[fold.test])))
-        best = min(best, float(np.mean(losses)))
-    return Found(best, trials, f"{len(trials)} trials, {len(trials) * len(folds)} fits of folds")
+        means.append(float(np.mean(losses)))
+    chosen = means[mine.chosen]
+    words = f"{len(means)} trials, {len(means) * len(folds)} fits of folds; chosen {chosen:.5f}"
+    return Found(min(means), mine.values, int(np.argmin(means)), words)
 
 
 def without_bins(search: SearchPlan) -> SearchPlan:
@@ -180,9 +213,14 @@ def classifier(model: ModelParameters, values: dict[str, Any], seed: int, patien
 
 
 def fit(
-    model: Any, frame: pd.DataFrame, target: pd.Series, train: Rows, held_out: Rows | None, patience: int
+    model: Any,
+    frame: pd.DataFrame,
+    target: pd.Series,
+    train: Rows,
+    held_out: Rows | None,
+    patience: int | None,
 ) -> None:
-    if held_out is None:
+    if held_out is None or patience is None:
         model.fit(frame.iloc[train], target.iloc[train])
         return
     watched = [(frame.iloc[held_out], target.iloc[held_out])]
@@ -193,9 +231,9 @@ def fit(
         model.fit(frame.iloc[train], target.iloc[train], eval_set=watched, verbose=False)
 
 
-def made_up(rows: int, count: int) -> Samples:
+def made_up(rows: int, count: int, seed: int) -> Samples:
     """Features of which eight tell a little of what comes, alone and in pairs; labels overlap."""
-    generator = np.random.default_rng(3)
+    generator = np.random.default_rng((3, seed))
     features = generator.normal(size=(rows, count))
     told = features[:, :4] @ np.array([0.3, -0.25, 0.2, 0.15]) + 0.3 * features[:, 4] * features[:, 5]
     told += 0.25 * np.abs(features[:, 6]) * np.sign(features[:, 7])

@@ -2,8 +2,9 @@
 
 Seconds of CPU per family for the default config on hourly bars; and what of the families goes over windows
 beside the same in pandas (`benchmarks/features_pandas.py`), with how far the values are apart. Everything in
-the same run; rolling tsfresh features stand beside tsfresh in `benchmarks/rolling.py`. The bars are the real
-ones where ../shared/data (or MARKETML_TEST_DATA) is at hand, else a random walk.
+the same run, both with memory kept as the room keeps it; rolling tsfresh features stand beside tsfresh in
+`benchmarks/rolling.py`. The bars are the real ones where ../shared/data (or MARKETML_TEST_DATA) is at hand,
+else a random walk.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from services.features import engine
 from services.features.columns import Columns
 from services.features.config import CATALOGUE_FAMILIES, FamilyChoice, FeatureConfig, TsfreshChoice
 from services.features.feature import Family
+from services.features.memory import keep_between_chunks
 from services.features.plan import plan
 
 HOUR = timedelta(hours=1)
@@ -46,6 +48,7 @@ def main() -> None:
     arguments.add_argument("--bars", type=int, default=45_127)
     arguments.add_argument("--repeats", type=int, default=5)
     given = arguments.parse_args()
+    keep_between_chunks()
     frame = bars(given.bars)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pandas", "tsfresh"))
     print(f"{len(frame):,} hourly bars, medians of {given.repeats}, CPU seconds, one thread; {libraries}\n")

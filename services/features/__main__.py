@@ -13,6 +13,7 @@ from marketml.rpc.channels import Tls
 from services.features.application import FeaturesApplication
 from services.features.budget import MemoryBudget
 from services.features.cache import Cache
+from services.features.memory import keep_between_chunks
 from services.features.neighbours import DataRoom
 from services.features.pieces import Pool
 from services.features.pool import LocalPool
@@ -81,6 +82,7 @@ def _pool(settings: FeaturesSettings) -> Pool:
 
 def main() -> int:
     """Serve until SIGTERM; the exit status."""
+    keep_between_chunks()
     with explained_start("features"):
         settings = with_cluster(read_settings(FeaturesSettings, "features"))
         room = build(settings)

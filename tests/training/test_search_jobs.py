@@ -18,6 +18,7 @@ def searching_config() -> pb.TrainingConfig:
     search.enabled = True
     search.trials = 4
     search.startup_trials = 2
+    search.trials_at_once = 2
     search.metric = "balanced_accuracy"
     rate = search.space["learning_rate"].real
     rate.low, rate.high, rate.log = 0.02, 0.3, True
@@ -63,6 +64,7 @@ def test_a_job_tells_its_trials_and_registers_the_best_of_them(
     consumers = [proof.consumer for proof in job.result.proofs]
     assert {"search", "search.fold_1", "search.fold_2.early_stopping", "fold_1"} <= set(consumers)
     assert job.config.search.space["learning_rate"].real.high == 0.3
+    assert job.config.search.trials_at_once == 2
     assert any("best of 4 trials" in event.warning.message for event in events if event.HasField("warning"))
 
     _, manifest = registry.get_model("searched")

@@ -132,15 +132,18 @@ class DaskWork:
 
 def computed(piece: Piece, x: Floats, bar_numbers: Integers, stop_name: str) -> Floats:
     """A piece, on a worker of the cluster, from its own bars."""
-    stop = _dask.Event(stop_name, client=_dask.get_client())
+    worker = _dask.get_worker()
     looked_at = time.monotonic()
 
     def check() -> None:
         nonlocal looked_at
         if time.monotonic() - looked_at >= LOOK_SECONDS:
             looked_at = time.monotonic()
-            if stop.is_set():
-                raise CancelledError
+            # Over the worker's own connection: a client would make another one first, which fails on a busy
+            # machine (`assert len(msg) == 1` of distributed 2026.8).
+            with suppress(OSError):
+                if _dask.sync(worker.loop, worker.scheduler.event_is_set, name=stop_name):
+                    raise CancelledError
 
     return compute_piece(piece, x, bar_numbers, check)
 

@@ -64,6 +64,10 @@ kill-jobs: .venv/.dev tools  ## Kill workers, fitters, servers, watchers and par
 matrix: .venv/.dev  ## Train every model with every label and every splitter, and let a registry answer
 	MATRIX=all $(PY) -m pytest -n $(JOBS) $(PYTEST_FLAGS) tests/training/test_model_matrix.py
 
+.PHONY: truths
+truths: .venv/.dev  ## Score every combination on random walks and on a planted signal: make truths [WALKS=1]
+	TRUTH_WALKS=$(or $(WALKS),1) $(PY) -m pytest $(PYTEST_FLAGS) tests/training/test_truth_matrix.py
+
 .PHONY: bench
 bench: .venv/.dev  ## Measure the numbers of the README: make bench [BENCH=benchmarks/serving.py]
 	@set -e; for script in $(or $(BENCH),$(sort $(wildcard benchmarks/*.py))); do \

@@ -25,15 +25,11 @@ def lagged(columns: Columns, name: str, bars: int) -> Floats:
 
 def change(columns: Columns, name: str, bars: int) -> Floats:
     """The relative change over `bars`, as a fraction."""
-    return columns.shared(
-        ("change", name, bars), lambda: relative(columns[name], lagged(columns, name, bars))
-    )
+    return columns.shared(("change", name, bars), lambda: relative(columns[name], columns[name], back=bars))
 
 
 def log_returns(columns: Columns) -> Floats:
-    return columns.shared(
-        ("log_returns",), lambda: log_relative(columns["close"], lagged(columns, "close", 1))
-    )
+    return columns.shared(("log_returns",), lambda: log_relative(columns["close"], columns["close"], back=1))
 
 
 def log_heights(columns: Columns) -> Floats:
@@ -186,7 +182,7 @@ def relative_strength(columns: Columns, period: int) -> Floats:
     def compute() -> Floats:
         gains, losses = moves(columns)
         gain, loss = windows.wilder_means(gains, period), windows.wilder_means(losses, period)
-        return 100.0 * ratio(gain, gain + loss)
+        return ratio(gain, gain + loss, times=100.0)
 
     return columns.shared(("relative_strength", period), compute)
 
@@ -196,6 +192,6 @@ def stochastic(columns: Columns, window: int) -> Floats:
 
     def compute() -> Floats:
         low = lowest(columns, "low", window)
-        return 100.0 * ratio(columns["close"] - low, highest(columns, "high", window) - low)
+        return ratio(columns["close"] - low, highest(columns, "high", window) - low, times=100.0)
 
     return columns.shared(("stochastic", window), compute)

@@ -29,9 +29,7 @@ def _open_to_close(columns: Columns) -> Floats:
 
 
 def _close_to_open(columns: Columns) -> Floats:
-    return columns.shared(
-        ("close_to_open",), lambda: log_relative(columns["open"], derived.lagged(columns, "close", 1))
-    )
+    return columns.shared(("close_to_open",), lambda: log_relative(columns["open"], columns["close"], back=1))
 
 
 def _garman_klass(columns: Columns, window: int) -> Floats:

@@ -61,7 +61,10 @@ def _rolled(statistic: Callable[[Floats, int], Floats], window: int) -> Callable
 
 
 def z_scores(x: Floats, window: int) -> Floats:
-    mean, deviation = windows.shapes(x, window, 2)
+    return score(x, *windows.shapes(x, window, 2))
+
+
+def score(x: Floats, mean: Floats, deviation: Floats) -> Floats:
     return ratio(x - mean, deviation)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from services.features.calculators import derived, windows
 from services.features.calculators.declaration import declare
-from services.features.calculators.funding import z_scores
+from services.features.calculators.funding import score
 from services.features.calculators.settlements import known
-from services.features.calculators.windows import ratio
+from services.features.calculators.windows import ratio, relative
 from services.features.columns import Columns, Floats
 from services.features.feature import Family, Feature
 
@@ -32,24 +32,33 @@ def known_open_interest(columns: Columns) -> Floats:
 def interest_change(columns: Columns, bars: int) -> Floats:
     def compute() -> Floats:
         interest = known_open_interest(columns)
-        return ratio(interest, windows.lag(interest, bars)) - 1.0
+        return relative(interest, interest, back=bars)
 
     return columns.shared(("open_interest_change", bars), compute)
 
 
 def interest_mean(columns: Columns, window: int) -> Floats:
+    if window == LEVEL_WINDOW:
+        return _level(columns)[0]
     return columns.shared(
         ("open_interest_mean", window), lambda: windows.means(known_open_interest(columns), window)
     )
 
 
+def _level(columns: Columns) -> tuple[Floats, ...]:
+    """Mean and sample deviation."""
+    return columns.shared(
+        ("open_interest_level",), lambda: windows.shapes(known_open_interest(columns), LEVEL_WINDOW, 2)
+    )
+
+
 def _deviation(columns: Columns, window: int) -> Floats:
-    return ratio(known_open_interest(columns), interest_mean(columns, window)) - 1.0
+    return relative(known_open_interest(columns), interest_mean(columns, window))
 
 
 def interest_z_score(columns: Columns) -> Floats:
     return columns.shared(
-        ("openinterest_z_score",), lambda: z_scores(known_open_interest(columns), LEVEL_WINDOW)
+        ("openinterest_z_score",), lambda: score(known_open_interest(columns), *_level(columns))
     )
 
 
@@ -96,7 +105,7 @@ FEATURES: tuple[Feature, ...] = (
         INTEREST,
         167,
         "The mean open interest of the last 24 bars over that of the last 168, minus 1.",
-        lambda columns: ratio(interest_mean(columns, 24), interest_mean(columns, 168)) - 1.0,
+        lambda columns: relative(interest_mean(columns, 24), interest_mean(columns, 168)),
         short=24,
         long=168,
     ),

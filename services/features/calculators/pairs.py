@@ -12,7 +12,7 @@ from services.features.calculators import derived, windows
 from services.features.calculators.funding import z_scores
 from services.features.calculators.interest import interest_change
 from services.features.calculators.settlements import known_funding_rate
-from services.features.calculators.windows import log_relative, ratio
+from services.features.calculators.windows import log_relative, ratio, relative
 from services.features.columns import Columns, Floats
 
 REFERENCE = "reference_close"
@@ -23,7 +23,7 @@ def own_return(columns: Columns, bars: int) -> Floats:
     if bars == 1:
         return derived.log_returns(columns)
     return columns.shared(
-        ("log_return", bars), lambda: log_relative(columns["close"], derived.lagged(columns, "close", bars))
+        ("log_return", bars), lambda: log_relative(columns["close"], columns["close"], back=bars)
     )
 
 
@@ -31,7 +31,7 @@ def reference_return(columns: Columns, bars: int) -> Floats:
     """The reference's log return over `bars`."""
     return columns.shared(
         ("reference_return", bars),
-        lambda: log_relative(columns[REFERENCE], derived.lagged(columns, REFERENCE, bars)),
+        lambda: log_relative(columns[REFERENCE], columns[REFERENCE], back=bars),
     )
 
 
@@ -120,8 +120,7 @@ def funding_spread(columns: Columns) -> Floats:
 
 def open_interest_difference(columns: Columns, bars: int) -> Floats:
     reference = columns["reference_open_interest"]
-    growth = ratio(reference, windows.lag(reference, bars)) - 1.0
-    return interest_change(columns, bars) - growth
+    return interest_change(columns, bars) - relative(reference, reference, back=bars)
 
 
 def _log(x: Floats) -> Floats:

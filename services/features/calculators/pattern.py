@@ -36,7 +36,7 @@ def _resistance(columns: Columns) -> Floats:
 
 
 def _pivot(columns: Columns) -> Floats:
-    return relative(columns["close"], windows.lag(derived.typical_price(columns), 1))
+    return relative(columns["close"], derived.typical_price(columns), back=1)
 
 
 def _retracement(columns: Columns, share: float) -> Floats:

@@ -49,7 +49,7 @@ def _strength(columns: Columns) -> Floats:
     move = interest - windows.lag(interest, 1)
     gain = windows.wilder_means(np.maximum(move, 0.0), RSI_PERIOD)
     loss = windows.wilder_means(np.maximum(-move, 0.0), RSI_PERIOD)
-    return 100.0 * ratio(gain, gain + loss)
+    return ratio(gain, gain + loss, times=100.0)
 
 
 def _fast_over_slow(columns: Columns) -> Floats:

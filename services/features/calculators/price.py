@@ -17,7 +17,7 @@ _price = partial(declare, Family.TECHNICAL, "price")
 
 def gap(columns: Columns) -> Floats:
     """The open over the close before it, minus 1."""
-    return columns.shared(("gap",), lambda: relative(columns["open"], derived.lagged(columns, "close", 1)))
+    return columns.shared(("gap",), lambda: relative(columns["open"], columns["close"], back=1))
 
 
 def _over_mean(columns: Columns, window: int) -> Floats:

@@ -58,7 +58,7 @@ def _cumulative_return(bars: int) -> Feature:
         "close",
         bars,
         f"The sum of the last {bars} log returns: ln(close / close {bars} bars ago).",
-        lambda columns: log_relative(columns["close"], derived.lagged(columns, "close", bars)),
+        lambda columns: log_relative(columns["close"], columns["close"], back=bars),
         bars=bars,
     )
 

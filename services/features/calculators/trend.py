@@ -52,8 +52,8 @@ def _directional_indicators(columns: Columns) -> tuple[Floats, Floats]:
         plus, minus = _moves(columns["high"], columns["low"])
         span = derived.average_true_range(columns, 14)
         return (
-            100.0 * ratio(windows.wilder_means(plus, 14), span),
-            100.0 * ratio(windows.wilder_means(minus, 14), span),
+            ratio(windows.wilder_means(plus, 14), span, times=100.0),
+            ratio(windows.wilder_means(minus, 14), span, times=100.0),
         )
 
     return columns.shared(("directional_indicators", 14), compute)
@@ -62,7 +62,7 @@ def _directional_indicators(columns: Columns) -> tuple[Floats, Floats]:
 def _average_directional_index(columns: Columns) -> Floats:
     def compute() -> Floats:
         plus, minus = _directional_indicators(columns)
-        return windows.wilder_means(100.0 * ratio(np.abs(plus - minus), plus + minus), 14)
+        return windows.wilder_means(ratio(np.abs(plus - minus), plus + minus, times=100.0), 14)
 
     return columns.shared(("average_directional_index", 14), compute)
 

@@ -16,7 +16,7 @@ _volatility = partial(declare, Family.TECHNICAL, "volatility")
 
 
 def _normalized_atr(columns: Columns, period: int) -> Floats:
-    return 100.0 * ratio(derived.average_true_range(columns, period), columns["close"])
+    return ratio(derived.average_true_range(columns, period), columns["close"], times=100.0)
 
 
 def _high_regime(columns: Columns) -> Floats:
@@ -25,7 +25,7 @@ def _high_regime(columns: Columns) -> Floats:
 
 def _volatility_change(columns: Columns) -> Floats:
     volatility = derived.realized_volatility(columns, 20)
-    return np.clip(relative(volatility, windows.lag(volatility, 1)), -5.0, 5.0)
+    return np.clip(relative(volatility, volatility, back=1), -5.0, 5.0)
 
 
 FEATURES: tuple[Feature, ...] = (

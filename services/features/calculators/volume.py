@@ -36,7 +36,7 @@ def _vwap_score(columns: Columns) -> Floats:
 
 
 def _relative_volume(columns: Columns) -> Floats:
-    return ratio(columns["volume"], windows.lag(derived.mean(columns, "volume", 20), 1))
+    return ratio(columns["volume"], derived.mean(columns, "volume", 20), back=1)
 
 
 def _absorption(columns: Columns) -> Floats:
@@ -84,7 +84,7 @@ def _money_flow_index(columns: Columns) -> Floats:
     typical = derived.typical_price(columns)
     flow = np.sign(typical - windows.lag(typical, 1)) * derived.typical_value(columns)
     inflow, outflow = windows.sums(np.maximum(flow, 0.0), 14), windows.sums(np.maximum(-flow, 0.0), 14)
-    return 100.0 * ratio(inflow, inflow + outflow)
+    return ratio(inflow, inflow + outflow, times=100.0)
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -158,29 +158,34 @@ def roots(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return result
 
 
-@compiled(OUTPUT(INPUT, INPUT))
-def _ratios(numerator, denominator):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled(OUTPUT(INPUT, INPUT, numba.int64, numba.float64))
+def _ratios(numerator, denominator, back, times):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.empty(numerator.size)
-    for k in range(numerator.size):
-        result[k] = numerator[k] / denominator[k] if denominator[k] != 0.0 else np.nan
+    result[:back] = np.nan
+    now, out = numerator[back:], result[back:]
+    for k in range(now.size):
+        out[k] = times * (now[k] / denominator[k]) if denominator[k] != 0.0 else np.nan
     return result
 
 
-@compiled(OUTPUT(INPUT, INPUT))
-def _relatives(x, reference):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled(OUTPUT(INPUT, INPUT, numba.int64))
+def _relatives(x, reference, back):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.empty(x.size)
-    for k in range(x.size):
-        result[k] = (x[k] - reference[k]) / reference[k] if reference[k] != 0.0 else np.nan
+    result[:back] = np.nan
+    now, out = x[back:], result[back:]
+    for k in range(now.size):
+        out[k] = (now[k] - reference[k]) / reference[k] if reference[k] != 0.0 else np.nan
     return result
 
 
-@compiled(OUTPUT(INPUT, INPUT))
-def _log_relatives(x, reference):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@compiled(OUTPUT(INPUT, INPUT, numba.int64))
+def _log_relatives(x, reference, back):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Where both are near: 2 artanh(a / 2), as a series of a, their difference over their middle."""
     result = np.empty(x.size)
-    for start in range(0, x.size, _BLOCK):
+    result[:back] = np.nan
+    for start in range(back, x.size, _BLOCK):
         stop = min(start + _BLOCK, x.size)
-        now, then, out = x[start:stop], reference[start:stop], result[start:stop]
+        now, then, out = x[start:stop], reference[start - back : stop - back], result[start:stop]
         far = 0
         for k in range(stop - start):
             away = (now[k] - then[k]) / (0.5 * now[k] + 0.5 * then[k])
@@ -365,19 +370,19 @@ def quantiles(x: Floats, window: int, probabilities: tuple[float, ...]) -> tuple
     return ordered.quantiles(x, window, probabilities)
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """The quotient; NaN where the denominator is zero."""
-    return _ratios(np.ascontiguousarray(numerator), np.ascontiguousarray(denominator))
+def ratio(numerator: Floats, denominator: Floats, back: int = 0, times: float = 1.0) -> Floats:
+    """`times` the quotient, the denominator that of `back` bars ago; NaN where that is zero."""
+    return _ratios(np.ascontiguousarray(numerator), np.ascontiguousarray(denominator), back, times)
 
 
-def relative(x: Floats, reference: Floats) -> Floats:
+def relative(x: Floats, reference: Floats, back: int = 0) -> Floats:
     """x / reference - 1, with the digits of a small difference kept; NaN where the reference is zero."""
-    return _relatives(np.ascontiguousarray(x), np.ascontiguousarray(reference))
+    return _relatives(np.ascontiguousarray(x), np.ascontiguousarray(reference), back)
 
 
-def log_relative(x: Floats, reference: Floats) -> Floats:
+def log_relative(x: Floats, reference: Floats, back: int = 0) -> Floats:
     """ln(x / reference), its small differences with all their digits; NaN where not positive."""
-    return _log_relatives(np.ascontiguousarray(x), np.ascontiguousarray(reference))
+    return _log_relatives(np.ascontiguousarray(x), np.ascontiguousarray(reference), back)
 
 
 def flag(condition: Any, *known: Floats) -> Floats:

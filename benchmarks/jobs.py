@@ -111,6 +111,7 @@ def endless(kind: str) -> pb.TrainingConfig:
             config.features.tsfresh.windows.extend((24, 168, 720))
             config.features.tsfresh.columns.extend(("close", "volume", "high", "low"))
             config.features.tsfresh.preset = "comprehensive"
+            config.features.limits.max_features = 10_000
     return config
 
 

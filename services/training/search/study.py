@@ -5,9 +5,9 @@ tree-structured Parzen estimator) draws each trial from a random stream of its o
 from the trials of an earlier process goes on as that one would have.
 
 Where k trials are under way at once, trial n follows what the trials up to n - k came to, however many more
-are over by then. Of the k - 1 between it knows nothing. The sampler could be told what they try, and that it
-is bad (Optuna's constant liar): on made-up losses of four parameters that came to worse ones, for two, four
-and eight at once, as what is tried at once is drawn apart in any case.
+are over by then. Of the k - 1 between it knows nothing. To tell the sampler what they try, as if that were
+bad (Optuna's constant liar), was worth nothing on made-up losses of four parameters, with two, four and eight
+at once: what is tried at once is drawn apart in any case.
 """
 
 from __future__ import annotations

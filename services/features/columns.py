@@ -33,20 +33,29 @@ class Columns:
     """
 
     def __init__(self, frame: pd.DataFrame, timeframe: timedelta) -> None:
-        self.open_time = pd.DatetimeIndex(frame.index)
+        self._begin(_Source(frame), timeframe, 0, len(frame))
+
+    def _begin(self, source: _Source, timeframe: timedelta, start: int, stop: int) -> None:
+        self._source, self._start, self._stop = source, start, stop
         self.timeframe = timeframe
-        self.bars = len(frame)
+        self.bars = stop - start
         self.bars_per_day = timedelta(days=1) / timeframe
-        self._frame = frame
         self._memory: dict[tuple[Hashable, ...], Any] = {}
 
     def fresh(self) -> Columns:
-        """The same frame with nothing remembered yet."""
-        return Columns(self._frame, self.timeframe)
+        """The same bars with nothing remembered yet."""
+        return self.between(0, self.bars)
 
     def between(self, start: int, stop: int) -> Columns:
         """The bars from `start` up to `stop` alone, with nothing remembered yet."""
-        return Columns(self._frame.iloc[start:stop], self.timeframe)
+        part = Columns.__new__(Columns)
+        stop = min(stop, self.bars)
+        part._begin(self._source, self.timeframe, self._start + start, self._start + max(start, stop))
+        return part
+
+    @cached_property
+    def open_time(self) -> pd.DatetimeIndex:
+        return self._source.open_time[self._start : self._stop]
 
     @cached_property
     def bar_numbers(self) -> Integers:
@@ -62,7 +71,7 @@ class Columns:
         return np.concatenate([[0], np.flatnonzero(np.diff(blocks)) + 1, [self.bars]]).astype(np.intp)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._frame.columns
+        return name in self._source.frame.columns
 
     def __getitem__(self, name: str) -> Floats:
         """The column as float64 (bars,), read-only.
@@ -87,17 +96,35 @@ class Columns:
         return remembered
 
     def _read(self, name: str) -> Floats:
-        if name not in self._frame.columns:
+        if name not in self:
             return np.full(self.bars, np.nan)
-        column = self._frame[name]
+        values = self._source.array(name)[self._start : self._stop]
+        is_infinite = np.isinf(values)
+        return np.where(is_infinite, np.nan, values) if is_infinite.any() else values
+
+
+class _Source:
+    """A frame, and its columns as arrays of floats: where they are that already these themselves."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+        self.open_time = pd.DatetimeIndex(frame.index)
+        self._arrays: dict[str, Floats] = {}
+
+    def array(self, name: str) -> Floats:
+        """The column; converted at the first call, and kept."""
+        if name not in self._arrays:
+            self._arrays[name] = self._converted(name)
+        return self._arrays[name]
+
+    def _converted(self, name: str) -> Floats:
+        column = self.frame[name]
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
             times = pd.DatetimeIndex(column).as_unit("us")
             seconds: Floats = times.asi8 / 1e6
             seconds[times.isna()] = np.nan
             return seconds
         if column.dtype == np.float64:
-            values: Floats = np.ascontiguousarray(column.to_numpy())
-        else:
-            values = column.to_numpy(np.float64, na_value=np.nan)
-        is_infinite = np.isinf(values)
-        return np.where(is_infinite, np.nan, values) if is_infinite.any() else values
+            return np.ascontiguousarray(column.to_numpy())
+        values: Floats = column.to_numpy(np.float64, na_value=np.nan)
+        return values

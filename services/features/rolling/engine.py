@@ -53,16 +53,20 @@ class Pass:
         result[:] = np.nan
         known = _known(x, self.window)
         works = _works(self.window, self.calculators)
+        rows = np.concatenate([work.rows for work in works])
+        space = np.empty(rows.size * min(x.size, BLOCK_BARS))
         edges = np.flatnonzero(np.diff(bar_numbers // BLOCK_BARS)) + 1
         starts = [0, *edges.tolist(), x.size]
         for start, stop in pairwise(starts):
             for first, last in _runs(known[start:stop]):
                 first, last = start + first, start + last
                 block = Block(np.ascontiguousarray(x[first - self.window + 1 : last]), self.window)
+                values = space[: rows.size * block.count].reshape(rows.size, block.count)
+                taken = 0
                 for work in works:
-                    values = np.empty((work.rows.size, block.count))
-                    work.kernel.run(block, work.tables, values)
-                    _place(values, work.rows, result[:, first:last])
+                    work.kernel.run(block, work.tables, values[taken : taken + work.rows.size])
+                    taken += work.rows.size
+                _place(values, rows, result[:, first:last])
             yield stop
 
 

@@ -26,11 +26,40 @@ def pairwise_sum(values: Floats, start: int, count: int) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def rolling_sums(terms: Floats, count: int, sums: Floats) -> None:
     """`sums[i]`: the terms from i up to i + count, added in their order."""
+    size, k = sums.size, 0
     sums[:] = 0.0
-    for k in range(count):
-        ahead = terms[k : k + sums.size]
-        for i in range(sums.size):
+    while k + 4 <= count:  # four at a time, so that the sums are read and written less often
+        a, b = terms[k : k + size], terms[k + 1 : k + 1 + size]
+        c, d = terms[k + 2 : k + 2 + size], terms[k + 3 : k + 3 + size]
+        for i in range(size):
+            sums[i] = (((sums[i] + a[i]) + b[i]) + c[i]) + d[i]
+        k += 4
+    while k < count:
+        ahead = terms[k : k + size]
+        for i in range(size):
             sums[i] += ahead[i]
+        k += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def weighed_sums(values: Floats, start: int, step: int, weights: Floats, sums: Floats) -> None:
+    """Add to `sums[i]` the products of the weights and of the values from start + i on, `step` (1 or -1)
+    apart, in their order."""
+    size, k = sums.size, 0
+    while k + 4 <= weights.size:
+        at = start + k * step
+        a, b = values[at : at + size], values[at + step : at + step + size]
+        at += 2 * step
+        c, d = values[at : at + size], values[at + step : at + step + size]
+        one, two, three, four = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        for i in range(size):
+            sums[i] = (((sums[i] + a[i] * one) + b[i] * two) + c[i] * three) + d[i] * four
+        k += 4
+    while k < weights.size:
+        ahead, weight = values[start + k * step : start + k * step + size], weights[k]
+        for i in range(size):
+            sums[i] += ahead[i] * weight
+        k += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

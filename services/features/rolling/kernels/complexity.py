@@ -10,74 +10,86 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from services.features.columns import Floats, Integers
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
 
+Symbols = npt.NDArray[np.int32]
+
+_FINEST = 1e-9  # a bin, as a share of the values, that rounding is small beside
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _symbols(ordered: Floats, order: Integers, bins: int, symbols: Integers) -> None:
-    """Number the bins that a window's values fall into, only those met, from the lowest.
-
-    The bin of a value is the number of inner edges below it, edge j being `j * step + minimum` as in
-    numpy.linspace; from one value to the next it only grows. How many phrases there are does not depend on
-    the numbering.
-    """
-    window = ordered.shape[0]
-    lowest = ordered[0]
-    step = (ordered[window - 1] - lowest) / bins
-    edge = step + lowest
-    below = number = 0
-    for place in range(window):
-        value = ordered[place]
-        if below < bins - 1 and edge < value:
-            number += place > 0
-            while below < bins - 1 and edge < value:
+def _symbols(values: Floats, lowest: float, highest: float, bins: int, symbols: Symbols) -> None:
+    """The bin of each value: the number of inner edges below it, edge j being `j * step + minimum` as in
+    numpy.linspace. A quotient tells it but for one, and the edges themselves decide."""
+    step = (highest - lowest) / bins
+    if not step > _FINEST * max(abs(lowest), abs(highest)):  # edges are rounded by more than one bin
+        for bar in range(values.size):
+            below = 0
+            while below < bins - 1 and (below + 1) * step + lowest < values[bar]:
                 below += 1
-                edge = (below + 1) * step + lowest
-        symbols[order[place]] = number
+            symbols[bar] = below
+        return
+    per = 1.0 / step
+    for bar in range(values.size):
+        value = values[bar]
+        near = max(np.int32(0), min(np.int32((value - lowest) * per), np.int32(bins - 1)))
+        is_less = (near > 0) & (near * step + lowest >= value)
+        is_more = (near < bins - 1) & ((near + 1) * step + lowest < value)
+        symbols[bar] = near - is_less + is_more
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _lempel_ziv(ordered: Floats, order: Integers, bins: Integers, out: Floats) -> None:
-    """Walk a trie of the phrases met, one an item; all side by side, as each step waits for the one before.
+def _lempel_ziv(
+    values: Floats, window: int, minimum: Floats, maximum: Floats, bins: Integers, out: Floats
+) -> None:
+    """Walk a trie of the phrases met, four windows side by side, as each step waits for the one before.
 
     A branch holds `stamp << 32 | node`, and is absent where the stamp is another window's: no trie is
-    cleared.
+    cleared. A node is the place of its first branch. All is without a jump, which would be guessed wrong half
+    the time.
     """
-    count, window = ordered.shape
-    rows = bins.shape[0]
-    widths = np.empty(rows, np.int64)
-    starts = np.empty(rows, np.int64)
-    size = 0
+    rows, count = out.shape
+    symbols = np.zeros((4, window), np.int32)
+    most = bins.max()
+    tries = np.zeros((4, most * (window + 1)), np.int64)
+    one, two, three, four = tries[0], tries[1], tries[2], tries[3]
+    stamp = 0
     for row in range(rows):
-        widths[row] = min(bins[row], window)
-        starts[row] = size
-        size += widths[row] * (window + 1)
-    branches = np.zeros(size, np.int64)
-    symbols = np.empty((rows, window), np.int64)
-    node = np.empty(rows, np.int64)
-    phrases = np.empty(rows, np.int64)
-    for index in range(count):
-        stamp = index + 1
-        for row in range(rows):
-            _symbols(ordered[index], order[index], bins[row], symbols[row])
-            node[row] = 0
-            phrases[row] = 0
-        for bar in range(window):
-            for row in range(rows):
-                place = starts[row] + node[row] * widths[row] + symbols[row, bar]
-                branch = branches[place]
-                is_known = (
-                    branch >> 32
-                ) == stamp  # without a jump, which would be guessed wrong half the time
-                phrases[row] += not is_known
-                branches[place] = branch if is_known else (stamp << 32) | phrases[row]
-                node[row] = branch & 0xFFFFFFFF if is_known else 0
-        for row in range(rows):
-            out[row, index] = phrases[row] / window
+        width = bins[row]
+        for first in range(0, count, 4):
+            for lane in range(4):
+                i = min(first + lane, count - 1)
+                _symbols(values[i : i + window], minimum[i], maximum[i], width, symbols[lane])
+            stamp += 1
+            mark = stamp << 32
+            a = b = c = d = 0  # the node where each window is
+            next_a = next_b = next_c = next_d = 0  # the newest node of each
+            for bar in range(window):
+                at_a, at_b = a + symbols[0, bar], b + symbols[1, bar]
+                at_c, at_d = c + symbols[2, bar], d + symbols[3, bar]
+                branch_a, branch_b, branch_c, branch_d = one[at_a], two[at_b], three[at_c], four[at_d]
+                is_a, is_b = (branch_a >> 32) == stamp, (branch_b >> 32) == stamp
+                is_c, is_d = (branch_c >> 32) == stamp, (branch_d >> 32) == stamp
+                next_a += 0 if is_a else width
+                next_b += 0 if is_b else width
+                next_c += 0 if is_c else width
+                next_d += 0 if is_d else width
+                one[at_a] = branch_a if is_a else mark | next_a
+                two[at_b] = branch_b if is_b else mark | next_b
+                three[at_c] = branch_c if is_c else mark | next_c
+                four[at_d] = branch_d if is_d else mark | next_d
+                a = branch_a & 0xFFFFFFFF if is_a else 0
+                b = branch_b & 0xFFFFFFFF if is_b else 0
+                c = branch_c & 0xFFFFFFFF if is_c else 0
+                d = branch_d & 0xFFFFFFFF if is_d else 0
+            ends = (next_a, next_b, next_c, next_d)
+            for lane in range(min(4, count - first)):
+                out[row, first + lane] = ends[lane] // width / window
 
 
 def _prepare_lempel_ziv(window: int, items: Sequence[Item]) -> Integers:
@@ -85,7 +97,7 @@ def _prepare_lempel_ziv(window: int, items: Sequence[Item]) -> Integers:
 
 
 def _run_lempel_ziv(block: Block, bins: Integers, out: Floats) -> None:
-    _lempel_ziv(block.ordered, block.order, bins, out)
+    _lempel_ziv(block.values, block.window, block.minimum, block.maximum, bins, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -117,12 +117,23 @@ def _centre(values: Floats, mean: Floats, lanes: int, centred: Floats) -> None:
 def _sum_products(centred: Floats, lanes: int, sums: Floats) -> None:
     """Per lag (row) the products with the bars so many later, each sum in the order of the bars."""
     for lag in range(sums.shape[0]):
-        row = sums[lag]
-        row[:] = 0.0
-        for k in range(centred.shape[0] - lag):
-            bar, later = centred[k], centred[k + lag]
+        count, k = centred.shape[0] - lag, 0
+        sums[lag] = 0.0
+        while k + 4 <= count:  # four at a time, so that the sums are read and written less often
+            j = k + lag
             for lane in range(lanes):
-                row[lane] += bar[lane] * later[lane]
+                sums[lag, lane] = (
+                    (
+                        (sums[lag, lane] + centred[k, lane] * centred[j, lane])
+                        + centred[k + 1, lane] * centred[j + 1, lane]
+                    )
+                    + centred[k + 2, lane] * centred[j + 2, lane]
+                ) + centred[k + 3, lane] * centred[j + 3, lane]
+            k += 4
+        while k < count:
+            for lane in range(lanes):
+                sums[lag, lane] += centred[k, lane] * centred[k + lag, lane]
+            k += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

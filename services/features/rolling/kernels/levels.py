@@ -14,7 +14,7 @@ from numba import njit
 from services.features.columns import Floats
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
-from services.features.rolling.sums import pairwise_sum
+from services.features.rolling.sums import rolling_pairwise_sums, rolling_sums
 
 _NAMES = (
     "mean",
@@ -51,23 +51,30 @@ def _run(block: Block, rows: npt.NDArray[np.intp], out: Floats) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(values: Floats, window: int, table: Floats) -> None:
-    n = float(window)
-    for i in range(table.shape[1]):
+    n, count = float(window), table.shape[1]
+    rolling_pairwise_sums(values, window, table[5])
+    rolling_sums(values * values, window, table[6])
+    means, gap = table[0], np.empty(count)
+    left, seconds, thirds, fourths = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
+    for k in range(window):
+        now = values[k : k + count]
+        for i in range(count):
+            left[i] += now[i] - means[i]
+    left /= n  # what the mean was rounded by, which tiny moves on a large level feel
+    for k in range(window):
+        now = values[k : k + count]
+        for i in range(count):
+            gap[i] = (now[i] - means[i]) - left[i]
+        for i in range(count):
+            seconds[i] += gap[i] * gap[i]
+        for i in range(count):
+            thirds[i] += gap[i] * gap[i] * gap[i]
+        for i in range(count):
+            fourths[i] += (gap[i] * gap[i]) * (gap[i] * gap[i])
+    for i in range(count):
         mean, variance, deviation = table[0, i], table[1, i], table[2, i]
-        energy = second = third = fourth = left = 0.0
-        for k in range(i, i + window):
-            energy += values[k] * values[k]
-            left += values[k] - mean
-        left /= n  # what the mean was rounded by, which tiny moves on a large level feel
-        for k in range(i, i + window):
-            d = (values[k] - mean) - left
-            square = d * d
-            second += square
-            third += square * d
-            fourth += square * square
-        table[5, i] = pairwise_sum(values, i, window)
-        table[6, i] = energy
-        table[7, i] = np.sqrt(energy / n)
+        second, third, fourth = seconds[i], thirds[i], fourths[i]
+        table[7, i] = np.sqrt(table[6, i] / n)
         table[8, i] = deviation / mean if mean != 0.0 else np.nan
         table[9, i] = 1.0 if variance > deviation else 0.0
         table[10, i] = max(abs(table[3, i]), abs(table[4, i]))

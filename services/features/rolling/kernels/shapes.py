@@ -20,16 +20,31 @@ def _prepare_shares(window: int, items: Sequence[Item]) -> Floats:
 
 
 def _run_symmetry(block: Block, shares: Floats, out: Floats) -> None:
-    half = block.window // 2
-    median = block.ordered[:, half]
-    if block.window % 2 == 0:
-        median = (block.ordered[:, half - 1] + median) / 2.0
-    lean = np.abs(block.mean - median)
-    np.less(lean, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
+    _symmetry(block.ordered, block.mean, shares, out)
 
 
 def _run_deviation(block: Block, shares: Floats, out: Floats) -> None:
-    np.greater(block.deviation, shares[:, None] * (block.maximum - block.minimum), out=out, casting="unsafe")
+    _deviation(block.ordered, block.deviation, shares, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _symmetry(ordered: Floats, mean: Floats, shares: Floats, out: Floats) -> None:
+    last = ordered.shape[1] - 1
+    for i in range(out.shape[1]):
+        median = ordered[i, (last + 1) // 2]
+        if last % 2 == 1:
+            median = (ordered[i, last // 2] + median) / 2.0
+        lean, spread = abs(mean[i] - median), ordered[i, last] - ordered[i, 0]
+        for row in range(shares.size):
+            out[row, i] = lean < shares[row] * spread
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _deviation(ordered: Floats, deviation: Floats, shares: Floats, out: Floats) -> None:
+    last = ordered.shape[1] - 1
+    for row in range(shares.size):
+        for i in range(out.shape[1]):
+            out[row, i] = deviation[i] > shares[row] * (ordered[i, last] - ordered[i, 0])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -23,8 +23,24 @@ _PARTS = ("real", "imag", "abs", "angle")
 _MOMENTS = ("centroid", "variance", "skew", "kurtosis")
 _SEGMENT = 256
 _LANES = 64  # windows at a time, next to each other in memory
+_EIGHTH = 0.41421356237309503  # the tangent of an eighth of half a turn
+_UPPER = (
+    -8.750608600031904122785e-1,
+    -1.615753718733365076637e1,
+    -7.500855792314704667340e1,
+    -1.228866684490136173410e2,
+    -6.485021904942025371773e1,
+)
+_LOWER = (
+    2.485846490142306297962e1,
+    1.650270098316988542046e2,
+    4.328810604912902668951e2,
+    4.853903996359136964868e2,
+    1.945506571482613964425e2,
+)
 
 Wholes = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
 
 
 class _Fourier(NamedTuple):
@@ -84,6 +100,9 @@ def _fourier(
     real, imaginary = np.empty((count, _LANES)), np.empty((count, _LANES))
     size = np.empty((count, _LANES))
     has_moments = (coefficient < 0).any()
+    for item in range(out.shape[0]):
+        if coefficient[item] >= count:
+            out[item] = np.nan
     for first in range(0, out.shape[1], _LANES):
         lanes = min(_LANES, out.shape[1] - first)
         _move(values[first:], lanes, moved)
@@ -99,7 +118,7 @@ def _fourier(
             if k < 0:
                 row[:] = moments[part, :lanes]
             elif k >= count:
-                row[:] = np.nan
+                continue
             elif part == 0:
                 row[:] = real[k, :lanes]
             elif part == 1:
@@ -107,8 +126,7 @@ def _fourier(
             elif part == 2:
                 row[:] = size[k, :lanes]
             else:
-                for lane in range(lanes):
-                    row[lane] = np.arctan2(imaginary[k, lane], real[k, lane]) * (180.0 / np.pi)
+                _turn(real[k], imaginary[k], row)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -142,16 +160,35 @@ def _move(values: Floats, lanes: int, moved: Floats) -> None:
 def _transform(
     even: Floats, odd: Floats, lanes: int, cosines: Floats, sines: Floats, real: Floats, imaginary: Floats
 ) -> None:
-    """Real and imaginary parts (coefficients, windows) of windows that are folded."""
-    for k in range(real.shape[0]):
+    """Real and imaginary parts (coefficients, windows) of windows that are folded.
+
+    Of evenly many bars the waves k and bars / 2 - k differ in the signs of every other bar only.
+    """
+    count, bars = cosines.shape
+    odd_x, odd_y = np.empty(lanes), np.empty(lanes)
+    for k in range(count if bars % 2 else (count + 1) // 2):
         x, y = real[k], imaginary[k]
         x[:] = even[0]
         y[:] = 0.0
-        for t in range(1, even.shape[0]):
+        odd_x[:] = 0.0
+        odd_y[:] = 0.0
+        for t in range(2, count, 2):
             cosine, sine, both, between = cosines[k, t], sines[k, t], even[t], odd[t]
             for lane in range(lanes):
                 x[lane] += both[lane] * cosine
                 y[lane] += between[lane] * sine
+        for t in range(1, count, 2):
+            cosine, sine, both, between = cosines[k, t], sines[k, t], even[t], odd[t]
+            for lane in range(lanes):
+                odd_x[lane] += both[lane] * cosine
+                odd_y[lane] += between[lane] * sine
+        other_x, other_y = real[count - 1 - k], imaginary[count - 1 - k]
+        if bars % 2 == 0 and 2 * k != count - 1:
+            for lane in range(lanes):
+                other_x[lane], other_y[lane] = x[lane] - odd_x[lane], odd_y[lane] - y[lane]
+        for lane in range(lanes):
+            x[lane] += odd_x[lane]
+            y[lane] += odd_y[lane]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -160,6 +197,27 @@ def _measure(real: Floats, imaginary: Floats, lanes: int, size: Floats) -> None:
         x, y, row = real[k], imaginary[k], size[k]
         for lane in range(lanes):
             row[lane] = np.sqrt(x[lane] * x[lane] + y[lane] * y[lane])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _turn(real: Floats, imaginary: Floats, row: Floats) -> None:
+    """Angles in degrees, several at once, which a library's arctangent is not: by a quotient of polynomials
+    (Moshier, Cephes) of the tangent's distance from 0 or 1, to the last digit or two."""
+    for lane in range(row.size):
+        x, y = abs(real[lane]), abs(imaginary[lane])
+        low, high = min(x, y), max(x, y)
+        is_far = low > _EIGHTH * high
+        above = low - high if is_far else low
+        below = low + high if is_far else high
+        t = above / below if below > 0.0 else 0.0
+        z = t * t
+        upper = (((_UPPER[0] * z + _UPPER[1]) * z + _UPPER[2]) * z + _UPPER[3]) * z + _UPPER[4]
+        lower = ((((z + _LOWER[0]) * z + _LOWER[1]) * z + _LOWER[2]) * z + _LOWER[3]) * z + _LOWER[4]
+        angle = t + t * z * upper / lower
+        angle = angle + 0.25 * np.pi if is_far else angle
+        angle = 0.5 * np.pi - angle if y > x else angle
+        angle = np.pi - angle if real[lane] < 0.0 else angle
+        row[lane] = (-angle if imaginary[lane] < 0.0 else angle) * (180.0 / np.pi)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -239,6 +297,7 @@ def _welch(
     real, imaginary = np.empty((count, _LANES)), np.empty((count, _LANES))
     density, shares = np.empty((count, _LANES)), np.empty(count)
     counts = np.empty(max(0, -what.min()), np.int64)
+    places = np.empty(count, np.int32)
     step = segment - segment // 2
     pieces = (window - segment // 2) // step
     for first in range(0, out.shape[1], _LANES):
@@ -259,11 +318,17 @@ def _welch(
             elif what[item] >= 0:
                 out[item, first : first + lanes] = density[what[item], :lanes]
         for lane in range(lanes if what.min() < 0 else 0):
-            shares[:] = density[:, lane] / density[:, lane].max()
+            shares[:] = density[:, lane]
+            highest = shares.max()
+            for k in range(count):
+                shares[k] /= highest
+            lowest = shares.min()
             for item in range(out.shape[0]):
                 if what[item] < 0:
                     out[item, first + lane] = (
-                        np.nan if is_still[first + lane] else _entropy(shares, counts[: -what[item]], terms)
+                        np.nan
+                        if is_still[first + lane]
+                        else _entropy(shares, lowest, counts[: -what[item]], places, terms)
                     )
 
 
@@ -282,25 +347,27 @@ def _taper(moved: Floats, lanes: int, hann: Floats, means: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _entropy(shares: Floats, counts: Wholes, terms: Floats) -> float:
+def _entropy(shares: Floats, lowest: float, counts: Wholes, places: Places, terms: Floats) -> float:
     """Entropy of `numpy.histogram`'s counts of the densities as shares of the largest."""
     bins = counts.size
-    first, last = shares.min(), 1.0
+    first, last = lowest, 1.0
     if first == last:
         first, last = first - 0.5, last + 0.5
     width, per = (last - first) / bins, bins / (last - first)
     counts[:] = 0
-    for x in shares:
-        at = min(int((x - first) * per), bins - 1)
-        if at > 0 and x < first + at * width:
-            at -= 1
-        elif at < bins - 1 and x >= first + (at + 1) * width:
-            at += 1
-        counts[at] += 1
-    entropy = 0.0
-    for at in range(bins):
+    for k in range(shares.size):
+        x = shares[k]
+        near = max(np.int32(0), min(np.int32((x - first) * per), np.int32(bins - 1)))
+        is_less = (near > 0) & (x < first + near * width)
+        is_more = (near < bins - 1) & (x >= first + (near + 1) * width)
+        places[k] = near - is_less + is_more
+    for k in range(shares.size):
+        counts[places[k]] += 1
+    entropy = rest = 0.0
+    for at in range(0, bins - 1, 2):
         entropy -= terms[counts[at]]
-    return entropy
+        rest -= terms[counts[at + 1]]
+    return entropy + rest - (terms[counts[bins - 1]] if bins % 2 else 0.0)
 
 
 class _Chunks(NamedTuple):

@@ -16,7 +16,7 @@ from scipy.special import stdtr
 from services.features.columns import Floats, Integers
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
-from services.features.rolling.sums import pairwise_sum
+from services.features.rolling.sums import pairwise_sum, rolling_pairwise_sums
 
 # What SciPy adds so that a perfect correlation has a finite t.
 _TINY = 1.0e-20
@@ -61,8 +61,8 @@ def _aggregate(values: Floats, length: int, codes: Integers, found: Floats) -> N
                     better = value > result[start] if code == 0 else value < result[start]
                     result[start] = value if better else result[start]
         elif code == 2:
-            for start in range(starts):
-                result[start] = pairwise_sum(values, start, length) / length
+            rolling_pairwise_sums(values, length, result)
+            result /= length
         elif code <= 4:
             for start in range(starts):
                 mean = pairwise_sum(values, start, length) / length
@@ -71,8 +71,35 @@ def _aggregate(values: Floats, length: int, codes: Integers, found: Floats) -> N
                 variance = pairwise_sum(squares, 0, length) / length
                 result[start] = variance if code == 3 else np.sqrt(variance)
         else:
-            for start in range(starts):
-                result[start] = pairwise_sum(values, start, length)
+            rolling_pairwise_sums(values, length, result)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_of_rows(values: Floats, mean: Floats) -> None:
+    """The mean over the rows of each column, with the bits of `pairwise_sum`'s."""
+    rows, count = values.shape
+    if rows < 8 or rows > 128:
+        column = np.empty(rows)
+        for index in range(count):
+            column[:] = values[:, index]
+            mean[index] = pairwise_sum(column, 0, rows) / rows
+        return
+    sums = values[:8].copy()
+    whole = rows - rows % 8
+    for row in range(8, whole):
+        into, added = sums[row % 8], values[row]
+        for index in range(count):
+            into[index] += added[index]
+    for index in range(count):
+        mean[index] = ((sums[0, index] + sums[1, index]) + (sums[2, index] + sums[3, index])) + (
+            (sums[4, index] + sums[5, index]) + (sums[6, index] + sums[7, index])
+        )
+    for row in range(whole, rows):
+        added = values[row]
+        for index in range(count):
+            mean[index] += added[index]
+    for index in range(count):
+        mean[index] /= rows
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -86,23 +113,27 @@ def _chunk_lines(
     rows, count = mean.shape
     chunks = full + (1 if rest.shape[1] > 0 else 0)
     middle = 0.5 * (chunks - 1)
-    values = np.empty(chunks)
+    values, deviation = np.empty((chunks, count)), np.empty(count)
+    covariance[:] = 0.0
+    spread[:] = 0.0
     for row in range(rows):
+        centre, together, squares = mean[row], covariance[row], spread[row]
+        for chunk in range(full):
+            values[chunk] = whole[row, chunk * length : chunk * length + count]
+        if chunks > full:
+            values[full] = rest[row]
+        _mean_of_rows(values, centre)
+        for chunk in range(chunks):
+            now, time = values[chunk], chunk - middle
+            for index in range(count):
+                deviation[index] = now[index] - centre[index]
+            for index in range(count):
+                together[index] += time * deviation[index]
+            for index in range(count):
+                squares[index] += deviation[index] * deviation[index]
         for index in range(count):
-            for chunk in range(full):
-                values[chunk] = whole[row, index + chunk * length]
-            if chunks > full:
-                values[full] = rest[row, index]
-            centre = pairwise_sum(values, 0, chunks) / chunks
-            together = 0.0
-            squares = 0.0
-            for chunk in range(chunks):
-                deviation = values[chunk] - centre
-                together += (chunk - middle) * deviation
-                squares += deviation * deviation
-            mean[row, index] = centre
-            covariance[row, index] = together / chunks
-            spread[row, index] = squares / chunks
+            together[index] /= chunks
+            squares[index] /= chunks
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -128,32 +159,44 @@ def _fit(points: int, attr: int, mean: Floats, covariance: Floats, spread: Float
                 out[index] = 0.0
 
 
-def _attribute(points: int, attr: int, mean: Floats, covariance: Floats, spread: Floats, out: Floats) -> None:
-    """One attribute of linregress's result, as `_fit`, its p-value, too."""
-    _fit(points, attr, mean, covariance, spread, out)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fit_all(
+    points: int, wanted: Integers, mean: Floats, covariance: Floats, spread: Floats, out: Floats
+) -> None:
+    for place in range(wanted.shape[0]):
+        row, of, attr = wanted[place]
+        _fit(points, attr, mean[of], covariance[of], spread[of], out[row])
+
+
+def _attributes(
+    points: int, wanted: Integers, mean: Floats, covariance: Floats, spread: Floats, out: Floats
+) -> None:
+    """The wanted attributes of linregress's results, each the row of `out`, the line and which it is."""
+    _fit_all(points, wanted, mean, covariance, spread, out)
     freedom = points - 2
-    if attr == _PVALUE and freedom == 0:
-        out[:] = np.where(spread > 0.0, 0.0, 1.0)
-    elif attr == _PVALUE:
-        statistic = out * np.sqrt(freedom / ((1.0 - out + _TINY) * (1.0 + out + _TINY)))
-        out[:] = 2.0 * stdtr(freedom, -np.abs(statistic))
+    for row, of, _ in wanted[wanted[:, 2] == _PVALUE]:
+        if freedom == 0:
+            out[row] = np.where(spread[of] > 0.0, 0.0, 1.0)
+            continue
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            statistic = out[row] * np.sqrt(freedom / ((1.0 - out[row] + _TINY) * (1.0 + out[row] + _TINY)))
+            out[row] = 2.0 * stdtr(freedom, -np.abs(statistic))
 
 
-def _prepare_line(window: int, items: Sequence[Item]) -> tuple[int, ...]:
-    return tuple(_ATTRIBUTES.index(str(item.parameters["attr"])) for item in items)
+def _prepare_line(window: int, items: Sequence[Item]) -> Integers:
+    wanted = [(row, 0, _ATTRIBUTES.index(str(item.parameters["attr"]))) for row, item in enumerate(items)]
+    return np.array(wanted, np.int64)
 
 
-def _run_line(block: Block, attributes: tuple[int, ...], out: Floats) -> None:
-    covariance = np.empty(block.count)
-    _with_time(block.values, block.window, block.mean, covariance)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for row, attr in enumerate(attributes):
-            _attribute(block.window, attr, block.mean, covariance, block.variance, out[row])
+def _run_line(block: Block, wanted: Integers, out: Floats) -> None:
+    covariance = np.empty((1, block.count))
+    _with_time(block.values, block.window, block.mean, covariance[0])
+    _attributes(block.window, wanted, block.mean[None], covariance, block.variance[None], out)
 
 
 # Per chunk length: its aggregates; for each item of that length its row of `out`, that of the aggregates,
 # and the attribute.
-_Chunks = tuple[int, Integers, tuple[tuple[int, int, int], ...]]
+_Chunks = tuple[int, Integers, Integers]
 
 
 def _prepare_chunks(window: int, items: Sequence[Item]) -> tuple[_Chunks, ...]:
@@ -164,14 +207,15 @@ def _prepare_chunks(window: int, items: Sequence[Item]) -> tuple[_Chunks, ...]:
         if code not in codes:
             codes.append(code)
         wanted.append((row, codes.index(code), _ATTRIBUTES.index(str(item.parameters["attr"]))))
-    return tuple((length, np.array(codes), tuple(wanted)) for length, (codes, wanted) in lengths.items())
+    return tuple(
+        (length, np.array(codes), np.array(wanted, np.int64)) for length, (codes, wanted) in lengths.items()
+    )
 
 
 def _run_chunks(block: Block, tables: tuple[_Chunks, ...], out: Floats) -> None:
     for length, codes, wanted in tables:
         if length >= block.window:
-            for row, _, _ in wanted:
-                out[row] = np.nan
+            out[wanted[:, 0]] = np.nan
             continue
         full, left = divmod(block.window, length)
         total = block.values.size
@@ -182,10 +226,7 @@ def _run_chunks(block: Block, tables: tuple[_Chunks, ...], out: Floats) -> None:
             _aggregate(block.values[full * length :], left, codes, rest)
         mean, covariance, spread = (np.empty((codes.size, block.count)) for _ in range(3))
         _chunk_lines(chunks, rest, length, full, mean, covariance, spread)
-        points = full + (1 if left else 0)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            for row, of, attr in wanted:
-                _attribute(points, attr, mean[of], covariance[of], spread[of], out[row])
+        _attributes(full + (1 if left else 0), wanted, mean, covariance, spread, out)
 
 
 KERNELS = (

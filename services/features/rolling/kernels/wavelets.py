@@ -16,11 +16,13 @@ from numba import njit
 from services.features.columns import Floats
 from services.features.rolling.block import Block
 from services.features.rolling.kernel import Item, Kernel
+from services.features.rolling.sums import weighed_sums
 
 _POINTS, _EDGE = 4096, 8.0  # how finely PyWavelets samples the hat, and from where to where
 
 _LANES = 128  # windows at a time, next to each other in memory
 _GAP = 1  # widths in a row that a line of maxima may miss
+_FEW = 10  # bars whose tenth percentile lies between the two lowest
 
 Wholes = npt.NDArray[np.int64]
 
@@ -64,13 +66,13 @@ def _weigh(values: Floats, table: Floats, out: Floats) -> None:
     """Bars outside a wavelet weigh nothing and are passed over."""
     items, window = table.shape
     for item in range(items):
-        row = out[item]
+        row, start, stop = out[item], 0, window
+        while start < window and table[item, start] == 0.0:
+            start += 1
+        while stop > start and table[item, stop - 1] == 0.0:
+            stop -= 1
         row[:] = 0.0
-        for t in range(window):
-            weight, ahead = table[item, t], values[t:]
-            if weight != 0.0:
-                for i in range(row.size):
-                    row[i] += ahead[i] * weight
+        weighed_sums(values, start, 1, table[item, start:stop], row)
 
 
 def _prepare_peaks(window: int, items: Sequence[Item]) -> tuple[Floats, Wholes, Wholes]:
@@ -99,16 +101,30 @@ def _peaks(values: Floats, window: int, wavelets: Floats, sizes: Wholes, most: W
     half, odd = divmod(-(-window // 20), 2)
     near = np.empty(2 * half + odd)
     lines = np.empty((6, widths * (window // 2 + 1)), np.int64)
-    at = np.full(window, -1)
+    at, finest = np.full(window, -1), np.empty(window)
+    noise = np.full((window, _LANES), np.nan)
+    noises = np.full(window, np.nan)
     for first in range(0, out.shape[1], _LANES):
         lanes = min(_LANES, out.shape[1] - first)
         for width in range(widths):
             _convolve(values, first, lanes, window, wavelets[width], sizes[width], transform[width])
             _find_maxima(transform[width], lanes, maxima[:, width], counts[:, width])
+        if near.size <= _FEW:
+            _fill_noise(transform[0], lanes, near.size, noise)
         for lane in range(lanes):
+            finest[:] = transform[0, :, lane]
+            noises[:] = noise[:, lane]
             for row in range(most.size):
                 out[row, first + lane] = _ridges(
-                    transform[:, :, lane], maxima[lane], counts[lane], most[row], lines, at, near
+                    transform[:, :, lane],
+                    finest,
+                    noises,
+                    maxima[lane],
+                    counts[lane],
+                    most[row],
+                    lines,
+                    at,
+                    near,
                 )
 
 
@@ -123,20 +139,15 @@ def _convolve(
     shift = (size - 1) // 2
     start, stop = size - 1 - shift, window - shift  # where it lies within
     shared = np.zeros(stop - start + lanes - 1)
-    for point in range(size):
-        weight, behind = wavelet[point], values[first + start + shift - point :]
-        for at in range(shared.size):
-            shared[at] += behind[at] * weight
+    weighed_sums(values, first + start + shift, -1, wavelet[:size], shared)
     for t in range(window):
         row = out[t]
         if start <= t < stop:
             row[:lanes] = shared[t - start : t - start + lanes]
             continue
-        row[:] = 0.0
-        for point in range(max(0, t + shift - window + 1), min(size, t + shift + 1)):
-            weight, behind = wavelet[point], values[first + t + shift - point :]
-            for lane in range(lanes):
-                row[lane] += behind[lane] * weight
+        row[:lanes] = 0.0
+        low, high = max(0, t + shift - window + 1), min(size, t + shift + 1)
+        weighed_sums(values, first + t + shift - low, -1, wavelet[low:high], row[:lanes])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -152,9 +163,18 @@ def _find_maxima(transform: Floats, lanes: int, maxima: Wholes, counts: Wholes) 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _ridges(
-    transform: Floats, maxima: Wholes, counts: Wholes, widths: int, lines: Wholes, at: Wholes, near: Floats
+    transform: Floats,
+    finest: Floats,
+    noises: Floats,
+    maxima: Wholes,
+    counts: Wholes,
+    widths: int,
+    lines: Wholes,
+    at: Wholes,
+    near: Floats,
 ) -> int:
-    """How many lines of maxima over the widths are long enough and stand out of the noise.
+    """How many lines of maxima over the widths are long enough and stand out of the noise, which is that of
+    the transform's `finest` width, in `noises` if it is few bars.
 
     `at` says which line stands at a bar, -1 for none: so before and after."""
     last, first, lowest, length, gap = lines[0], lines[1], lines[2], lines[3], lines[4]
@@ -190,26 +210,55 @@ def _ridges(
     shortest, peaks = -(-widths // 4), 0
     for line in range(count):
         if length[line] >= shortest:
-            noise = _noise(transform[0], first[line], near)
+            noise = noises[first[line]] if near.size <= _FEW else _noise(finest, first[line], near)
             peaks += not abs(transform[lowest[line], first[line]] / noise) < 1.0
     return peaks
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_noise(transform: Floats, lanes: int, bars: int, noise: Floats) -> None:
+    """`_noise` at every bar (row) of windows side by side: of at most `_FEW` bars the two lowest tell it."""
+    half, odd = divmod(bars, 2)
+    lowest, second = np.empty(lanes), np.empty(lanes)
+    for t in range(transform.shape[0]):
+        start, stop = max(t - half, 0), min(t + half + odd, transform.shape[0])
+        lowest[:] = transform[start, :lanes]
+        second[:] = np.inf
+        for k in range(start + 1, stop):
+            row = transform[k]
+            for lane in range(lanes):
+                x, low = row[lane], lowest[lane]
+                other = x if x > low else low
+                second[lane] = other if other < second[lane] else second[lane]
+                lowest[lane] = x if x < low else low
+        share, row = 0.1 * (stop - start - 1), noise[t]
+        for lane in range(lanes):
+            upper = second[lane] * share if share > 0.0 else 0.0
+            row[lane] = lowest[lane] * (1.0 - share) + upper
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _noise(transform: Floats, t: int, near: Floats) -> float:
     """The tenth percentile of the transform around a bar."""
     half, odd = divmod(near.size, 2)
+    start, stop = max(t - half, 0), min(t + half + odd, transform.size)
+    place = 0.1 * (stop - start - 1)
+    below = int(place)
+    share = place - below
+    lowest = min(below + 2, stop - start)  # no more of them have to be in order
     count = 0
-    for k in range(max(t - half, 0), min(t + half + odd, transform.size)):
-        x, at = transform[k], count
+    for k in range(start, stop):
+        x = transform[k]
+        if count < lowest:
+            at, count = count, count + 1
+        elif x < near[lowest - 1]:
+            at = lowest - 1
+        else:
+            continue
         while at > 0 and near[at - 1] > x:
             near[at] = near[at - 1]
             at -= 1
         near[at] = x
-        count += 1
-    place = 0.1 * (count - 1)
-    below = int(place)
-    share = place - below
     if share == 0.0:
         return float(near[below])
     return float(near[below] * (1.0 - share) + near[below + 1] * share)

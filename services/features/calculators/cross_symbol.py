@@ -72,8 +72,8 @@ def _return_difference(columns: Columns, bars: int) -> Floats:
 
 
 def _reference_trend(columns: Columns, short: int, long: int) -> Floats:
-    means = (derived.mean(columns, pairs.REFERENCE, window) for window in (short, long))
-    return relative(*means)
+    newest, usual = (derived.mean(columns, pairs.REFERENCE, window) for window in (short, long))
+    return relative(newest, usual)
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -329,7 +329,9 @@ def passed(x: Floats, window: int, probabilities: tuple[float, ...]) -> Floats:
     below it, so that none has to be found.
     """
     lower = _lower_counts(x, window)
-    found: Floats = sum(flag(lower > share * (window - 1), lower) for share in probabilities)
+    found = 0.0 * lower
+    for share in probabilities:
+        found += lower > share * (window - 1)
     return found
 
 

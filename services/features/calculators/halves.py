@@ -15,13 +15,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from services.features.calculators.compiling import INPUT, OUTPUT, compiled
+from services.features.calculators.compiling import INPUT, OUTPUT, compiled, inlined
 
 _COUNT = numba.int64
 _BLOCK = 1024  # bars a pass works on at a time, or twice the window
 
 
-@compiled(_COUNT(_COUNT))
+@inlined
 def _greatest_power(count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The greatest power of two that is not above `count`."""
     power = 1
@@ -114,7 +114,7 @@ def geometric_sums(x, ratio, scale, count):  # type: ignore[no-untyped-def]  # n
     return result
 
 
-@compiled(numba.void(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT, _COUNT))
+@inlined
 def _doubled(x, apart, mean, second, third, fourth, powers, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Twice as many values: those of the last `have` lie from `at` on, these from `to` on."""
     size = x.size - have
@@ -143,7 +143,7 @@ def _doubled(x, apart, mean, second, third, fourth, powers, have, at, to):  # ty
         out[k] = early4[k] + late4[k] + away[k] * (2.0 * (early3[k] - late3[k]) + away[k] * squares)
 
 
-@compiled(numba.void(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT))
+@inlined
 def _lengthened(x, apart, mean, second, third, fourth, powers, have, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """One value more before the last `have`, in place."""
     size, first, last = x.size - have, at + have, at + x.size
@@ -174,7 +174,7 @@ def _lengthened(x, apart, mean, second, third, fourth, powers, have, at):  # typ
         squares[k] += scale * away[k] * away[k]
 
 
-@compiled(_COUNT(INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT))
+@inlined
 def _gathered(x, apart, mean, second, third, fourth, window, powers):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The moments of the windows that end at each bar; they lie in that half which begins where it says."""
     mean[: x.size] = 0.0
@@ -243,7 +243,7 @@ def moments(x, window, powers, is_shaped):  # type: ignore[no-untyped-def]  # no
     return result
 
 
-@compiled(numba.void(INPUT, INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT, _COUNT))
+@inlined
 def _both_doubled(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """As `_doubled`, of two series and what they have to do with each other."""
     size, scale = x.size - have, 0.5 * have
@@ -264,7 +264,7 @@ def _both_doubled(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at
         out_xy[k] = early_xy[k] + late_xy[k] + scale * x_apart * y_apart
 
 
-@compiled(numba.void(INPUT, INPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, OUTPUT, _COUNT, _COUNT))
+@inlined
 def _both_lengthened(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """As `_lengthened`."""
     size, first, last = x.size - have, at + have, at + x.size

@@ -60,8 +60,8 @@ MODELS = {name: grown(model) for name, model in SMALL.items()}
 LABELS = {**MATRIX_LABELS, "events": (BARRIERS, True, MATRIX_LABELS["events"][2])}
 SPLITTERS = {  # the first model of a walk learns from enough to learn something
     **MATRIX_SPLITTERS,
-    "expanding": WalkForward(2, test_row_count=450),
-    "rolling": WalkForward(2, test_row_count=450, train_row_count=1_200),
+    "expanding": WalkForward(2, test_row_count=300),
+    "rolling": WalkForward(2, test_row_count=300, train_row_count=1_200),
 }
 WALKS = int(os.environ.get("TRUTH_WALKS", "0"))
 BARS = 3_000

@@ -16,6 +16,7 @@ from services.features.deadline import watched
 from services.features.generation import Generation
 from services.features.selection.fitting import fit, fit_bytes, is_fitted
 from services.features.selection.request import Selected, SelectionRequest, SourceRows
+from services.features.selection.spans import spans
 from services.features.selection.target import Target
 from services.features.source import SeriesKey
 
@@ -63,7 +64,7 @@ class Selecting:
             names, values, keys = self._values(request, loan, look)
             target = request.target
             if len(keys) > 1:
-                values, target = _in_order(request, values, keys)
+                target = _in_order(request, values, keys, look)
             rolling = {name for each in passes(config.tsfresh) for name in each.names}
             found = fit(names, rolling, values, target, config, request.seed, look)
         return Selected(
@@ -128,15 +129,20 @@ def _require_other(key: SeriesKey, before: Sequence[SeriesKey], field: str) -> N
         raise InvalidArgument.of(f"{field}source", "other", words)
 
 
-def _in_order(request: SelectionRequest, values: Floats, keys: Sequence[SeriesKey]) -> tuple[Floats, Target]:
-    """The rows of several sources in order of time, at one moment in that of the instruments' names."""
+def _in_order(
+    request: SelectionRequest, values: Floats, keys: Sequence[SeriesKey], look: Callable[[], None]
+) -> Target:
+    """Put the rows of several sources in order of time, at one moment in that of the instruments' names: in
+    `values` itself, some features at a time, and in the target."""
     ranks = np.argsort(np.argsort([f"{key.venue} {key.symbol}" for key in keys]))
     sources = np.repeat(ranks, [len(each.open_time) for each in request.sources])
     times = np.concatenate([each.open_time.asi8 for each in request.sources])
     order = np.lexsort((sources, times))
     given = request.target
     weights = None if given.weights is None else given.weights[order]
-    return values[:, order], Target(given.kind, given.values[order], weights, sources[order])
+    for some in spans(len(values), values.shape[1], look):
+        values[some] = values[some][:, order]
+    return Target(given.kind, given.values[order], weights, sources[order])
 
 
 def _fill(values: Floats, parts: Iterable[Part], given: SourceRows, chosen: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,6 @@ from marketml.bundle.tensors import pack_tensors, unpack_tensors
 from marketml.rpc.refusals import Refusal
 from services.training.learners.fitting import Matrix
 from services.training.workshop.units import FitOutcome, FitTask
-
-T = TypeVar("T")
 
 _MAGIC = b"MMUNIT01"
 _LENGTH_BYTES, _SUM_BYTES = 8, 16
@@ -44,16 +42,10 @@ def write_task(task: FitTask) -> bytes:
 
 def read_task(data: bytes, matrix: Matrix) -> FitTask:
     """The task, or `UnreadableError`."""
-    return replace(_instance(FitTask, read_file(data)[1]), matrix=matrix)
-
-
-def write_outcome(outcome: FitOutcome) -> bytes:
-    return write_file({}, outcome)
-
-
-def read_outcome(data: bytes) -> FitOutcome:
-    """The outcome, or `UnreadableError`."""
-    return _instance(FitOutcome, read_file(data)[1])
+    _, value = read_file(data)
+    if not isinstance(value, FitTask):
+        raise UnreadableError(f"A {type(value).__name__} is no task.")
+    return replace(value, matrix=matrix)
 
 
 def write_file(label: Mapping[str, str], value: object) -> bytes:
@@ -132,12 +124,6 @@ def _value(plain: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
             name, value = inner
             return _CLASSES[name](value)
     return _CLASSES[kind](**{name: _value(each, arrays) for name, each in inner.items()})
-
-
-def _instance(kind: type[T], value: object) -> T:
-    if not isinstance(value, kind):
-        raise UnreadableError(f"A {type(value).__name__} is no {kind.__name__}.")
-    return value
 
 
 def _classes(kind: Any, found: dict[str, Any]) -> dict[str, Any]:

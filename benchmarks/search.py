@@ -183,7 +183,7 @@ def plain(samples: Samples, plan: TrainingPlan, seed: int, mine: Found) -> Found
         for fold in folds:
             train, held_out = fold.train, None
             if stopping is not None:
-                train, held_out, _ = splits.early_stopping_slice(
+                train, held_out, _ = splits.newest_slice(
                     train, samples.t0, samples.t1, stopping.fraction, plan.split.embargo
                 )
             patience = None if stopping is None else stopping.patience_rounds

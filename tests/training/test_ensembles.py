@@ -197,7 +197,7 @@ def test_rows_to_calibrate_by_that_are_not_purged_are_caught(monkeypatch):
         count = round(rows.size * fraction)
         return rows[:-count], rows[-count:], splits.Dropped(0, 0)
 
-    monkeypatch.setattr(splits, "early_stopping_slice", beside)
+    monkeypatch.setattr(splits, "newest_slice", beside)
     for more in ({"calibration": SIGMOID}, {"decision_thresholds": MCC}):
         with pytest.raises(FailedPrecondition) as found:
             run(LIGHTGBM, **more)

@@ -255,7 +255,7 @@ def test_a_consumer_whose_rows_are_not_purged_has_no_proof_and_makes_no_model(sp
         monkeypatch.setattr(splits, "split_folds", folds)
     else:  # a choice of features takes the rows of the fit: with those next to the slice, it sees its labels
         monkeypatch.setattr(
-            splits, "early_stopping_slice", lambda rows, t0, t1, fraction, embargo: tail(rows, fraction)
+            splits, "newest_slice", lambda rows, t0, t1, fraction, embargo: tail(rows, fraction)
         )
     samples = made_samples()
     run = Run(samples, replace(STOPPING, split=split), choose=Choosing(samples))
@@ -265,7 +265,7 @@ def test_a_consumer_whose_rows_are_not_purged_has_no_proof_and_makes_no_model(sp
     assert not run.of(FoldFinished)
 
 
-@pytest.mark.parametrize("name", ["final_test_split", "early_stopping_slice", "split_folds"])
+@pytest.mark.parametrize("name", ["final_test_split", "newest_slice", "split_folds"])
 def test_a_splitter_that_leaks_is_caught_by_the_proof_and_no_model_is_made(name, monkeypatch):
     monkeypatch.setattr(splits, name, leaky(name))
     run = Run(plan=STOPPING)

@@ -69,7 +69,7 @@ def test_a_slice_that_is_not_apart_from_all_else_is_caught(
     consumer: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The classic ones: stopping, calibrating or deciding by the rows of the test."""
-    sound, given = splits.early_stopping_slice, []
+    sound, given = splits.newest_slice, []
 
     def leaking(rows: Any, t0: Any, t1: Any, fraction: float, embargo: Embargo) -> Any:
         kept, held_out, dropped = sound(rows, t0, t1, fraction, embargo)
@@ -83,7 +83,7 @@ def test_a_slice_that_is_not_apart_from_all_else_is_caught(
         apart = others[(others > rows[-1] + 5) | (others < rows[0] - 5)]
         return kept, apart[: held_out.size], dropped
 
-    monkeypatch.setattr(splits, "early_stopping_slice", leaking)
+    monkeypatch.setattr(splits, "newest_slice", leaking)
     require_leak_detected(PLANS[consumer])
     assert given
 

@@ -154,7 +154,7 @@ def test_what_becomes_of_held_out_rows_moves_no_threshold_and_no_model():
     samples = returning_samples()
     result = run(samples)
     train, test, _ = splits.final_test_split(samples.t0, samples.t1, 0.2, PLAN.split.embargo)
-    _, stopping, _ = splits.early_stopping_slice(train, samples.t0, samples.t1, 0.2, PLAN.split.embargo)
+    _, stopping, _ = splits.newest_slice(train, samples.t0, samples.t1, 0.2, PLAN.split.embargo)
     block = splits.split_folds(samples.t0, samples.t1, PLAN.split.method, PLAN.split.embargo, train)[1].test
 
     def changed(rows):

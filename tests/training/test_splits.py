@@ -22,8 +22,8 @@ from services.training.splits import (
     PurgedSplitter,
     WalkForward,
     backtest_paths,
-    early_stopping_slice,
     final_test_split,
+    newest_slice,
     prove,
     split_folds,
     verify_no_overlap,
@@ -125,12 +125,10 @@ def test_the_final_test_span_is_last_and_no_training_label_reaches_it(times, fra
 
 @settings(deadline=None, max_examples=100)
 @given(times=intervals(), folds=st.integers(2, 4), fraction=st.floats(0.05, 0.5), embargo=embargoes)
-def test_an_early_stopping_slice_takes_only_training_rows_and_touches_none_it_leaves(
-    times, folds, fraction, embargo
-):
+def test_an_newest_slice_takes_only_training_rows_and_touches_none_it_leaves(times, folds, fraction, embargo):
     t0, t1 = times
     for fold in unless_too_little(lambda: split_folds(t0, t1, KFold(folds), embargo)) or []:
-        found = unless_too_little(lambda: early_stopping_slice(fold.train, t0, t1, fraction, embargo))  # noqa: B023
+        found = unless_too_little(lambda: newest_slice(fold.train, t0, t1, fraction, embargo))  # noqa: B023
         if found is None:
             continue
         fit, validation, dropped = found
@@ -402,7 +400,7 @@ def test_of_several_symbols_a_tail_is_of_whole_moments_and_no_label_of_any_reach
     assert wholly(t0, test)
     assert test[0] == nearest_moment(t0, t0.size - max(1, round(t0.size * fraction)))
     assert train.tolist() == kept_by_force(t0, t1, WalkForward(1), embargo, test)
-    inner = unless_too_little(lambda: early_stopping_slice(train, t0, t1, fraction, embargo))
+    inner = unless_too_little(lambda: newest_slice(train, t0, t1, fraction, embargo))
     if inner is not None:
         fit, held_out, _ = inner
         assert not set(t0[fit].tolist()) & set(t0[held_out].tolist())

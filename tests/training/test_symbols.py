@@ -127,7 +127,7 @@ def test_quantile_thresholds_are_those_of_all_symbols_rows_together():
     samples = replace(samples, quantile=QuantileThreshold(0.3))
     result = run(samples)
     train, _, _ = splits.final_test_split(samples.t0, samples.t1, 0.2, PLAN.split.embargo)
-    rows, _, _ = splits.early_stopping_slice(train, samples.t0, samples.t1, 0.2, PLAN.split.embargo)
+    rows, _, _ = splits.newest_slice(train, samples.t0, samples.t1, 0.2, PLAN.split.embargo)
     assert result.learned.return_thresholds == samples.thresholds_of(rows)
     assert len(set(samples.symbols[rows])) == 3
 

@@ -193,7 +193,7 @@ def _fit_meta(
         return Composed(logistic.probabilities(linear, matrix[first:]), importances, members, piece)
     key, rows, held_out = f"{stand.consumer}.meta", stand.whole, None
     if plan.early_stopping is not None and learners.stops_early(meta):
-        rows, held_out, dropped = splits.early_stopping_slice(
+        rows, held_out, dropped = splits.newest_slice(
             rows, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
         )
         splits.require_taken_from(stand.whole, rows, held_out)

@@ -115,7 +115,7 @@ def _give_up_newest(ground: Ground, consumer: str, rows: Rows) -> tuple[Rows, Ro
     if plan.calibration is None:
         name = "decision_thresholds"
     given = rows
-    rows, judged, dropped = splits.early_stopping_slice(
+    rows, judged, dropped = splits.newest_slice(
         given, samples.t0, samples.t1, by.fraction, plan.split.embargo
     )
     splits.require_taken_from(given, rows, judged)
@@ -129,7 +129,7 @@ def _settle(
     """Give up a slice of `whole` to stop on, decide the classes and choose the features by the rest."""
     plan, samples, stopping, rows = ground.plan, ground.samples, None, whole
     if plan.early_stopping is not None and ensembles.members_stop_early(model):
-        rows, stopping, dropped = splits.early_stopping_slice(
+        rows, stopping, dropped = splits.newest_slice(
             whole, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
         )
         splits.require_taken_from(whole, rows, stopping)

@@ -25,7 +25,7 @@ from services.training.splits.folds import (
 from services.training.splits.intervals import NO_EMBARGO, Dropped, Embargo, Microseconds, Rows
 from services.training.splits.proof import SplitProof, prove, require_taken_from, verify_no_overlap
 from services.training.splits.scikit_learn import PurgedSplitter
-from services.training.splits.tails import early_stopping_slice, final_test_split
+from services.training.splits.tails import final_test_split, newest_slice
 
 __all__ = [
     "FIVE_FOLDS",
@@ -46,8 +46,8 @@ __all__ = [
     "SplitProof",
     "WalkForward",
     "backtest_paths",
-    "early_stopping_slice",
     "final_test_split",
+    "newest_slice",
     "prove",
     "require_taken_from",
     "split_folds",

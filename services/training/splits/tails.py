@@ -1,4 +1,4 @@
-"""The newest rows set aside: the final test span, and the slice that a fit stops early on."""
+"""The newest rows set aside: the final test span, and what a fit stops, calibrates and decides by."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ def final_test_split(
     return _tail_split(np.arange(t0.size), t0, t1, fraction, embargo)
 
 
-def early_stopping_slice(
+def newest_slice(
     train: Rows, t0: Microseconds, t1: Microseconds, fraction: float, embargo: Embargo = NO_EMBARGO
 ) -> tuple[Rows, Rows, Dropped]:
-    """Set the last `fraction` of the training rows aside to stop on, and purge those before them.
+    """Set the last `fraction` of the training rows aside, for what must not be decided by rows that the model
+    learnt (when to stop, how to calibrate, which thresholds), and purge those before them.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def early_stopping_slice(
 
     Returns
     -------
-    fit, validation : intp
+    fit, newest : intp
     dropped : Dropped
     """
     require_intervals(t0, t1)

@@ -96,7 +96,6 @@ class DaskPool:
                 self._client = _dask.Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
             except ValueError as error:
                 raise OSError(str(error)) from None
-            self.listen(self._client)
         if self._client.status != "running":
             raise OSError(f"The connection is {self._client.status}.")
         return self._client
@@ -232,8 +231,7 @@ class DaskWork:
             self._away_since = None
 
     def _send(self, client: Any, unit: _Unit) -> None:
-        if unit.tries > 1:  # to a scheduler that may be another one
-            self._pool.listen(client)
+        self._pool.listen(client)  # each time: the scheduler may be another one, which knows of nothing
         if self._is_ended:
             self._tell_end(client)
         remote = client.submit(

@@ -21,11 +21,16 @@ def main() -> int:
     echo = Echo()
     echo.on["until the file"] = lambda _call: eventually(Path("go").exists, 60)
     echo.on["until the end"] = lambda call: call.cancelled.wait(60)
-    echo.on["deaf"] = lambda _call: threading.Event().wait()
+    echo.on["deaf"] = _hear_nothing
     echo.on["child"] = lambda _call: subprocess.Popen(["sleep", "600"])
     echo.on["bug"] = _fail
     room = Room("echo", ((SERVICE, echo),), endless=frozenset({"WatchWords"}))
     return serve(room, settings)
+
+
+def _hear_nothing(call: Call) -> None:
+    Path("deaf").touch()
+    threading.Event().wait()
 
 
 def _fail(call: Call) -> None:

@@ -174,6 +174,7 @@ def told(request: Tree, threads: int) -> dict[str, float]:
 
 def run(request: Tree, threads: int) -> dict[str, float]:
     """Run a request as a worker does: features come in pieces, are joined, fitted on and exported."""
+    from services.training import scores
     from services.training.export.bundle import export_bundle
     from services.training.labels import BINARY, THREE_WAY
     from services.training.neighbours import Neighbours  # noqa: F401  as a worker imports it
@@ -197,6 +198,7 @@ def run(request: Tree, threads: int) -> dict[str, float]:
         class_names=names,
         weights=np.ones(rows),
     )
+    scores.load()  # as a worker does while the rooms prepare its rows
     wall, cpu = time.perf_counter(), time.process_time()
     result = evaluate_and_fit(samples, plan.training, plan.seed, events=lambda _event: None)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

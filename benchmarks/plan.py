@@ -29,7 +29,7 @@ import pyarrow as pa
 from marketml.rpc.frames import to_frame
 from services.host.children import child_environment
 from services.training.config import fill_config
-from services.training.forecasting.cost_measurements import made_rows
+from services.training.forecasting.cost_measurements import made_classes
 from services.training.forecasting.cost_model import HostCosts, read_costs
 from services.training.forecasting.forecast import forecast_job
 from services.training.job_plan import read_plan
@@ -183,9 +183,9 @@ def run(request: Tree, threads: int) -> dict[str, float]:
     from services.training.samples import Samples
 
     rows, names = request["rows"], BINARY if request["binary"] else THREE_WAY
-    frame = arrived(rows, request["features"], len(names))
+    frame = arrived(rows, request["features"])
     matrix = frame.to_numpy(np.float64)[np.arange(rows)]
-    classes = made_rows(rows, 1, len(names))[1]
+    classes = made_classes(matrix[:, 0], len(names))
     bar = int(HOUR / timedelta(microseconds=1))
     t0 = np.arange(rows, dtype=np.int64) * bar
     plan = read_plan(config_of(request), threads)
@@ -211,14 +211,15 @@ def run(request: Tree, threads: int) -> dict[str, float]:
     }
 
 
-def arrived(rows: int, features: int, classes: int) -> pd.DataFrame:
-    """A frame of features as the client makes it of the pieces of a stream."""
+def arrived(rows: int, features: int) -> pd.DataFrame:
+    """A frame of features as the client makes it of the pieces of a stream; no two of its rows are alike."""
+    generator = np.random.default_rng(1)
     piece_rows = max(1, 2**20 // (8 * features))
     times = pd.date_range("2024-01-01", periods=rows, freq="h", tz="UTC")
     pieces = []
     for start in range(0, rows, piece_rows):
         count = min(piece_rows, rows - start)
-        values, _ = made_rows(count, features, classes)
+        values = generator.standard_normal((count, features), dtype=np.float32).astype(np.float64)
         columns = {"open_time": pa.array(times[start : start + count])}
         columns |= {f"technical_feature_{index}": pa.array(values[:, index]) for index in range(features)}
         pieces.append(pa.table(columns))

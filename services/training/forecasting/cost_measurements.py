@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from services.training import learners
 from services.training.confidence import block_bootstrap
@@ -140,9 +141,14 @@ def made_rows(rows: int, feature_count: int, class_count: int) -> tuple[Matrix, 
     """Noise, and classes that its first column tells a little of."""
     generator = np.random.default_rng(_SEED)
     features = generator.standard_normal((rows, feature_count), dtype=np.float32).astype(np.float64)
-    latent = SIGNAL * features[:, 0] + generator.standard_normal(rows)
+    return features, made_classes(features[:, 0], class_count)
+
+
+def made_classes(told: npt.NDArray[np.float64], class_count: int) -> Classes:
+    """Classes that a feature tells a little of."""
+    latent = SIGNAL * told + np.random.default_rng(_SEED + 1).standard_normal(told.size)
     bounds = np.quantile(latent, np.arange(1, class_count) / class_count)
-    return features, np.searchsorted(bounds, latent).astype(np.int8)
+    return np.searchsorted(bounds, latent).astype(np.int8)
 
 
 def _measure_fit(trial: Trial, threads: int, seconds: float) -> Iterator[Measured]:

@@ -34,6 +34,22 @@ Prove: TypeAlias = Callable[[str, Rows, Rows, Dropped], None]
 """Takes a consumer, its rows to learn from, those held out, and what was dropped between them."""
 
 
+def give_up_newest(
+    samples: Samples, plan: TrainingPlan, consumer: str, given: Rows, fraction: float, prove: Prove
+) -> tuple[Rows, Rows]:
+    """The rows given less the newest slice of them, and that slice: purged, and proven under `consumer`.
+
+    Raises
+    ------
+    FailedPrecondition
+        A row of either is none of those given, or too few are left.
+    """
+    rows, newest, dropped = splits.newest_slice(given, samples.t0, samples.t1, fraction, plan.split.embargo)
+    splits.require_taken_from(given, rows, newest)
+    prove(consumer, rows, newest, dropped)
+    return rows, newest
+
+
 @dataclass(frozen=True, eq=False)
 class Stand:
     """Where a consumer stands when it begins to fit.
@@ -193,11 +209,9 @@ def _fit_meta(
         return Composed(logistic.probabilities(linear, matrix[first:]), importances, members, piece)
     key, rows, held_out = f"{stand.consumer}.meta", stand.whole, None
     if plan.early_stopping is not None and learners.stops_early(meta):
-        rows, held_out, dropped = splits.newest_slice(
-            rows, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
+        rows, held_out = give_up_newest(
+            samples, plan, f"{key}.early_stopping", rows, plan.early_stopping.fraction, means.prove
         )
-        splits.require_taken_from(stand.whole, rows, held_out)
-        means.prove(f"{key}.early_stopping", rows, held_out, dropped)
     task = _task(replace(stand, rows=rows, stopping=held_out), key, meta)
     at = np.searchsorted(stand.whole, rows)
     stops = None

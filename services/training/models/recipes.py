@@ -19,14 +19,20 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from services.training import splits
 from services.training.export.ensembles import calibrated_piece, model_of
 from services.training.export.golden import draw_golden_rows
 from services.training.labels import ReturnThresholds
 from services.training.learners.fitting import Weights
 from services.training.models import ensembles
 from services.training.models.calibrators import fit_calibrator
-from services.training.models.compositions import Means, Prove, Stand, compose, weights_of
+from services.training.models.compositions import (
+    Means,
+    Prove,
+    Stand,
+    compose,
+    give_up_newest,
+    weights_of,
+)
 from services.training.models.decisions import choose_thresholds, decide
 from services.training.models.ensembles import Model
 from services.training.plan import ClassWeight, TrainingPlan
@@ -69,7 +75,7 @@ def learn(
     """
     plan, judged = ground.plan, None
     if plan.calibration is not None or plan.decision_thresholds is not None:
-        rows, judged = _give_up_newest(ground, consumer, rows)
+        rows, judged = _give_up_judged(ground, consumer, rows)
     held_out = scored if judged is None else np.append(judged, scored)
     stand, thresholds = _settle(ground, consumer, model, rows, held_out)
     if keeps:
@@ -107,20 +113,14 @@ def learn(
     )
 
 
-def _give_up_newest(ground: Ground, consumer: str, rows: Rows) -> tuple[Rows, Rows]:
+def _give_up_judged(ground: Ground, consumer: str, rows: Rows) -> tuple[Rows, Rows]:
     """The rows less the slice that calibrates, or that thresholds are chosen by, and that slice."""
     plan, samples = ground.plan, ground.samples
     name, by = "calibration", plan.calibration or plan.decision_thresholds
     assert by is not None, "there is something to judge by the slice"
     if plan.calibration is None:
         name = "decision_thresholds"
-    given = rows
-    rows, judged, dropped = splits.newest_slice(
-        given, samples.t0, samples.t1, by.fraction, plan.split.embargo
-    )
-    splits.require_taken_from(given, rows, judged)
-    ground.prove(f"{consumer}.{name}", rows, judged, dropped)
-    return rows, judged
+    return give_up_newest(samples, plan, f"{consumer}.{name}", rows, by.fraction, ground.prove)
 
 
 def _settle(
@@ -129,11 +129,9 @@ def _settle(
     """Give up a slice of `whole` to stop on, decide the classes and choose the features by the rest."""
     plan, samples, stopping, rows = ground.plan, ground.samples, None, whole
     if plan.early_stopping is not None and ensembles.members_stop_early(model):
-        rows, stopping, dropped = splits.newest_slice(
-            whole, samples.t0, samples.t1, plan.early_stopping.fraction, plan.split.embargo
+        rows, stopping = give_up_newest(
+            samples, plan, f"{consumer}.early_stopping", whole, plan.early_stopping.fraction, ground.prove
         )
-        splits.require_taken_from(whole, rows, stopping)
-        ground.prove(f"{consumer}.early_stopping", rows, stopping, dropped)
     not_learnt = held_out if stopping is None else np.append(stopping, held_out)
     ground, thresholds = _decide(ground, consumer, rows, not_learnt)
     weights = weights_of(ground.samples, rows, plan.sample_weights)

@@ -18,6 +18,7 @@ from services.training.rooms import Features, Fit, TargetRows
 from services.training.samples import Chosen, Samples
 from services.training.splits import Rows
 from services.training.workshop.alone import Records
+from services.training.workshop.units import hash_arrays
 
 _FINAL = "final_model.selection"
 
@@ -127,9 +128,8 @@ class Chooser:
         hasher = xxhash.xxh3_128(json.dumps(said, sort_keys=True).encode())
         for target, weight in ((each.target, each.weight) for each in rows):
             times = target.index.to_numpy(dtype="datetime64[us]").astype(np.int64)
-            for array in (times, target.to_numpy(), np.empty(0) if weight is None else weight.to_numpy()):
-                hasher.update(f"{array.dtype} {array.shape} ".encode())
-                hasher.update(np.ascontiguousarray(array).data)
+            weights = np.empty(0) if weight is None else weight.to_numpy()
+            hash_arrays(hasher, [times, target.to_numpy(), weights])
         digest = hasher.hexdigest()
         known = self.records.recall_record(consumer, digest)
         if known is not None:

@@ -204,7 +204,7 @@ def _distinct(
     if not ordered:
         return []
     both = [*before, *ordered]
-    gone = companions(_matrix(both), range(len(both)), CORRELATION_MAX, look)
+    gone = companions(np.stack([one.values for one in both]), range(len(both)), CORRELATION_MAX, look)
     return [one for place, one in enumerate(ordered, len(before)) if place not in gone]
 
 
@@ -256,10 +256,6 @@ def _ranked(formulas: Sequence[Formula], rows: Rows, look: Callable[[], None]) -
     for some in spans(len(formulas), len(rows), look):
         ranks[some] = unit_ranks(np.stack([one.values[rows] for one in formulas[some]]))
     return ranks
-
-
-def _matrix(formulas: Sequence[Formula]) -> Floats:
-    return np.stack([one.values for one in formulas])
 
 
 def _batches(listed: Iterable[Candidate], count: int) -> Iterator[list[Candidate]]:

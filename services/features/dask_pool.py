@@ -19,6 +19,7 @@ import distributed
 from marketml.rpc.refusals import Unavailable
 from services.features.columns import Floats, Integers
 from services.features.pieces import Inputs, Piece, compute_piece
+from services.host.cluster_events import is_set
 
 # The library says nothing of its types.
 _dask: Any = distributed
@@ -132,18 +133,14 @@ class DaskWork:
 
 def computed(piece: Piece, x: Floats, bar_numbers: Integers, stop_name: str) -> Floats:
     """A piece, on a worker of the cluster, from its own bars."""
-    worker = _dask.get_worker()
     looked_at = time.monotonic()
 
     def check() -> None:
         nonlocal looked_at
         if time.monotonic() - looked_at >= LOOK_SECONDS:
             looked_at = time.monotonic()
-            # Over the worker's own connection: a client would make another one first, which fails on a busy
-            # machine (`assert len(msg) == 1` of distributed 2026.8).
-            with suppress(OSError):
-                if _dask.sync(worker.loop, worker.scheduler.event_is_set, name=stop_name):
-                    raise CancelledError
+            if is_set(stop_name):
+                raise CancelledError
 
     return compute_piece(piece, x, bar_numbers, check)
 

@@ -21,6 +21,7 @@ import dask
 import distributed
 
 from marketml.rpc.refusals import Aborted, Reason, Unavailable
+from services.host.cluster_events import is_set
 from services.training.learners.fitting import Matrix
 from services.training.workshop.fit_answers import Withdrawn, answer, read_answer
 from services.training.workshop.together import Fit, Round
@@ -287,21 +288,12 @@ def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
         if time.monotonic() - looked_at >= LOOK_SECONDS:
             looked_at = time.monotonic()
             state = worker.state.tasks.get(mine)  # cancelled when who wants it is gone without a word
-            if state is None or state.state == "cancelled" or _is_set(worker, f"{run}-withdraw"):
+            if state is None or state.state == "cancelled" or is_set(f"{run}-withdraw"):
                 raise Withdrawn
-            is_ended = _is_set(worker, f"{run}-end")
+            is_ended = is_set(f"{run}-end")
         return is_ended
 
     return answer(task, lambda: matrix, on_round, check)
-
-
-def _is_set(worker: Any, event: str) -> bool:
-    """Whether an event is set, asked over the worker's own connection: a client would make another one first,
-    which fails on a busy machine (`assert len(msg) == 1` of distributed 2026.8). Not while nobody answers."""
-    try:
-        return bool(_dask.sync(worker.loop, worker.scheduler.event_is_set, name=event))
-    except OSError:
-        return False
 
 
 def _away() -> Unavailable:

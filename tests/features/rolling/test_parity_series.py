@@ -1,4 +1,4 @@
-"""Correlation, spectrum, regression and wavelets against tsfresh's own calculators on the same windows.
+"""Correlation, spectrum, energies, regression and wavelets against tsfresh's own calculators on the same windows.
 
 What is not within 1e-8 of tsfresh here, and why, each a condition on the window:
 
@@ -26,12 +26,12 @@ from statsmodels.tsa.stattools import adfuller
 from services.features.rolling.block import Block
 from services.features.rolling.engine import Pass
 from services.features.rolling.kernel import Item
-from services.features.rolling.kernels import correlation, regression, spectrum, wavelets
+from services.features.rolling.kernels import correlation, energies, regression, spectrum, wavelets
 from tests.features.rolling import exact
 from tests.features.rolling.exact import EPSILON, rounding
 from tests.features.rolling.parity import BARS, KINDS, RELATIVE, WINDOWS, items_of, ours, series, theirs
 
-MODULES = (correlation, spectrum, regression, wavelets)
+MODULES = (correlation, spectrum, energies, regression, wavelets)
 CALCULATORS = [name for module in MODULES for kernel in module.KERNELS for name in kernel.calculators]
 REGRESSIONS = ("ar_coefficient", "augmented_dickey_fuller")
 OTHERS = {

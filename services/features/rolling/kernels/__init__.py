@@ -11,6 +11,7 @@ from services.features.rolling.kernels import (
     corridors,
     counts,
     digits,
+    energies,
     entropies,
     langevin,
     levels,
@@ -37,6 +38,7 @@ _MODULES = (
     trends,
     correlation,
     spectrum,
+    energies,
     regression,
     wavelets,
 )

@@ -1,4 +1,4 @@
-"""What waves a window is made of: Fourier coefficients, Welch's density, energy by chunks.
+"""What waves a window is made of: Fourier coefficients and Welch's density.
 
 Sources: tsfresh 0.21.2, `scipy.signal.welch` (Hann windows of at most 256 bars that overlap by half). The
 transform is taken of the deviations from the window's first value, which leaves less rounding in the waves
@@ -370,44 +370,7 @@ def _entropy(shares: Floats, lowest: float, counts: Wholes, places: Places, term
     return entropy + rest - (terms[counts[bins - 1]] if bins % 2 else 0.0)
 
 
-class _Chunks(NamedTuple):
-    """Of each item where its chunk begins and ends in the window; a chunk that is not there ends before it
-    begins."""
-
-    start: Wholes
-    stop: Wholes
-
-
-def _prepare_energy(window: int, items: Sequence[Item]) -> _Chunks:
-    starts, stops = [], []
-    for item in items:
-        segments, focus = item.whole("num_segments"), item.whole("segment_focus")
-        size, longer = divmod(window, segments)
-        start = focus * size + min(focus, longer)
-        starts.append(start)
-        stops.append(start + size + (focus < longer) if focus < segments else -1)
-    return _Chunks(np.array(starts, np.int64), np.array(stops, np.int64))
-
-
-def _run_energy(block: Block, tables: _Chunks, out: Floats) -> None:
-    _energy(block.values, block.window, *tables, out)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _energy(values: Floats, window: int, start: Wholes, stop: Wholes, out: Floats) -> None:
-    for i in range(out.shape[1]):
-        total = 0.0
-        for k in range(i, i + window):
-            total += values[k] * values[k]
-        for row in range(out.shape[0]):
-            part = 0.0
-            for k in range(i + start[row], i + stop[row]):
-                part += values[k] * values[k]
-            out[row, i] = part / total if total > 0.0 and stop[row] >= 0 else np.nan
-
-
 KERNELS = (
     Kernel(calculators=("fft_coefficient", "fft_aggregated"), prepare=_prepare_fourier, run=_run_fourier),
     Kernel(calculators=("spkt_welch_density", "fourier_entropy"), prepare=_prepare_welch, run=_run_welch),
-    Kernel(calculators=("energy_ratio_by_chunks",), prepare=_prepare_energy, run=_run_energy),
 )

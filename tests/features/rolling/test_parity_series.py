@@ -1,4 +1,4 @@
-"""Correlation, spectrum, energies, regression and wavelets against tsfresh's own calculators on the same windows.
+"""Correlation, spectrum, energies, regression and wavelets against tsfresh's own calculators on one window.
 
 What is not within 1e-8 of tsfresh here, and why, each a condition on the window:
 

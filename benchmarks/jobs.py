@@ -48,6 +48,7 @@ from services.training.samples import join_samples
 from services.training.wire_trees import read_tree
 from services.training.workshop.alone import Alone, Watch
 from services.training.workshop.units import FitOutcome, FitTask
+from tests.support.bars import hourly_bars
 from tests.support.dask_cluster import dask_cluster
 from tests.support.servers import RoomProcess, Rooms, four_rooms
 
@@ -304,18 +305,7 @@ def candles(count: int) -> pd.DataFrame:
     """A random walk by the hour."""
     generator = np.random.default_rng(3)
     close = 30_000.0 * np.exp(np.cumsum(generator.normal(0.0, 0.008, count)))
-    opened = np.concatenate(([30_000.0], close[:-1]))
-    spread = np.abs(generator.normal(0.0, 0.003, (2, count)))
-    return pd.DataFrame(
-        {
-            "open": opened,
-            "high": np.maximum(opened, close) * (1 + spread[0]),
-            "low": np.minimum(opened, close) * (1 - spread[1]),
-            "close": close,
-            "volume": generator.uniform(10.0, 1000.0, count),
-        },
-        index=pd.date_range("2020-01-01", periods=count, freq="h", tz="UTC", name="open_time"),
-    )
+    return hourly_bars(close, generator, "2020-01-01")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from marketml.clients.data import DataClient
 from marketml.clients.registry import RegistryClient
 from marketml.clients.training import TrainingClient
 from marketml.training.v1 import training_pb2 as pb
+from tests.support.bars import hourly_bars
 from tests.support.servers import RoomProcess
 
 BARS = 1_500
@@ -101,18 +102,7 @@ def candles(count: int, seed: int = 1) -> pd.DataFrame:
     for bar in range(1, count):
         returns[bar] = 0.5 * returns[bar - 1] + shocks[bar]
     close = 30_000.0 * np.exp(np.cumsum(returns))
-    opened = np.concatenate(([30_000.0], close[:-1]))
-    spread = np.abs(random.normal(0.0, 0.003, (2, count)))
-    return pd.DataFrame(
-        {
-            "open": opened,
-            "high": np.maximum(opened, close) * (1 + spread[0]),
-            "low": np.minimum(opened, close) * (1 - spread[1]),
-            "close": close,
-            "volume": random.uniform(10.0, 1000.0, count),
-        },
-        index=pd.date_range("2024-01-01", periods=count, freq="h", tz="UTC", name="open_time"),
-    )
+    return hourly_bars(close, random, "2024-01-01")
 
 
 def quick_config(**more: object) -> pb.TrainingConfig:

@@ -29,6 +29,7 @@ from services.training.models.ensembles import Bagging
 from services.training.pipeline import evaluate_and_fit
 from services.training.plan import EarlyStopping, SplitPlan, TrainingPlan
 from services.training.search import Integer, Real, Searched, SearchPlan, default_space
+from services.training.search.race import is_behind
 from services.training.search.study import TrialState
 from services.training.splits import CombinatorialPurged, Embargo, KFold
 from services.training.workshop.alone import Alone
@@ -126,19 +127,17 @@ def test_trials_are_told_in_order_with_the_best_so_far(searched):
     assert {event.trial for event in run.of(RoundFinished) if event.fold} == set(range(1, 10))
 
 
-def test_trials_that_fall_behind_are_given_up_by_the_median_of_the_complete_ones(searched):
+def test_trials_that_fall_behind_the_best_of_the_complete_ones_are_given_up(searched):
     _, result = searched
     pruned = [trial for trial in result.search.trials if trial.state is TrialState.PRUNED]
     assert pruned
     for trial in pruned:
-        count = len(trial.fold_values)
         before = [
-            statistics.fmean(each.fold_values[:count])
-            for each in result.search.trials[: trial.number - 1]
-            if each.state is TrialState.COMPLETE
+            each for each in result.search.trials[: trial.number - 1] if each.state is TrialState.COMPLETE
         ]
         assert len(before) >= 3
-        assert trial.value > statistics.median(before)
+        best = min(before, key=lambda each: each.value)
+        assert trial.value > statistics.fmean(best.fold_values[: len(trial.fold_values)])
     whole = Run(replace(PLAN, search=replace(SEARCH, pruning=False, trials=7))).go()
     assert whole.search.count(TrialState.COMPLETE) == 7
 
@@ -297,16 +296,12 @@ def test_a_trial_is_given_up_by_those_alone_that_it_follows(searched_at_once):
     _, result = searched_at_once
     for trial in result.search.trials:
         known = [
-            each
+            each.fold_values
             for each in result.search.trials[: max(0, trial.number - 3)]
             if each.state is TrialState.COMPLETE
         ]
         behind = [
-            count
-            for count in range(1, 3)
-            if len(known) >= 3
-            and statistics.fmean(trial.fold_values[:count])
-            > statistics.median(statistics.fmean(each.fold_values[:count]) for each in known)
+            count for count in range(1, 3) if is_behind("log_loss", trial.fold_values[:count], known)
         ]
         given_up_after = behind[0] if behind else 3
         assert len(trial.fold_values) == given_up_after

@@ -41,7 +41,7 @@ class SearchPlan:
     startup_trials : int
         Trials before the sampler looks at what the others came to.
     pruning : bool
-        Whether a trial ends after a fold when its mean so far is worse than the median of those before it.
+        Whether a trial ends after a fold that leaves it little hope to end as the best; `race` has the rule.
     max_duration_seconds : float, optional
         After so long no new trial begins. How many there were by then is a matter of time, so the result is,
         too; but not what any of them came to.

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from services.training.learners import ModelParameters
+from services.training.search import race
 from services.training.search.plan import LOSSES, SearchPlan, is_better
 from services.training.search.space import (
     Integer,
@@ -35,8 +36,6 @@ from services.training.seeds import stream
 
 if TYPE_CHECKING:
     import optuna
-
-PRUNED_FROM_TRIALS = 3  # whole ones before it, or there is no median to speak of
 
 
 class TrialState(StrEnum):
@@ -186,15 +185,11 @@ class Study:
         self.trials.append(trial)
 
     def is_behind(self, number: int, fold_values: tuple[float, ...]) -> bool:
-        """Whether a trial that came to this so far is given up: its mean is worse than the median of what the
-        complete trials, of those that it follows, had come to by then."""
+        """Whether a trial that came to this so far is given up, by what the complete trials came to, of those
+        that it follows."""
         last = number - self._plan.trials_at_once
-        complete = [trial for trial in self._complete() if trial.number <= last]
-        if not self._plan.pruning or len(complete) < PRUNED_FROM_TRIALS:
-            return False
-        count = len(fold_values)
-        median = statistics.median(statistics.fmean(trial.fold_values[:count]) for trial in complete)
-        return is_better(self._plan.metric, median, statistics.fmean(fold_values))
+        complete = [trial.fold_values for trial in self._complete() if trial.number <= last]
+        return self._plan.pruning and race.is_behind(self._plan.metric, fold_values, complete)
 
     def _complete(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]

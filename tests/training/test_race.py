@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,25 +11,29 @@ from hypothesis import strategies as st
 
 from services.training.search.race import STANDARD_ERRORS, is_behind
 
+Values = tuple[float, ...]
+Table = list[Values]
 FOLDS = 5
 LOSSES = ((1.0, 1.2, 0.9, 1.1, 1.0), (1.1, 1.2, 1.1, 1.2, 1.0), (1.2, 1.4, 1.0, 1.3, 1.2))
 losses = st.lists(st.floats(0.5, 1.5, width=32), min_size=FOLDS, max_size=FOLDS)
 tables = st.lists(losses.map(tuple), min_size=3, max_size=6)
 
 
-def test_no_trial_is_given_up_before_three_are_complete():
+def test_no_trial_is_given_up_before_three_are_complete() -> None:
     assert not is_behind("log_loss", (9.0,), LOSSES[:2])
     assert is_behind("log_loss", (9.0,), LOSSES)
 
 
 @given(table=tables, count=st.integers(1, FOLDS - 1))
-def test_a_trial_that_is_level_with_the_best_goes_on(table, count):
+def test_a_trial_that_is_level_with_the_best_goes_on(table: Table, count: int) -> None:
     best = min(table, key=sum)
     assert not is_behind("log_loss", best[:count], table)
 
 
 @given(table=tables, so_far=losses, count=st.integers(1, FOLDS - 1))
-def test_a_trial_goes_on_that_is_behind_by_no_more_than_folds_explain(table, so_far, count):
+def test_a_trial_goes_on_that_is_behind_by_no_more_than_folds_explain(
+    table: Table, so_far: list[float], count: int
+) -> None:
     array = np.array(table)
     leader = array.mean(axis=1).argmin()
     best, others = array[leader], np.delete(array, leader, axis=0)
@@ -39,12 +45,14 @@ def test_a_trial_goes_on_that_is_behind_by_no_more_than_folds_explain(table, so_
 
 
 @given(table=tables, so_far=losses, hardness=st.lists(st.integers(0, 8), min_size=FOLDS, max_size=FOLDS))
-def test_how_hard_a_fold_is_for_all_trials_does_not_matter(table, so_far, hardness):
-    def harder(values):
-        return tuple(np.round(np.array(values) * 1024) + 1024.0 * np.array(hardness)[: len(values)])
+def test_how_hard_a_fold_is_for_all_trials_does_not_matter(
+    table: Table, so_far: list[float], hardness: list[int]
+) -> None:
+    def harder(values: Sequence[float]) -> Values:
+        return tuple(value + 1024.0 * hard for value, hard in zip(plain(values), hardness, strict=False))
 
-    def plain(values):
-        return tuple(np.round(np.array(values) * 1024))
+    def plain(values: Sequence[float]) -> Values:
+        return tuple(float(round(value * 1024)) for value in values)
 
     for count in range(1, FOLDS):
         told = is_behind("log_loss", plain(so_far[:count]), [plain(each) for each in table])
@@ -52,7 +60,7 @@ def test_how_hard_a_fold_is_for_all_trials_does_not_matter(table, so_far, hardne
 
 
 @pytest.mark.parametrize("so_far", [(1.3,), (1.0, 1.2), (1.05, 1.25, 1.0), (1.2, 1.3, 1.0, 1.2)])
-def test_where_more_is_better_the_trial_with_less_is_given_up(so_far):
+def test_where_more_is_better_the_trial_with_less_is_given_up(so_far: Values) -> None:
     mirrored = [tuple(-value for value in each) for each in LOSSES]
     told = is_behind("log_loss", so_far, LOSSES)
     assert is_behind("balanced_accuracy", tuple(-value for value in so_far), mirrored) == told

@@ -300,9 +300,7 @@ def test_a_trial_is_given_up_by_those_alone_that_it_follows(searched_at_once):
             for each in result.search.trials[: max(0, trial.number - 3)]
             if each.state is TrialState.COMPLETE
         ]
-        behind = [
-            count for count in range(1, 3) if is_behind("log_loss", trial.fold_values[:count], known)
-        ]
+        behind = [count for count in range(1, 3) if is_behind("log_loss", trial.fold_values[:count], known)]
         given_up_after = behind[0] if behind else 3
         assert len(trial.fold_values) == given_up_after
 

@@ -74,6 +74,7 @@ SAMPLE = [
 ]
 
 Combination = tuple[str, str, str]
+pytestmark = pytest.mark.timeout(300 + 20 * WALKS * len(MODELS) * len(LABELS) * len(SPLITTERS))
 
 
 @dataclass(frozen=True)

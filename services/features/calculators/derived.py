@@ -166,25 +166,27 @@ def breakout_strength(columns: Columns, window: int) -> Floats:
     return columns.shared(("breakout_strength", window), compute)
 
 
-def moves(columns: Columns) -> tuple[Floats, Floats]:
-    """How far the close rose above the one before it, and how far it fell below."""
+def rises_and_falls(values: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """How far each value rose above the one before it, and how far it fell below."""
+    move = values - before
+    return np.maximum(move, 0.0), np.maximum(-move, 0.0)
 
-    def compute() -> tuple[Floats, Floats]:
-        move = columns["close"] - lagged(columns, "close", 1)
-        return np.maximum(move, 0.0), np.maximum(-move, 0.0)
 
-    return columns.shared(("moves",), compute)
+def strength(moves: tuple[Floats, Floats], period: int) -> Floats:
+    """Wilder's RSI of rises and falls, 0 to 100; NaN where nothing moved."""
+    gain, loss = (windows.wilder_means(each, period) for each in moves)
+    return ratio(gain, gain + loss, times=100.0)
 
 
 def relative_strength(columns: Columns, period: int) -> Floats:
-    """Wilder's RSI, 0 to 100; looks `wilder_bars(period)` + 1 bars back; NaN where nothing moved."""
+    """Wilder's RSI of the close; looks `wilder_bars(period)` + 1 bars back."""
 
-    def compute() -> Floats:
-        gains, losses = moves(columns)
-        gain, loss = windows.wilder_means(gains, period), windows.wilder_means(losses, period)
-        return ratio(gain, gain + loss, times=100.0)
+    def moves() -> tuple[Floats, Floats]:
+        return rises_and_falls(columns["close"], lagged(columns, "close", 1))
 
-    return columns.shared(("relative_strength", period), compute)
+    return columns.shared(
+        ("relative_strength", period), lambda: strength(columns.shared(("moves",), moves), period)
+    )
 
 
 def stochastic(columns: Columns, window: int) -> Floats:

@@ -46,10 +46,7 @@ def _settled(declared: Feature, count: int) -> Feature:
 
 def _strength(columns: Columns) -> Floats:
     interest = known_open_interest(columns)
-    move = interest - windows.lag(interest, 1)
-    gain = windows.wilder_means(np.maximum(move, 0.0), RSI_PERIOD)
-    loss = windows.wilder_means(np.maximum(-move, 0.0), RSI_PERIOD)
-    return ratio(gain, gain + loss, times=100.0)
+    return derived.strength(derived.rises_and_falls(interest, windows.lag(interest, 1)), RSI_PERIOD)
 
 
 def _fast_over_slow(columns: Columns) -> Floats:

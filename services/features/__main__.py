@@ -77,7 +77,7 @@ def _pool(settings: FeaturesSettings) -> Pool:
         return LocalPool(settings.folder / "work", settings.workers_count)
     from services.features.dask_pool import DaskPool  # a second of imports
 
-    return DaskPool(settings.dask_scheduler)
+    return DaskPool(settings.dask_scheduler, settings.dask_patience_seconds)
 
 
 def main() -> int:

@@ -1,85 +1,58 @@
-"""Pieces on a Dask cluster, each with its bars; results come back as arrays.
-
-The cluster's machines have this package installed. A worker that dies is Dask's business: it computes the
-piece elsewhere, and gives up after a few deaths.
-"""
+"""Pieces on a Dask cluster, each with its bars; results come back as arrays."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
-
-import distributed
 
 from marketml.rpc.refusals import Unavailable
 from services.features.columns import Floats, Integers
 from services.features.pieces import Inputs, Piece, compute_piece
-from services.host.cluster_events import is_set
-
-# The library says nothing of its types.
-_dask: Any = distributed
-CONNECT_SECONDS = 5.0
-LOOK_SECONDS = 0.25  # between looks of a task whether somebody still wants it
-_LOST = (distributed.KilledWorker, OSError, TimeoutError)
+from services.host.cluster import LOST, SENDS, Cluster, Outbox, TooManyDeaths, is_unwanted
 
 
 class DaskPool:
-    """The workers of one scheduler. It connects at the first piece, and again when the scheduler was away."""
+    """The workers of one scheduler. A call waits `patience_seconds` for one that does not answer, and goes on
+    when it is back."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._lock = threading.Lock()
-        self._client: Any = None
+    def __init__(self, address: str, patience_seconds: float) -> None:
+        self._cluster = Cluster(address, patience_seconds)
 
     @contextmanager
     def opened(self, inputs: Callable[[], Inputs]) -> Iterator[DaskWork]:
         """Work on these inputs; what runs when it is left stops."""
-        work = DaskWork(self, inputs)
+        work = DaskWork(self._cluster, inputs)
         try:
             yield work
         finally:
             work.cancel()
 
-    def client(self) -> Any:
-        """The connection.
-
-        Raises
-        ------
-        Unavailable
-            The scheduler does not answer.
-        """
-        with self._lock:
-            if self._client is not None and self._client.status == "running":
-                return self._client
-            try:
-                self._client = _dask.Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
-            except (OSError, TimeoutError, ValueError):
-                raise _away() from None
-            return self._client
-
     def shutdown(self) -> None:
         """Close the connection; the cluster stays."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close(timeout=CONNECT_SECONDS)
-                self._client = None
+        self._cluster.close()
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """A piece on its way: the cluster has it for the `tries`-th time, or is to have it."""
+
+    piece: Piece
+    future: Future[Floats] = field(default_factory=Future)
+    tries: int = 1
 
 
 class DaskWork:
     """Pieces of one call. Each takes its own bars along, which are few: so it can be computed anywhere, and
-    again when a worker dies."""
+    again when a worker or the scheduler dies."""
 
-    def __init__(self, pool: DaskPool, inputs: Callable[[], Inputs]) -> None:
-        self._pool = pool
+    def __init__(self, cluster: Cluster, inputs: Callable[[], Inputs]) -> None:
+        self._cluster = cluster
         self._ask = inputs
         self._inputs: Inputs | None = None
-        self._client: Any = None
-        self._stop_name = f"marketml-features-{uuid4().hex}"
+        self._outbox = Outbox(cluster, self._send)
         self._remote: list[Any] = []
 
     def submit(self, piece: Piece) -> Future[Floats]:
@@ -90,73 +63,63 @@ class DaskWork:
         Unavailable
             The cluster does not answer.
         """
-        if self._client is None or self._inputs is None:
-            self._client, self._inputs = self._pool.client(), self._ask()
+        order = _Order(piece)
+        self._outbox.put(order)
         self.check()
-        some = slice(piece.first, piece.stop)
-        column, bar_numbers = self._inputs.columns[piece.rolling.column], self._inputs.bar_numbers
-        try:
-            remote = self._client.submit(
-                computed, piece, column[some], bar_numbers[some], self._stop_name, pure=False
-            )
-        except _LOST:
-            raise _away() from None
-        self._remote = [each for each in self._remote if not each.done()]
-        self._remote.append(remote)
-        future: Future[Floats] = Future()
-        remote.add_done_callback(lambda done: _pass_on(done, future))
-        return future
+        return order.future
 
     def check(self) -> None:
-        """See that the cluster is still there.
+        """Send what waits, and what was lost.
 
         Raises
         ------
         Unavailable
-            It is not, and did not come back in the time to connect.
+            The cluster does not answer.
         """
-        if self._client is not None and self._client.status in ("closing", "closed"):
-            raise _away()
+        self._outbox.send()
 
     def cancel(self) -> None:
         """Stop what waits and what runs."""
-        if self._client is None or self._client.status != "running":
-            return
         running = [each for each in self._remote if not each.done()]
-        with suppress(*_LOST, RuntimeError):
+        with suppress(*LOST, RuntimeError):
             if running:
-                _dask.Event(self._stop_name, client=self._client).set()
-                self._client.cancel(running, force=True)
+                self._cluster.client().cancel(running, force=True)
             for each in self._remote:
                 each.release()
 
+    def _send(self, client: Any, order: _Order) -> None:
+        if self._inputs is None:
+            self._inputs = self._ask()
+        piece = order.piece
+        some = slice(piece.first, piece.stop)
+        column, bar_numbers = self._inputs.columns[piece.rolling.column], self._inputs.bar_numbers
+        remote = client.submit(computed, piece, column[some], bar_numbers[some], pure=False)
+        self._remote = [each for each in self._remote if not each.done()]
+        self._remote.append(remote)
+        remote.add_done_callback(lambda done: self._pass_on(done, order))
 
-def computed(piece: Piece, x: Floats, bar_numbers: Integers, stop_name: str) -> Floats:
+    def _pass_on(self, remote: Any, order: _Order) -> None:
+        """The outcome of Dask's future to ours; on a thread of the library."""
+        with suppress(InvalidStateError):
+            try:
+                order.future.set_result(remote.result())
+            except TooManyDeaths:
+                message = "Too many workers of the cluster died that computed a piece of features."
+                order.future.set_exception(Unavailable(message))
+            except LOST:
+                if order.tries == SENDS:
+                    order.future.set_exception(self._cluster.away())
+                else:
+                    self._outbox.put(replace(order, tries=order.tries + 1))
+            except Exception as error:
+                order.future.set_exception(error)
+
+
+def computed(piece: Piece, x: Floats, bar_numbers: Integers) -> Floats:
     """A piece, on a worker of the cluster, from its own bars."""
-    looked_at = time.monotonic()
 
     def check() -> None:
-        nonlocal looked_at
-        if time.monotonic() - looked_at >= LOOK_SECONDS:
-            looked_at = time.monotonic()
-            if is_set(stop_name):
-                raise CancelledError
+        if is_unwanted():
+            raise CancelledError
 
     return compute_piece(piece, x, bar_numbers, check)
-
-
-def _pass_on(remote: Any, future: Future[Floats]) -> None:
-    """The outcome of Dask's future to ours."""
-    with suppress(InvalidStateError):
-        try:
-            future.set_result(remote.result())
-        except CancelledError:
-            future.cancel()
-        except _LOST:
-            future.set_exception(_away())
-        except Exception as error:
-            future.set_exception(error)
-
-
-def _away() -> Unavailable:
-    return Unavailable("The cluster that computes features does not answer: send the same request again.")

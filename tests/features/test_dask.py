@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,8 @@ import pandas as pd
 import pytest
 
 from marketml.clients.features import FeaturesClient
-from marketml.rpc.refusals import Unavailable
-from services.features.answer import Progress, Values
-from services.features.config import TsfreshChoice
+from marketml.rpc.refusals import Cancelled, Unavailable
+from services.features.config import FeatureConfig, TsfreshChoice
 from services.features.dask_pool import DaskPool
 from services.features.settings import FeaturesSettings
 from services.host import SettingsError, read_settings
@@ -27,6 +25,17 @@ from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.servers import RoomProcess
 from tests.support.waiting import eventually
 
+PATIENCE_SECONDS = 60.0
+
+
+@contextmanager
+def ending(pool: DaskPool) -> Iterator[DaskPool]:
+    """Shut it down, whatever happens."""
+    try:
+        yield pool
+    finally:
+        pool.shutdown()
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
@@ -37,18 +46,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
 
 @pytest.fixture
 def pool(cluster: DaskCluster) -> Iterator[DaskPool]:
-    connected = DaskPool(cluster.address)
-    yield connected
-    connected.shutdown()
-
-
-@contextmanager
-def ending(pool: DaskPool) -> Iterator[DaskPool]:
-    """Shut it down, whatever happens."""
-    try:
-        yield pool
-    finally:
-        pool.shutdown()
+    with ending(DaskPool(cluster.address, PATIENCE_SECONDS)) as connected:
+        yield connected
 
 
 def executing(cluster: DaskCluster) -> int:
@@ -72,13 +71,13 @@ def test_who_stops_listening_stops_the_cluster(cluster: DaskCluster, pool: DaskP
     same(divided_frame(pool, frame, ROLLED), generated(frame, ROLLED))  # so its threads are free again
 
 
-def test_a_cluster_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("services.features.dask_pool.CONNECT_SECONDS", 0.5)
-    pool = DaskPool("tcp://127.0.0.1:9")
-    with pytest.raises(Unavailable, match="cluster") as refused:
+def test_a_scheduler_that_does_not_answer_is_named():
+    with (
+        ending(DaskPool("tcp://127.0.0.1:9", patience_seconds=0.5)) as pool,
+        pytest.raises(Unavailable, match=r"tcp://127\.0\.0\.1:9 does not answer") as refused,
+    ):
         list(parts_of(pool, random_walk(1, 300), ROLLED))
     assert refused.value.retry_after_seconds
-    pool.shutdown()
 
 
 def test_a_room_told_of_a_cluster_computes_there(rooms: Rooms, cluster: DaskCluster, tmp_path: Path):
@@ -104,38 +103,51 @@ def replace_jobs(jobs: int):
     return message
 
 
-def test_a_piece_whose_worker_dies_is_computed_by_another(tmp_path: Path):
+def test_a_call_whose_worker_or_scheduler_dies_goes_on_and_one_without_a_scheduler_ends(tmp_path: Path):
     frame = random_walk(5, 2000)
     config = replace(HEAVY, tsfresh=TsfreshChoice(True, (720, 719), ("close",), parallel_jobs=2))
-    with dask_cluster(tmp_path) as cluster, ending(DaskPool(cluster.address)) as pool:
-        frames, is_killed = [], False
-        for part in parts_of(pool, frame, config):
-            if not is_killed and isinstance(part, Progress) and executing(cluster) >= 2:
-                cluster.workers[0].kill()
-                is_killed = True
-            if isinstance(part, Values):
-                frames.append(pd.DataFrame(part.values.T.copy(), part.open_time, list(part.header.names)))
-        assert is_killed
-        same(pd.concat(frames), generated(frame, config))
+    alone = generated(frame, config)
+    with (
+        dask_cluster(tmp_path) as cluster,
+        ending(DaskPool(cluster.address, PATIENCE_SECONDS)) as patient,
+        ending(DaskPool(cluster.address, patience_seconds=0.5)) as impatient,
+    ):
+        for disturb in (lambda: cluster.workers.pop().kill(), cluster.replace_scheduler):
+            same(disturbed(patient, frame, config, cluster, disturb), alone)
+        looks: list[int] = []
+
+        def gone() -> None:
+            if cluster.scheduler.poll() is not None:
+                looks.append(1)
+                if len(looks) > 20:
+                    raise Cancelled("The caller went away.")
+
+        with pytest.raises(Unavailable, match=f"{cluster.address} does not answer") as refused:
+            disturbed(impatient, random_walk(1, HEAVY_BARS), HEAVY, cluster, cluster.scheduler.kill)
+        assert refused.value.retry_after_seconds
+        with pytest.raises(Cancelled):
+            list(parts_of(patient, frame, config, gone))
 
 
-def test_a_scheduler_that_dies_in_the_middle_is_unavailable(tmp_path: Path):
-    with dask_cluster(tmp_path, 1) as cluster, ending(DaskPool(cluster.address)) as pool:
-        parts = parts_of(pool, random_walk(1, HEAVY_BARS), HEAVY)
-        eventually(lambda: next(parts) and executing(cluster), what="a piece at work")
-        cluster.scheduler.kill()
-        refused: list[Unavailable] = []
+def disturbed(
+    pool: DaskPool,
+    frame: pd.DataFrame,
+    config: FeatureConfig,
+    cluster: DaskCluster,
+    disturb: Callable[[], object],
+) -> pd.DataFrame:
+    """What is computed by a cluster that something happens to while pieces are at work."""
+    is_disturbed = False
 
-        def rest() -> None:
-            try:
-                list(parts)
-            except Unavailable as unavailable:
-                refused.append(unavailable)
+    def check() -> None:
+        nonlocal is_disturbed
+        if not is_disturbed and executing(cluster):
+            is_disturbed = True
+            disturb()
 
-        thread = threading.Thread(target=rest)
-        thread.start()
-        thread.join(60)
-        assert len(refused) == 1
+    found = divided_frame(pool, frame, config, check)
+    assert is_disturbed
+    return found
 
 
 @pytest.mark.parametrize("scheduler", ["localhost", "tcp://", "tcp://host", "http://host:80", "tcp://a b:1"])

@@ -63,11 +63,11 @@ def parts_of(pool: Pool, frame: pd.DataFrame, config: FeatureConfig, check=nobod
     return room.generate_features(SNAPSHOT, config, 0, check)
 
 
-def divided_frame(pool: Pool, frame: pd.DataFrame, config: FeatureConfig) -> pd.DataFrame:
+def divided_frame(pool: Pool, frame: pd.DataFrame, config: FeatureConfig, check=nobody) -> pd.DataFrame:
     """All of it, computed by a pool."""
     return pd.concat(
         pd.DataFrame(part.values.T.copy(), part.open_time, list(part.header.names))
-        for part in parts_of(pool, frame, config)
+        for part in parts_of(pool, frame, config, check)
         if isinstance(part, Values)
     )
 

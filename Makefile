@@ -56,9 +56,9 @@ kill-ingest: .venv/.dev tools  ## Kill the data room at random moments of ingest
 	    $(PY) -m pytest tests/faults/test_ingest_kill.py
 
 .PHONY: kill-jobs
-kill-jobs: .venv/.dev tools  ## Kill workers, fitters, servers, watchers and parts of a Dask cluster under jobs: make kill-jobs [KILLS=200] [SEED=NUMBER]
+kill-jobs: .venv/.dev tools  ## Kill workers, fitters, servers, clients and parts of a Dask cluster under jobs: make kill-jobs [KILLS=200] [SEED=NUMBER]
 	JOB_KILLS=$(or $(KILLS),200) JOB_KILLS_SEED=$(or $(SEED),$(shell date +%s)) \
-	    $(PY) -m pytest tests/training/test_job_kills.py
+	    $(PY) -m pytest tests/training/test_call_kills.py tests/training/test_job_kills.py
 
 .PHONY: matrix
 matrix: .venv/.dev  ## Train every model with every label and every splitter, and let a registry answer

@@ -38,6 +38,10 @@ class Neighbourhood:
             "registry_target": self.registry.target,
         }
 
+    def logs(self) -> str:
+        """Everything that the rooms wrote."""
+        return "".join(room.log() for room in (self.data, self.features, self.registry))
+
 
 @pytest.fixture(scope="session")
 def neighbourhood(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbourhood]:

@@ -1,4 +1,4 @@
-"""Where jobs run whose parts are killed: in a worker, in fitters of its own, on a Dask cluster."""
+"""Where jobs run of which somebody is killed: in a worker, in fitters of its own, on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tests.support.servers import RoomProcess
 from tests.training.conftest import Neighbourhood
 
 ATTEMPTS = 5
-ALWAYS = ("worker", "server", "watcher")
+CALLERS = ("client", "client and server")  # killed around the call that starts the job
+ALWAYS = ("worker", "server", "watcher", *CALLERS)
 VICTIMS = {
     "alone": ALWAYS,
     "fitters": (*ALWAYS, "fitter"),
@@ -49,13 +50,17 @@ class Place:
         )
         self.room.wait_ready()
 
+    def restart(self) -> None:
+        """Kill the room, if nobody has, and have it again where those who watch look for it."""
+        address = self.room.target
+        self.room.kill()
+        self.start(address)
+
     def kill(self, victim: str, job_id: str, moments: random.Random, is_over: Callable[[], bool]) -> bool:
         """Kill it and have everything running afterwards; whether there was one before the job was over."""
         match victim:
             case "server":
-                address = self.room.target
-                self.room.kill()
-                self.start(address)  # where those who watch look for it
+                self.restart()
             case "watcher":
                 self._kill_watcher(job_id)
             case "dask worker":
@@ -80,6 +85,10 @@ class Place:
                 if _MODULES[kind] in process.cmdline():
                     found.append(process)
         return found
+
+    def logs(self) -> str:
+        """What all rooms that hear of a call wrote."""
+        return self.room.log() + self.neighbourhood.logs()
 
     def checkpoints(self) -> list[Path]:
         """What is kept for jobs."""

@@ -2,7 +2,7 @@
 nobody disturbed, and its events have no gap and no repeat.
 
 `make kill-jobs` kills 200 times; JOB_KILLS and JOB_KILLS_SEED say how often and when. Each kind of job is
-killed at each place in each of its parts before any is again.
+killed at each place in each of its parts, and each of its clients, before any is again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from marketml.clients.training import FINAL_STATES, JobHandle, TrainingClient
 from marketml.training.v1 import training_pb2 as pb
 from tests.support.waiting import eventually
 from tests.training.conftest import WAIT_SECONDS, Neighbourhood, quick_config
-from tests.training.kill_places import VICTIMS, Place, places
+from tests.training.kill_places import CALLERS, VICTIMS, Place, places
+from tests.training.killed_clients import UNSENT, CallSeconds, start_calmly, start_over_a_kill, written
 
 KILLS = int(os.environ.get("JOB_KILLS", "1"))
 SEED = int(os.environ.get("JOB_KILLS_SEED", "0"))
+MISSED = "missed"
 
 
 def _lightgbm() -> pb.TrainingConfig:
@@ -77,7 +79,6 @@ KINDS: dict[str, Callable[[], pb.TrainingConfig]] = {
     "search": _search,
 }
 
-
 CELLS = [(place, victim, kind) for place, victims in VICTIMS.items() for victim in victims for kind in KINDS]
 
 
@@ -90,9 +91,13 @@ def cells(moments: random.Random) -> Iterator[tuple[str, str, str]]:
         yield from others
 
 
-def start(place: Place, name: str, kind: str) -> str:
+def request(name: str, kind: str) -> pb.StartTrainingRequest:
+    return pb.StartTrainingRequest(request_id=name, model_name=name, config=KINDS[kind]())
+
+
+def start(place: Place, asked: pb.StartTrainingRequest) -> str:
     with TrainingClient(place.room.target) as client:
-        return client.start_training(name, KINDS[kind](), request_id=name).job_id
+        return client.start_training(asked.model_name, asked.config, asked.request_id).job_id
 
 
 def ended(place: Place, job_id: str) -> pb.Job:
@@ -108,43 +113,77 @@ def test_a_job_over_which_anybody_is_killed_ends_once_with_the_model_it_would_ha
     moments = random.Random(SEED)
     digests: dict[str, str] = {}
     shortest: dict[tuple[str, str], float] = {}
+    calls: dict[tuple[str, str], CallSeconds] = {}
     told: Counter[tuple[str, str, str, str]] = Counter()
+
+    def tell(words: str) -> None:
+        with capsys.disabled():
+            print(words, end="", flush=True)
+
     with places(neighbourhood, tmp_path) as place_of:
         for number, (where, victim, kind) in zip(range(KILLS), cells(moments), strict=False):
             place = place_of(where)
             if (where, kind) not in shortest:
                 begun = time.monotonic()
-                calm = ended(place, start(place, f"calm.{where}.{kind}", kind))
+                named = request(f"calm.{where}.{kind}", kind)
+                job_id, calls[where, kind] = start_calmly(place.room.target, named)
+                calm = ended(place, job_id)
                 shortest[where, kind] = time.monotonic() - begun
                 assert calm.result.model_digest == digests.setdefault(kind, calm.result.model_digest)
-            name, begun = f"killed.{number}", time.monotonic()
-            moment = moments.uniform(0, shortest[where, kind])
-            with capsys.disabled():
-                print(f"\n{number}: {kind} {where}, {victim} after {moment:.2f} s", end="", flush=True)
-            job_id = start(place, name, kind)
-            with TrainingClient(place.room.target) as client, ThreadPoolExecutor(1) as pool:
-                following = pool.submit(JobHandle(client, job_id).result, WAIT_SECONDS)
-                wait([following], timeout=moment)
-                was_hit = place.kill(victim, job_id, moments, following.done) and not following.done()
-                following.result(WAIT_SECONDS)
+            asked, begun = request(f"killed.{number}", kind), time.monotonic()
+            tell(f"\n{number}: {kind} {where}, {victim} after ")
+            if victim in CALLERS:
+                each = [calls[where, kind].draw(moments) for _ in victim.split(" and ")]
+                tell(" and ".join(f"{1000 * moment:.1f} ms" for moment in each))
+                job, outcome = end_over_killed_call(place, asked, *each)
+            else:
+                moment = moments.uniform(0, shortest[where, kind])
+                tell(f"{moment:.2f} s")
+                job, outcome = end_over_kill(place, asked, victim, moment, moments)
             shortest[where, kind] = min(shortest[where, kind], time.monotonic() - begun)
-            assert start(place, name, kind) == job_id  # a repeat finds the job
-            job = ended(place, job_id)
-            check(place, job, registry, digests[kind])
-            assert job.attempt <= (2 if victim in ("worker", "server") else 1)
-            outcome = "missed" if not was_hit else "again" if job.attempt > 1 else "went on"
+            check(place, job, asked, registry, digests[kind])
+            assert job.attempt <= (2 if victim in ("worker", "server", "client and server") else 1)
             told[where, victim, kind, outcome] += 1
-            with capsys.disabled():
-                print(f": {outcome}", end="", flush=True)
-    with capsys.disabled():
-        print(tally(told))
+            tell(f": {outcome}{f', attempt {job.attempt}' if job.attempt > 1 else ''}")
+    tell(tally(told))
     assert told.total() == KILLS
 
 
-def check(place: Place, job: pb.Job, registry: RegistryClient, digest: str) -> None:
+def end_over_kill(
+    place: Place, asked: pb.StartTrainingRequest, victim: str, moment: float, moments: random.Random
+) -> tuple[pb.Job, str]:
+    """A job over which somebody is killed so many seconds after its start, and what that did to it."""
+    job_id = start(place, asked)
+    with TrainingClient(place.room.target) as client, ThreadPoolExecutor(1) as pool:
+        following = pool.submit(JobHandle(client, job_id).result, WAIT_SECONDS)
+        wait([following], timeout=moment)
+        was_hit = place.kill(victim, job_id, moments, following.done) and not following.done()
+        following.result(WAIT_SECONDS)
+    job = ended(place, job_id)
+    return job, MISSED if not was_hit else "again" if job.attempt > 1 else "went on"
+
+
+def end_over_killed_call(
+    place: Place, asked: pb.StartTrainingRequest, moment: float, server_moment: float | None = None
+) -> tuple[pb.Job, str]:
+    """A job whose client is killed so many seconds after its call, and with it the server if that has a
+    moment; and how far the call was."""
+    target, also = place.room.target, []
+    if server_moment is not None:
+        also = [(server_moment, place.room.process.kill)]
+    job_id, call = start_over_a_kill(target, asked, moment, also, place.restart if also else lambda: None)
+    job = ended(place, job_id)
+    return job, call.reached(job, place.logs())
+
+
+def check(
+    place: Place, job: pb.Job, asked: pb.StartTrainingRequest, registry: RegistryClient, digest: str
+) -> None:
     """What holds of every job that has ended, and of what is left of it."""
     assert job.result.model_digest == digest
+    assert start(place, asked) == job.job_id  # a repeat finds the job
     with TrainingClient(place.room.target) as client:
+        assert [each.job_id for each in client.list_trainings(model_name=job.model_name)] == [job.job_id]
         events = list(client.watch_training(job.job_id, 0))
     assert [event.sequence for event in events] == list(range(1, job.last_sequence + 1))
     finals = [event for event in events if event.state_changed.state in FINAL_STATES]
@@ -157,17 +196,26 @@ def check(place: Place, job: pb.Job, registry: RegistryClient, digest: str) -> N
 
 def tally(told: Counter[tuple[str, str, str, str]]) -> str:
     """Kills per victim and kind, those that found their victim and a job under way, and what they bound."""
-    lines = [f"killed {KILLS} times, seed {SEED}; missed are those that came when the job was over"]
+    lines = [
+        f"killed {KILLS} times, seed {SEED}; {MISSED} are those that came when the job was over, "
+        f"{UNSENT} those of clients of which no room had heard"
+    ]
     for where, victims in VICTIMS.items():
         for victim in victims:
             counts = [
-                f"{kind} {' '.join(f'{outcome} {count}' for outcome, count in sorted(found.items()))}"
+                f"{kind} {written(found)}"
                 for kind in KINDS
                 if (found := {key[3]: told[key] for key in told if key[:3] == (where, victim, kind)})
             ]
             if counts:
                 lines.append(f"{where}, {victim}: {'; '.join(counts)}")
-    hits = sum(count for (*_, outcome), count in told.items() if outcome != "missed")
+    for victim in dict.fromkeys(victim for victims in VICTIMS.values() for victim in victims):
+        found = Counter[str]()
+        for (_, each, _, outcome), count in told.items():
+            found[outcome] += count * (each == victim)
+        if found.total():
+            lines.append(f"{victim}, {found.total()} in all: {written(found)}")
+    hits = sum(count for (*_, outcome), count in told.items() if outcome not in (MISSED, UNSENT))
     if hits:
         lines.append(
             f"{hits} of them hit and none did harm: with 95 % certainty fewer than {3 / hits:.2%} do"

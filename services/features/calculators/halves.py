@@ -6,8 +6,8 @@ lies, and no sum runs along: a missing or a huge value is forgotten with the win
 kept from the newest value on, so that a constant window has no deviation at all and tiny moves of a high
 price keep their digits.
 
-A pass works on bars that stay in the cache; the halves of an array take turns in holding the last step and
-the next.
+A pass works on bars that stay in the cache; rows take turns in holding the last step and the next. What a
+step asks of its length is asked once: the compiler makes a loop for either answer.
 """
 
 from __future__ import annotations
@@ -22,174 +22,140 @@ _BLOCK = 1024  # bars a pass works on at a time, or twice the window
 
 
 @inlined
-def _greatest_power(count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The greatest power of two that is not above `count`."""
-    power = 1
-    while 2 * power <= count:
-        power *= 2
-    return power
+def _ended(x, back, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The `size` items that end `back` before the end."""
+    return x[x.size - back - size : x.size - back]
 
 
-@compiled(OUTPUT(INPUT, numba.float64, _COUNT))
-def geometric_means(x, ratio, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Means of the last `count` values, that of i bars ago weighted by ratio^i."""
+@inlined
+def _halvings(count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """How often a count is halved, rounded down, until it is one."""
+    times = 0
+    while count >> times > 1:
+        times += 1
+    return times
+
+
+@inlined
+def _one_more(count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Whether windows of so many values are one longer than two of half of them."""
+    return count % 2 == 1
+
+
+@inlined
+def _room(bars):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """How long rows of so many bars are: those whole pages apart, or nearly, wait for each other's writes."""
+    return (bars // 512 + 1) * 512 + 40
+
+
+@inlined
+def _weighted(x, sums, out, count, weight, total, is_mean):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Sums of the last `count` values from those of half as many, the one before which has this `weight`; for
+    a mean of their differences from the newest value, `total` the weights of the half."""
+    size, have, of_one, is_odd, is_first = out.size, count // 2, weight * weight, _one_more(count), count < 4
+    now, then, oldest = _ended(x, 0, size), _ended(x, have, size), _ended(x, count - 1, size)
+    late, early = _ended(sums, 0, size), _ended(sums, have, size)
+    for k in range(size):
+        if is_mean:
+            away = total * (then[k] - now[k])
+            both = weight * away if is_first else late[k] + weight * (early[k] + away)
+            if is_odd:
+                both += of_one * (oldest[k] - now[k])
+        else:
+            both = late[k] + weight * early[k]
+            if is_odd:
+                both += of_one * oldest[k]
+        out[k] = both
+
+
+@compiled(OUTPUT(INPUT, numba.float64, numba.float64, _COUNT, numba.boolean))
+def geometric(x, ratio, scale, count, is_mean):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """The last `count` values, that of i bars ago weighted by ratio^i: `scale` times the sum, or the mean.
+
+    Sums are of values that lie around zero or on one side of it: nothing large cancels, and no mean has to be
+    held from the newest on.
+    """
     result = np.empty(x.size)
     result[: count - 1] = np.nan
     if count > x.size:
         return result
     block = min(max(_BLOCK, 8 * count), x.size)
-    room = block + count
-    kept = np.empty(2 * room)  # of each last value: the weighted sum of the differences from it
+    kept = np.empty((2, _room(block + count)))
     for start in range(count - 1, x.size, block):
         stop = min(start + block, x.size)
-        part = x[start - count + 1 : stop]
-        size = part.size
-        kept[:size] = 0.0
-        have, weight, total, at, to, bit = 1, ratio, 1.0, 0, room, _greatest_power(count) // 2
-        while bit > 0:
-            now, then = part[have:], part[: size - have]
-            late, early, out = (
-                kept[at + have : at + size],
-                kept[at : at + size - have],
-                kept[to + have : to + size],
-            )
-            for k in range(size - have):
-                out[k] = late[k] + weight * (early[k] + total * (then[k] - now[k]))
+        part, done = x[start - count + 1 : stop], result[start:stop]
+        sums, weight, total, to = part, ratio, 1.0, 0
+        if count == 1:
+            for k in range(done.size):
+                done[k] = 0.0 if is_mean else part[k]
+        for left in range(_halvings(count) - 1, -1, -1):
+            have = count >> left
+            out = kept[to, have - 1 : part.size] if left > 0 else done
+            _weighted(part, sums, out, have, weight, total, is_mean)
+            sums, to = kept[to, : part.size], 1 - to
             total += weight * total
             weight *= weight
-            have *= 2
-            at, to = to, at
-            if count & bit:
-                now, then, out = part[have:], part[: size - have], kept[at + have : at + size]
-                for k in range(size - have):
-                    out[k] += weight * (then[k] - now[k])
+            if _one_more(have):
                 total += weight
                 weight *= ratio
-                have += 1
-            bit //= 2
-        share = 1.0 / total
-        now, away, out = part[count - 1 :], kept[at + count - 1 : at + size], result[start:stop]
-        for k in range(stop - start):
-            out[k] = now[k] + share * away[k]
-    return result
-
-
-@compiled(OUTPUT(INPUT, numba.float64, numba.float64, _COUNT))
-def geometric_sums(x, ratio, scale, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """`scale` times the sum of the last `count` values, that of i bars ago weighted by ratio^i.
-
-    Of values that lie around zero or on one side of it: nothing large cancels, and no mean has to be held
-    from the newest on."""
-    result = np.empty(x.size)
-    result[: count - 1] = np.nan
-    if count > x.size:
-        return result
-    block = min(max(_BLOCK, 8 * count), x.size)
-    room = block + count
-    kept = np.empty(2 * room)
-    for start in range(count - 1, x.size, block):
-        stop = min(start + block, x.size)
-        part = x[start - count + 1 : stop]
-        size = part.size
-        kept[:size] = part
-        have, weight, at, to, bit = 1, ratio, 0, room, _greatest_power(count) // 2
-        while bit > 0:
-            late, early = kept[at + have : at + size], kept[at : at + size - have]
-            out = kept[to + have : to + size]
-            for k in range(size - have):
-                out[k] = late[k] + weight * early[k]
-            weight *= weight
-            have *= 2
-            at, to = to, at
-            if count & bit:
-                then, out = part[: size - have], kept[at + have : at + size]
-                for k in range(size - have):
-                    out[k] += weight * then[k]
-                weight *= ratio
-                have += 1
-            bit //= 2
-        done, out = kept[at + count - 1 : at + size], result[start:stop]
-        for k in range(stop - start):
-            out[k] = scale * done[k]
+        if is_mean:
+            now, share = part[count - 1 :], 1.0 / total
+            for k in range(done.size):
+                done[k] = now[k] + share * done[k]
+        else:
+            for k in range(done.size):
+                done[k] *= scale
     return result
 
 
 @inlined
-def _doubled(x, apart, mean, second, third, fourth, powers, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Twice as many values: those of the last `have` lie from `at` on, these from `to` on."""
-    size = x.size - have
-    lates, earlies, outs = (at + have, at + x.size), (at, at + size), (to + have, to + x.size)
-    now, then, away = x[have:], x[:size], apart[:size]
-    late, early, out = mean[lates[0] : lates[1]], mean[earlies[0] : earlies[1]], mean[outs[0] : outs[1]]
-    late2, early2 = second[lates[0] : lates[1]], second[earlies[0] : earlies[1]]
-    out2, scale = second[outs[0] : outs[1]], 0.5 * have
+def _halves(kept, at, to, have, window, bars):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Of the row `at` the late and the early half of each window that ends at one of the `bars`, and of the
+    row `to` the window itself."""
+    early = kept[at, window - 1 - have : bars - have]
+    return kept[at, window - 1 : bars], early, kept[to, window - 1 : bars]
+
+
+@inlined
+def _gathered(x, kept, at, to, window, powers):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The moments of the last `window` values from those of half as many, which are in the rows `kept` from
+    `at` on: the mean's difference from the newest value, and sums of powers of the deviations."""
+    bars, have, is_odd = x.size, window // 2, _one_more(window)
+    size = bars - window + 1
+    now, then, oldest = _ended(x, 0, size), _ended(x, have, size), _ended(x, window - 1, size)
+    late, early, out = _halves(kept, at, to, have, window, bars)
+    late2, early2, out2 = _halves(kept, at + 1, to + 1, have, window, bars)
+    late3, early3, out3 = _halves(kept, at + 2, to + 2, have, window, bars)
+    late4, early4, out4 = _halves(kept, at + 3, to + 3, have, window, bars)
+    scale, scale4 = 0.5 * have, 0.125 * have
+    held, count = 2.0 * have, 2.0 * have + 1.0
+    part, one2, one3 = 1.0 / count, held / count, held * (held - 1.0) / (count * count)
+    one4 = held * (held * held - held + 1.0) / (count * count * count)
+    two4, less3, less4 = 6.0 / (count * count), 3.0 / count, 4.0 / count
     for k in range(size):
         between = early[k] + (then[k] - now[k]) - late[k]
-        away[k] = between
-        out[k] = late[k] + 0.5 * between
-        out2[k] = early2[k] + late2[k] + scale * between * between
-    if powers < 3:
-        return
-    late3, early3 = third[lates[0] : lates[1]], third[earlies[0] : earlies[1]]
-    out = third[outs[0] : outs[1]]
-    for k in range(size):
-        out[k] = early3[k] + late3[k] + 1.5 * away[k] * (early2[k] - late2[k])
-    if powers < 4:
-        return
-    late4, early4 = fourth[lates[0] : lates[1]], fourth[earlies[0] : earlies[1]]
-    out, scale = fourth[outs[0] : outs[1]], 0.125 * have
-    for k in range(size):
-        squares = 1.5 * (early2[k] + late2[k]) + scale * away[k] * away[k]
-        out[k] = early4[k] + late4[k] + away[k] * (2.0 * (early3[k] - late3[k]) + away[k] * squares)
-
-
-@inlined
-def _lengthened(x, apart, mean, second, third, fourth, powers, have, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """One value more before the last `have`, in place."""
-    size, first, last = x.size - have, at + have, at + x.size
-    now, then, away, out = x[have:], x[:size], apart[:size], mean[first:last]
-    squares = second[first:last]
-    held, count = float(have), have + 1.0
-    part, scale = 1.0 / count, held / count
-    if powers < 3:
-        for k in range(size):
-            between = (then[k] - now[k]) - out[k]
-            out[k] += part * between
-            squares[k] += scale * between * between
-        return
-    for k in range(size):
-        between = (then[k] - now[k]) - out[k]
-        away[k] = between
-        out[k] += part * between
-    cubes = third[first:last]
-    if powers > 3:
-        out, of_four = fourth[first:last], held * (held * held - held + 1.0) / (count * count * count)
-        of_two, of_one = 6.0 / (count * count), 4.0 / count
-        for k in range(size):
-            high = of_two * squares[k] + of_four * away[k] * away[k]
-            out[k] += away[k] * (away[k] * high - of_one * cubes[k])
-    of_three, of_one = held * (held - 1.0) / (count * count), 3.0 / count
-    for k in range(size):
-        cubes[k] += away[k] * (of_three * away[k] * away[k] - of_one * squares[k])
-        squares[k] += scale * away[k] * away[k]
-
-
-@inlined
-def _gathered(x, apart, mean, second, third, fourth, window, powers):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """The moments of the windows that end at each bar; they lie in that half which begins where it says."""
-    mean[: x.size] = 0.0
-    for sums in (second, third, fourth):
-        sums[: x.size] = 0.0
-    have, at, to, bit = 1, 0, apart.size, _greatest_power(window) // 2
-    while bit > 0:
-        _doubled(x, apart, mean, second, third, fourth, powers, have, at, to)
-        have *= 2
-        at, to = to, at
-        if window & bit:
-            _lengthened(x, apart, mean, second, third, fourth, powers, have, at)
-            have += 1
-        bit //= 2
-    return at
+        middle = late[k] + 0.5 * between
+        squares = early2[k] + late2[k] + scale * between * between
+        cubes = fourths = 0.0
+        if powers > 2:
+            cubes = early3[k] + late3[k] + 1.5 * between * (early2[k] - late2[k])
+        if powers > 3:
+            both = 1.5 * (early2[k] + late2[k]) + scale4 * between * between
+            fourths = early4[k] + late4[k] + between * (2.0 * (early3[k] - late3[k]) + between * both)
+        if is_odd:
+            away = (oldest[k] - now[k]) - middle
+            middle += part * away
+            if powers > 3:
+                fourths += away * (away * (two4 * squares + one4 * away * away) - less4 * cubes)
+            if powers > 2:
+                cubes += away * (one3 * away * away - less3 * squares)
+            squares += one2 * away * away
+        out[k] = middle
+        out2[k] = squares
+        if powers > 2:
+            out3[k] = cubes
+        if powers > 3:
+            out4[k] = fourths
 
 
 @compiled(numba.float64[:, ::1](INPUT, _COUNT, _COUNT, numba.boolean))
@@ -205,27 +171,24 @@ def moments(x, window, powers, is_shaped):  # type: ignore[no-untyped-def]  # no
     if window > x.size:
         return result
     block = min(max(_BLOCK, 2 * window), x.size)
-    room = block + window
-    apart, mean = np.empty(room), np.empty(2 * room)
-    second = np.empty(2 * room)
-    third = np.empty(2 * room if powers > 2 else 0)
-    fourth = np.empty(2 * room if powers > 3 else 0)
+    kept = np.empty((8, _room(block + window)))
     n = float(window)
     skewed = n * np.sqrt(n - 1.0) / (n - 2.0)
     curved = n * (n + 1.0) * (n - 1.0) / ((n - 2.0) * (n - 3.0))
     normal = 3.0 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
     for start in range(window - 1, x.size, block):
         stop = min(start + block, x.size)
-        part, size = x[start - window + 1 : stop], stop - start
-        first = _gathered(part, apart, mean, second, third, fourth, window, powers) + window - 1
-        now, away, out = part[window - 1 :], mean[first : first + size], result[0, start:stop]
+        part, size, at, to = x[start - window + 1 : stop], stop - start, 0, 4
+        kept[:powers, : part.size] = 0.0
+        for left in range(_halvings(window) - 1, -1, -1):
+            _gathered(part, kept, at, to, window >> left, powers)
+            at, to = to, at
+        now, away, out = part[window - 1 :], kept[at, window - 1 : part.size], result[0, start:stop]
         for k in range(size):
             out[k] = now[k] + away[k]
-        for row, sums in ((1, second), (2, third), (3, fourth)):
-            if row >= powers:
-                continue
-            squares, done = second[first : first + size], sums[first : first + size]
-            out = result[row, start:stop]
+        squares = kept[at + 1, window - 1 : part.size]
+        for row in range(1, powers):
+            done, out = kept[at + row, window - 1 : part.size], result[row, start:stop]
             if not is_shaped:
                 for k in range(size):
                     out[k] = done[k]
@@ -244,41 +207,46 @@ def moments(x, window, powers, is_shaped):  # type: ignore[no-untyped-def]  # no
 
 
 @inlined
-def _both_doubled(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """As `_doubled`, of two series and what they have to do with each other."""
-    size, scale = x.size - have, 0.5 * have
-    first, last, out, end = at + have, at + x.size, to + have, to + x.size
-    x_now, x_then, y_now, y_then = x[have:], x[:size], y[have:], y[:size]
-    late_x, early_x, out_x = x_mean[first:last], x_mean[at : at + size], x_mean[out:end]
-    late_y, early_y, out_y = y_mean[first:last], y_mean[at : at + size], y_mean[out:end]
-    late_xx, early_xx, out_xx = x_squares[first:last], x_squares[at : at + size], x_squares[out:end]
-    late_yy, early_yy, out_yy = y_squares[first:last], y_squares[at : at + size], y_squares[out:end]
-    late_xy, early_xy, out_xy = products[first:last], products[at : at + size], products[out:end]
+def _both_gathered(x, y, kept, at, to, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """As `_gathered`, of two series and what they have to do with each other: rows of their means, of their
+    squares, and of their products."""
+    bars, have, is_odd = x.size, window // 2, _one_more(window)
+    size = bars - window + 1
+    x_now, x_then, x_oldest = _ended(x, 0, size), _ended(x, have, size), _ended(x, window - 1, size)
+    y_now, y_then, y_oldest = _ended(y, 0, size), _ended(y, have, size), _ended(y, window - 1, size)
+    late_x, early_x, out_x = _halves(kept, at, to, have, window, bars)
+    late_y, early_y, out_y = _halves(kept, at + 1, to + 1, have, window, bars)
+    late_xx, early_xx, out_xx = _halves(kept, at + 2, to + 2, have, window, bars)
+    late_yy, early_yy, out_yy = _halves(kept, at + 3, to + 3, have, window, bars)
+    late_xy, early_xy, out_xy = _halves(kept, at + 4, to + 4, have, window, bars)
+    scale, held = 0.5 * have, 2.0 * have
+    part, one_more, is_first = 1.0 / (held + 1.0), held / (held + 1.0), have == 1
     for k in range(size):
-        x_apart = early_x[k] + (x_then[k] - x_now[k]) - late_x[k]
-        y_apart = early_y[k] + (y_then[k] - y_now[k]) - late_y[k]
-        out_x[k] = late_x[k] + 0.5 * x_apart
-        out_y[k] = late_y[k] + 0.5 * y_apart
-        out_xx[k] = early_xx[k] + late_xx[k] + scale * x_apart * x_apart
-        out_yy[k] = early_yy[k] + late_yy[k] + scale * y_apart * y_apart
-        out_xy[k] = early_xy[k] + late_xy[k] + scale * x_apart * y_apart
-
-
-@inlined
-def _both_lengthened(x, y, x_mean, x_squares, y_mean, y_squares, products, have, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """As `_lengthened`."""
-    size, first, last = x.size - have, at + have, at + x.size
-    part, scale = 1.0 / (have + 1.0), have / (have + 1.0)
-    x_now, x_then, y_now, y_then = x[have:], x[:size], y[have:], y[:size]
-    of_x, of_y, of_xx = x_mean[first:last], y_mean[first:last], x_squares[first:last]
-    of_yy, of_xy = y_squares[first:last], products[first:last]
-    for k in range(size):
-        x_apart, y_apart = (x_then[k] - x_now[k]) - of_x[k], (y_then[k] - y_now[k]) - of_y[k]
-        of_x[k] += part * x_apart
-        of_y[k] += part * y_apart
-        of_xx[k] += scale * x_apart * x_apart
-        of_yy[k] += scale * y_apart * y_apart
-        of_xy[k] += scale * x_apart * y_apart
+        x_apart, y_apart = x_then[k] - x_now[k], y_then[k] - y_now[k]
+        if is_first:
+            x_mean, y_mean = 0.5 * x_apart, 0.5 * y_apart
+            xx, yy = scale * x_apart * x_apart, scale * y_apart * y_apart
+            xy = 0.0 + scale * x_apart * y_apart  # no zero with a sign
+        else:
+            x_apart = early_x[k] + x_apart - late_x[k]
+            y_apart = early_y[k] + y_apart - late_y[k]
+            x_mean = late_x[k] + 0.5 * x_apart
+            y_mean = late_y[k] + 0.5 * y_apart
+            xx = early_xx[k] + late_xx[k] + scale * x_apart * x_apart
+            yy = early_yy[k] + late_yy[k] + scale * y_apart * y_apart
+            xy = early_xy[k] + late_xy[k] + scale * x_apart * y_apart
+        if is_odd:
+            x_away, y_away = (x_oldest[k] - x_now[k]) - x_mean, (y_oldest[k] - y_now[k]) - y_mean
+            x_mean += part * x_away
+            y_mean += part * y_away
+            xx += one_more * x_away * x_away
+            yy += one_more * y_away * y_away
+            xy += one_more * x_away * y_away
+        out_x[k] = x_mean
+        out_y[k] = y_mean
+        out_xx[k] = xx
+        out_yy[k] = yy
+        out_xy[k] = xy
 
 
 @compiled(numba.float64[:, ::1](INPUT, INPUT, _COUNT, numba.boolean))
@@ -292,37 +260,25 @@ def co_moments(x, y, window, is_correlation):  # type: ignore[no-untyped-def]  #
     if window > x.size:
         return result
     block = min(max(_BLOCK, 2 * window), x.size)
-    room = block + window
-    x_mean, x_squares, products = np.empty(2 * room), np.empty(2 * room), np.empty(2 * room)
-    y_mean, y_squares = np.empty(2 * room), np.empty(2 * room)
+    kept = np.empty((10, _room(block + window)))
     for start in range(window - 1, x.size, block):
         stop = min(start + block, x.size)
         x_part, y_part = x[start - window + 1 : stop], y[start - window + 1 : stop]
-        size = x_part.size
-        for sums in (x_mean, x_squares, y_mean, y_squares, products):
-            sums[:size] = 0.0
-        have, at, to, bit = 1, 0, room, _greatest_power(window) // 2
-        while bit > 0:
-            _both_doubled(x_part, y_part, x_mean, x_squares, y_mean, y_squares, products, have, at, to)
-            have *= 2
+        bars, size, at, to = x_part.size, stop - start, 0, 5
+        for left in range(_halvings(window) - 1, -1, -1):
+            _both_gathered(x_part, y_part, kept, at, to, window >> left)
             at, to = to, at
-            if window & bit:
-                _both_lengthened(x_part, y_part, x_mean, x_squares, y_mean, y_squares, products, have, at)
-                have += 1
-            bit //= 2
-        first, last, out = at + window - 1, at + size, result[0, start:stop]
-        both, of_x, of_y = products[first:last], x_squares[first:last], y_squares[first:last]
+        of_x, of_y = kept[at + 2, window - 1 : bars], kept[at + 3, window - 1 : bars]
+        both, out = kept[at + 4, window - 1 : bars], result[0, start:stop]
         if is_correlation:
-            for k in range(stop - start):
+            for k in range(size):
                 scale = np.sqrt(of_x[k]) * np.sqrt(of_y[k])
                 out[k] = both[k] / scale if scale != 0.0 else np.nan
-            for k in range(stop - start):
+            for k in range(size):
                 out[k] = 1.0 if out[k] > 1.0 else -1.0 if out[k] < -1.0 else out[k]
             continue
-        for row, sums in ((0, both), (1, of_x), (2, of_y)):
-            out = result[row, start:stop]
-            for k in range(stop - start):
-                out[k] = sums[k]
+        for row, done in ((0, both), (1, of_x), (2, of_y)):
+            result[row, start:stop] = done
     return result
 
 

@@ -209,11 +209,11 @@ def lag(x: Floats, bars: int) -> Floats:
 
 
 def means(x: Floats, window: int) -> Floats:
-    return halves.geometric_means(x, 1.0, window)
+    return halves.geometric(x, 1.0, 1.0, window, True)
 
 
 def sums(x: Floats, window: int) -> Floats:
-    return halves.geometric_sums(x, 1.0, 1.0, window)
+    return halves.geometric(x, 1.0, 1.0, window, False)
 
 
 def weighted_sums(x: Floats, weights: Floats) -> Floats:
@@ -227,7 +227,7 @@ def exponential_means(x: Floats, alpha: float) -> Floats:
 
     What TA-Lib's recursion tends to, whatever it was started with; here without a start.
     """
-    return halves.geometric_means(x, 1.0 - alpha, exponential_bars(alpha) + 1)
+    return halves.geometric(x, 1.0 - alpha, 1.0, exponential_bars(alpha) + 1, True)
 
 
 def emas(x: Floats, span: int) -> Floats:
@@ -238,7 +238,7 @@ def emas(x: Floats, span: int) -> Floats:
 def exponential_sizes(x: Floats, alpha: float) -> Floats:
     """Exponential means of sizes or flows, which need no digits beyond their own: in half the time."""
     count, ratio = exponential_bars(alpha) + 1, 1.0 - alpha
-    return halves.geometric_sums(x, ratio, alpha / (1.0 - ratio**count), count)
+    return halves.geometric(x, ratio, alpha / (1.0 - ratio**count), count, False)
 
 
 def wilder_means(sizes: Floats, period: int) -> Floats:

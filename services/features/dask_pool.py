@@ -80,12 +80,7 @@ class DaskWork:
 
     def cancel(self) -> None:
         """Stop what waits and what runs."""
-        running = [each for each in self._remote if not each.done()]
-        with suppress(*LOST, RuntimeError):
-            if running:
-                self._cluster.client().cancel(running, force=True)
-            for each in self._remote:
-                each.release()
+        self._cluster.cancel(self._remote)
 
     def _send(self, client: Any, order: _Order) -> None:
         if self._inputs is None:

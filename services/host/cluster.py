@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
@@ -74,6 +74,12 @@ class Cluster:
                 self._attempt = threading.Thread(target=self._connect, name="dask-connect", daemon=True)
                 self._attempt.start()
         raise OSError(f"There is no connection to {self.address}.")
+
+    def cancel(self, tasks: Sequence[Any]) -> None:
+        """Have nothing of this done any more, if the scheduler answers; else it has forgotten it."""
+        with suppress(*LOST, RuntimeError):
+            if tasks:
+                self.client().cancel(tasks, force=True)
 
     def away(self) -> Unavailable:
         """Why nobody waits for the scheduler any longer."""

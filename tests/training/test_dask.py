@@ -108,7 +108,7 @@ def test_a_unit_that_is_dropped_ends_and_no_other(cluster: DaskCluster, pool: Da
     with pool.opened() as work:
         for ticket in (1, 2):
             work.submit(ticket, replace(task, key=f"fold_{ticket}"))
-        eventually(lambda: executing(cluster) == 2, 60, "both")
+        eventually(lambda: work.next(1.0) and executing(cluster) == 2, 60, "both")
         work.drop(1)
         eventually(lambda: executing(cluster) == 1, 20, "one that ends")
         said = eventually(lambda: work.next(1.0), 60, "a round")
@@ -135,7 +135,7 @@ def test_a_unit_whose_worker_or_scheduler_dies_is_fitted_by_others_and_one_witho
     plan = replace(LIGHTGBM, model=replace(LIGHTGBM.model, rounds=200), early_stopping=None)
     with (
         dask_cluster(tmp_path) as cluster,
-        closing(DaskPool(cluster.address)) as pool,
+        closing(DaskPool(cluster.address, patience_seconds=1)) as pool,
         closing(DaskPool(cluster.address, patience_seconds=60)) as patient,
     ):
         killed: list[int] = []
@@ -190,9 +190,11 @@ def test_a_unit_that_kills_its_workers_ends_the_run_with_its_name(
         assert ended.value.reason is Reason.WORKER_DIED
 
 
-def test_a_scheduler_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.training.workshop.dask_pool.CONNECT_SECONDS", 0.5)
-    with closing(DaskPool("tcp://127.0.0.1:9")) as pool, pytest.raises(Unavailable, match="does not answer"):
+def test_a_scheduler_that_is_not_there_is_named() -> None:
+    with (
+        closing(DaskPool("tcp://127.0.0.1:9", patience_seconds=0.5)) as pool,
+        pytest.raises(Unavailable, match=r"tcp://127\.0\.0\.1:9 does not answer"),
+    ):
         run(LIGHTGBM, Together(pool))
 
 

@@ -1,8 +1,4 @@
-"""Units on a Dask cluster: tasks and outcomes as bytes, each matrix sent to the workers once.
-
-The cluster's machines have this package installed. A worker that dies is Dask's business: it has the unit
-fitted elsewhere, and gives up after a few deaths. What went with its workers or its scheduler is sent again.
-"""
+"""Units on a Dask cluster: tasks and outcomes as bytes, each matrix sent to the workers once."""
 
 from __future__ import annotations
 
@@ -11,49 +7,42 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-import dask
 import distributed
 
-from marketml.rpc.refusals import Aborted, Reason, Unavailable
-from services.host.cluster_events import is_set
+from marketml.rpc.refusals import Aborted, Reason
+from services.host.cluster import (
+    CONNECT_SECONDS,
+    LOST,
+    SENDS,
+    Cluster,
+    Outbox,
+    TooManyDeaths,
+    is_unwanted,
+)
 from services.training.learners.fitting import Matrix
 from services.training.workshop.fit_answers import Withdrawn, answer, read_answer
 from services.training.workshop.together import Fit, Round
 from services.training.workshop.unit_files import write_task
 from services.training.workshop.units import FitTask
 
-# The library says nothing of its types.
-_dask: Any = distributed
-_config: Any = dask
-CONNECT_SECONDS = 5.0
-LOOK_SECONDS = 0.25  # between looks of a task at what is said to it
+_dask: Any = distributed  # the library says nothing of its types
+LOOK_SECONDS = 0.25  # between looks of a task whether it is to end early
 TELL_SECONDS = 0.1  # between rounds that a task tells
 COUNT_SECONDS = 5.0  # between counts of the workers
-SENDS = 4  # of a unit that was lost with its scheduler, or whose matrix was lost with its workers
 TOPIC = "marketml-training-rounds"
-_LOST = (OSError, CancelledError, _dask.client.ClosedClientError)
 
 
 class DaskPool:
-    """The workers of one scheduler. It connects when the first unit is sent.
+    """The workers of one scheduler. A run waits `patience_seconds` for one that does not answer or has no
+    workers, and goes on when it is back."""
 
-    Parameters
-    ----------
-    patience_seconds
-        How long a run waits for a scheduler that does not answer or has no workers. One that comes back knows
-        of nothing: what it had is sent again.
-    """
-
-    def __init__(self, address: str, patience_seconds: float = 0.0) -> None:
-        self.patience_seconds = patience_seconds
-        self._address = address
-        self._client: Any = None
+    def __init__(self, address: str, patience_seconds: float = CONNECT_SECONDS) -> None:
+        self.cluster = Cluster(address, patience_seconds)
         self._matrices: dict[int, tuple[weakref.ref[Matrix], Any]] = {}
         self._runs: dict[str, DaskWork] = {}
 
@@ -71,35 +60,7 @@ class DaskPool:
     def close(self) -> None:
         """Close the connection; the cluster stays."""
         self._matrices = {}
-        if self._client is not None:
-            with suppress(*_LOST, RuntimeError):
-                self._client.close(timeout=CONNECT_SECONDS)
-            self._client = None
-
-    def client(self) -> Any:
-        """The connection, if it stands."""
-        return self._client if self._client is not None and self._client.status == "running" else None
-
-    def connected(self) -> Any:
-        """The connection, made if there is none.
-
-        Raises
-        ------
-        OSError
-            There is none, or the last one still tries to come back.
-        """
-        if self._client is not None and self._client.status in ("closing", "closed"):
-            self.close()
-        if self._client is None:
-            # Rows, classes and weights of a unit go with its task: a few bytes a row, and no mistake.
-            _config.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
-            try:
-                self._client = _dask.Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
-            except ValueError as error:
-                raise OSError(str(error)) from None
-        if self._client.status != "running":
-            raise OSError(f"The connection is {self._client.status}.")
-        return self._client
+        self.cluster.close()
 
     def listen(self, client: Any) -> None:
         """Have the scheduler pass on what tasks tell."""
@@ -140,19 +101,17 @@ class DaskWork:
         self._pool = pool
         self.name = f"marketml-training-{uuid4().hex}"
         self._said: queue.SimpleQueue[Round | int] = queue.SimpleQueue()
-        self._waiting: deque[_Unit] = deque()
+        self._outbox = Outbox(pool.cluster, self._send)
         self._sent: dict[int, _Unit] = {}
         self._is_ended = False
-        self._away_since: float | None = None
         self._width, self._counted_at = 1, float("-inf")
 
     @property
     def width(self) -> int:
         """As many as the workers have threads, each unit with one of them; as before while nobody answers."""
-        client = self._pool.client()
-        if client is not None and time.monotonic() - self._counted_at >= COUNT_SECONDS:
-            with suppress(*_LOST):
-                self._width = max(1, sum(client.nthreads().values()))
+        if time.monotonic() - self._counted_at >= COUNT_SECONDS:
+            with suppress(*LOST):
+                self._width = max(1, sum(self._pool.cluster.client().nthreads().values()))
                 self._counted_at = time.monotonic()
         return self._width
 
@@ -164,24 +123,21 @@ class DaskWork:
         Unavailable
             The cluster does not answer.
         """
-        self._waiting.append(_Unit(ticket, replace(task, threads=1)))
-        self._send_waiting()
+        self._outbox.put(_Unit(ticket, replace(task, threads=1)))
+        self._outbox.send()
 
     def drop(self, ticket: int) -> None:
         """Have a unit that was submitted not fitted: nothing more is heard of it."""
-        self._waiting = deque(each for each in self._waiting if each.ticket != ticket)
-        unit, client = self._sent.pop(ticket, None), self._pool.client()
-        if unit is not None and client is not None:
-            with suppress(*_LOST, RuntimeError):
-                client.cancel([unit.remote], force=True)
+        self._outbox.waiting = deque(each for each in self._outbox.waiting if each.ticket != ticket)
+        unit = self._sent.pop(ticket, None)
+        if unit is not None:
+            self._pool.cluster.cancel([unit.remote])
 
     def end_early(self) -> None:
         """End what is fitted, and what is submitted from now on, with the rounds that it has."""
         self._is_ended = True
-        client = self._pool.client()
-        if client is not None:
-            with suppress(*_LOST):  # a scheduler that comes back is told with what is sent again
-                self._tell_end(client)
+        with suppress(*LOST):  # a scheduler that comes back is told with what is sent again
+            self._tell_end(self._pool.cluster.client())
 
     def next(self, seconds: float) -> Round | Fit | None:
         """What happened next.
@@ -192,7 +148,7 @@ class DaskWork:
             Why a unit cannot be fitted: `Unavailable` when the cluster is gone, `Aborted` when too many
             workers died with it.
         """
-        self._send_waiting()
+        self._outbox.send()
         try:
             said = self._said.get(timeout=seconds)
         except queue.Empty:
@@ -208,28 +164,8 @@ class DaskWork:
 
     def withdraw(self) -> None:
         """Have nothing more fitted."""
-        running = [each.remote for each in self._sent.values()]
+        self._pool.cluster.cancel([each.remote for each in self._sent.values()])
         self._sent = {}
-        client = self._pool.client()
-        if not running or client is None:
-            return
-        with suppress(*_LOST, RuntimeError):
-            _dask.Event(f"{self.name}-withdraw", client=client).set()
-            client.cancel(running, force=True)
-
-    def _send_waiting(self) -> None:
-        """Send what waits, if the cluster answers and has workers."""
-        while self._waiting:
-            try:
-                self._send(self._pool.connected(), self._waiting[0])
-            except _LOST:
-                now = time.monotonic()
-                self._away_since = self._away_since or now
-                if now - self._away_since >= self._pool.patience_seconds:
-                    raise _away() from None
-                return
-            self._waiting.popleft()
-            self._away_since = None
 
     def _send(self, client: Any, unit: _Unit) -> None:
         self._pool.listen(client)  # each time: the scheduler may be another one, which knows of nothing
@@ -253,16 +189,16 @@ class DaskWork:
     def _lose(self, unit: _Unit) -> None:
         """Have a unit wait that the cluster has lost."""
         if unit.tries == SENDS:
-            raise _away()
-        self._waiting.append(replace(unit, tries=unit.tries + 1, remote=None))
+            raise self._pool.cluster.away()
+        self._outbox.put(replace(unit, tries=unit.tries + 1, remote=None))
 
     def _fitted(self, unit: _Unit) -> Fit | None:
         try:
             fitted = read_answer(unit.remote.result())
-        except _dask.KilledWorker:
+        except TooManyDeaths:
             message = f"Too many workers of the cluster died that fitted {unit.task.key}."
             raise Aborted(message, Reason.WORKER_DIED) from None
-        except _LOST:
+        except LOST:
             self._lose(unit)
             return None
         except Withdrawn:
@@ -273,7 +209,6 @@ class DaskWork:
 def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
     """A unit, on a worker of the cluster."""
     worker = _dask.get_worker()
-    mine = worker.get_current_task()
     looked_at = told_at = float("-inf")
     is_ended = False
 
@@ -285,16 +220,22 @@ def fit_here(task: bytes, matrix: Matrix, run: str, ticket: int) -> bytes:
 
     def check() -> bool:
         nonlocal looked_at, is_ended
+        if is_unwanted():
+            raise Withdrawn
         if time.monotonic() - looked_at >= LOOK_SECONDS:
             looked_at = time.monotonic()
-            state = worker.state.tasks.get(mine)  # cancelled when who wants it is gone without a word
-            if state is None or state.state == "cancelled" or is_set(f"{run}-withdraw"):
-                raise Withdrawn
-            is_ended = is_set(f"{run}-end")
+            is_ended = _is_set(f"{run}-end")
         return is_ended
 
     return answer(task, lambda: matrix, on_round, check)
 
 
-def _away() -> Unavailable:
-    return Unavailable("The cluster that fits models does not answer, or has no workers.")
+def _is_set(event: str) -> bool:
+    """Whether an event is set, asked over the connection of the worker that runs the task: a client would
+    make another one first, which fails on a busy machine (`assert len(msg) == 1` of distributed 2026.8). Not
+    while nobody answers."""
+    worker = _dask.get_worker()
+    try:
+        return bool(_dask.sync(worker.loop, worker.scheduler.event_is_set, name=event))
+    except OSError:
+        return False

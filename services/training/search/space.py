@@ -113,7 +113,7 @@ def default_space(model: ModelParameters) -> dict[str, Searched]:
             "colsample_bytree": Real(0.3, 1.0),
             "reg_alpha": Real(1e-3, 10.0, log=True),
             "reg_lambda": Real(1e-3, 100.0, log=True),
-            "max_bin": OneOf((31, 63, 127)),
+            "max_bin": OneOf((31, 63)),
         }
     elif isinstance(model, XgboostParameters):
         ranges = {

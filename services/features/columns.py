@@ -67,8 +67,10 @@ class Columns:
     @cached_property
     def borders(self) -> npt.NDArray[np.intp]:
         """Where the blocks of the grid begin, and last the number of bars."""
-        blocks = self.bar_numbers // BLOCK_BARS
-        return np.concatenate([[0], np.flatnonzero(np.diff(blocks)) + 1, [self.bars]]).astype(np.intp)
+        block = BLOCK_BARS * (self.timeframe // timedelta(microseconds=1))
+        blocks = self.open_time.as_unit("us").asi8 // block
+        begins = np.flatnonzero(blocks[1:] != blocks[:-1]) + 1
+        return np.concatenate([[0], begins, [self.bars]]).astype(np.intp)
 
     def __contains__(self, name: str) -> bool:
         return name in self._source.frame.columns

@@ -244,12 +244,14 @@ def _chunks(
 
 
 def _looked_up(columns: Columns) -> Callable[[str], bool]:
-    """Whether a column has any value, looked at once each; no column is kept."""
+    """Whether a column has any value: looked for once, the newest bars first. No column is kept."""
     known: dict[str, bool] = {}
+    newest = columns.bars - min(BLOCK_BARS, columns.bars)
 
     def has_values(name: str) -> bool:
         if name not in known:
-            known[name] = name in columns and not bool(np.isnan(columns.fresh()[name]).all())
+            parts = (columns.between(start, columns.bars) for start in (newest, 0))
+            known[name] = name in columns and any(not np.isnan(part[name]).all() for part in parts)
         return known[name]
 
     return has_values

@@ -7,16 +7,14 @@ worker finds comes back as bytes on its pipe. A piece whose worker died is done 
 from __future__ import annotations
 
 import fcntl
-import json
+import itertools
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -26,12 +24,11 @@ from marketml.rpc.refusals import ResourceExhausted, Unavailable
 from services.features.cache_file import is_left_over
 from services.features.columns import Floats
 from services.features.pieces import Inputs, Piece, written_piece
-from services.host.children import child_environment
+from services.host.children import TRIES, Child
 
 BARS_SUFFIX = ".bars"
 BAR_NUMBERS = "bar_number"  # a column of the shared file; no frame column is called so
 WORKER = (sys.executable, "-m", "services.features.worker")
-TRIES = 2
 
 
 class LocalPool:
@@ -51,7 +48,8 @@ class LocalPool:
         self._executor = ThreadPoolExecutor(processes_count, thread_name_prefix="feature-worker")
         self._mine = threading.local()
         self._lock = threading.Lock()
-        self._workers: set[_Worker] = set()
+        self._workers: set[Child] = set()
+        self._numbers = itertools.count(1)
         self._is_closing = False
         with suppress(OSError):
             for path in folder.glob(f"*{BARS_SUFFIX}"):
@@ -100,22 +98,25 @@ class LocalPool:
             if task.is_cancelled:
                 raise CancelledError
             worker = self._worker()
-            try:
-                return worker.compute(task)
-            except _WorkerDiedError:
-                worker.kill()
-                with self._lock:
-                    self._workers.discard(worker)
-                self._mine.worker = None
-                if self._is_closing:
-                    raise CancelledError from None
-        raise Unavailable("The processes that compute features died: send the same request again.")
+            values = _computed(task, next(self._numbers), worker)
+            if values is not None:
+                return values
+            end = worker.kill()
+            with self._lock:
+                self._workers.discard(worker)
+            self._mine.worker = None
+            if self._is_closing:
+                raise CancelledError
+        raise Unavailable(
+            f"{TRIES} processes that computed features died, the last one {end.words}: send the same request "
+            "again."
+        )
 
-    def _worker(self) -> _Worker:
-        worker: _Worker | None = getattr(self._mine, "worker", None)
+    def _worker(self) -> Child:
+        worker: Child | None = getattr(self._mine, "worker", None)
         if worker is None:
             try:
-                worker = _Worker(self._command)
+                worker = Child(self._command, 1, leads_group=True)
             except OSError as error:
                 raise Unavailable(f"No process for features could be started: {error.strerror}.") from None
             self._mine.worker = worker
@@ -202,87 +203,29 @@ class Task:
                 self._stop()
 
 
-class _WorkerDiedError(Exception):
-    """The worker ended in the middle of a task."""
+def _computed(task: Task, number: int, worker: Child) -> Floats | None:
+    """What a worker finds; None if it died.
 
-
-class _Worker:
-    """One process and the pipes to it."""
-
-    def __init__(self, command: tuple[str, ...]) -> None:
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_environment(1),
-            start_new_session=True,  # a Ctrl-C in the server's terminal is the server's business
-        )
-        self._number = 0
-        self._telling = threading.Lock()
-        self.pid = self._process.pid
-
-    def compute(self, task: Task) -> Floats:
-        """Have a task done.
-
-        Raises
-        ------
-        CancelledError
-            It was cancelled.
-        """
-        self._number += 1
-        number, piece = self._number, task.piece
-        self._tell({"compute": number, "path": str(task.path)} | written_piece(piece))
-        task.begin(lambda: self._tell({"cancel": number}))
-        try:
-            answer = self._answer()
-            if "error" in answer:
-                raise RuntimeError(f"A worker failed: {answer['error']}")  # its log has the rest
-            if "cancelled" in answer:
-                raise CancelledError
-            values = np.empty((len(piece.rolling.names), piece.stop - piece.start))
-            self._read_into(values.data.cast("B"))
-            return values
-        finally:
-            task.end()
-
-    def kill(self) -> None:
-        """End the process, and wait for it."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-
-    def _tell(self, said: dict[str, Any]) -> None:
-        """A line to the worker; one that is gone hears nothing."""
-        assert self._process.stdin is not None
-        with self._telling, suppress(OSError, ValueError):
-            self._process.stdin.write(json.dumps(said).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        try:
-            line = self._process.stdout.readline()
-        except (OSError, ValueError):
-            raise _WorkerDiedError from None
-        if not line.endswith(b"\n"):
-            raise _WorkerDiedError
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _read_into(self, view: memoryview) -> None:
-        reader: Any = self._process.stdout
-        done = 0
-        while done < len(view):
-            try:
-                count = reader.readinto(view[done:])
-            except (OSError, ValueError):
-                raise _WorkerDiedError from None
-            if not count:
-                raise _WorkerDiedError
-            done += count
+    Raises
+    ------
+    CancelledError
+        The task was cancelled.
+    """
+    piece = task.piece
+    worker.tell({"task": number, "path": str(task.path)} | written_piece(piece))
+    task.begin(lambda: worker.tell({"word": "cancel", "of": number}))
+    try:
+        heard = worker.hear()
+    finally:
+        task.end()
+    if heard is None:
+        return None
+    said, content = heard
+    if "error" in said:
+        raise RuntimeError(f"A worker failed: {said['error']}")  # its log has the rest
+    if "cancelled" in said:
+        raise CancelledError
+    return np.frombuffer(content).reshape(len(piece.rolling.names), piece.stop - piece.start)
 
 
 def _shared(path: Path, inputs: Inputs) -> int:

@@ -1,19 +1,17 @@
 """A worker of the features room, started as `python -m services.features.worker`: computes pieces.
 
-Tasks and their cancellations come as lines on stdin. To each task goes one line to stdout, and after the line
-of one that is done the bytes of its values. The bars are in a file that is mapped into memory.
+room → worker   {"task": NUMBER, "path": where the bars are, …} a piece; {"word": "cancel", "of": NUMBER}
+worker → room   {"done": NUMBER} and the bytes of its values, {"cancelled": NUMBER} or {"error": NAME}
+
+The bars are in a file that is mapped into memory.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import queue
 import sys
-import threading
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from services.host.children import die_with_parent, take_stdout
+from services.host.children import Inbox, die_with_parent, take_stdout, write_message
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,46 +25,14 @@ def main() -> int:
     from services.host import logs
 
     logs.write_json_lines("features", "INFO")
-    inbox = Inbox()
-    threading.Thread(target=inbox.follow, args=(orders,), daemon=True).start()
-    bars = Bars()
+    inbox, bars = Inbox(orders), Bars()
     while True:
-        task = inbox.next()
-        header, values = _done(task, inbox, bars)
-        results.write(json.dumps(header).encode() + b"\n")
-        if values is not None:
-            results.write(values)
-        results.flush()
+        task, _ = inbox.next()
+        write_message(results, *_done(task, inbox, bars))
 
 
 class Cancelled(Exception):
     """Nobody wants the task any more."""
-
-
-class Inbox:
-    """What the server says."""
-
-    def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._cancelled = 0  # tasks come one after the other: the number of the newest is enough
-
-    def next(self) -> dict[str, Any]:
-        """The next task, when it comes."""
-        return self._tasks.get()
-
-    def is_cancelled(self, number: int) -> bool:
-        """Whether nobody wants this task any more."""
-        return number <= self._cancelled
-
-    def follow(self, lines: BinaryIO) -> None:
-        """Read orders; when the stream ends the server is gone, and so is this process."""
-        for line in lines:
-            said = json.loads(line)
-            if "cancel" in said:
-                self._cancelled = said["cancel"]
-            else:
-                self._tasks.put(said)
-        os._exit(0)
 
 
 class Bars:
@@ -86,16 +52,16 @@ class Bars:
         return self._batch
 
 
-def _done(task: dict[str, Any], inbox: Inbox, bars: Bars) -> tuple[dict[str, Any], memoryview | None]:
+def _done(task: dict[str, Any], inbox: Inbox, bars: Bars) -> tuple[dict[str, Any], bytes | memoryview]:
     import logging
 
     from services.features.pieces import compute_piece, read_piece
     from services.features.pool import BAR_NUMBERS
 
-    number = task["compute"]
+    number = task["task"]
 
     def check() -> None:
-        if inbox.is_cancelled(number):
+        if inbox.is_said("cancel", number):
             raise Cancelled
 
     try:
@@ -105,12 +71,12 @@ def _done(task: dict[str, Any], inbox: Inbox, bars: Bars) -> tuple[dict[str, Any
         x = part.column(piece.rolling.column).to_numpy()
         values = compute_piece(piece, x, part.column(BAR_NUMBERS).to_numpy(), check)
     except Cancelled:
-        return {"cancelled": number}, None
+        return {"cancelled": number}, b""
     except FileNotFoundError:  # its call ended before the task began
-        return {"cancelled": number}, None
+        return {"cancelled": number}, b""
     except Exception as error:
         logging.getLogger("marketml.problems").exception("A bug ended a piece of features.")
-        return {"error": type(error).__name__}, None
+        return {"error": type(error).__name__}, b""
     return {"done": number}, values.data.cast("B")
 
 

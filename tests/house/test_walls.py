@@ -21,6 +21,7 @@ PARTS = {
         "crew/attendant": "application",
         "crew/checkpoint_folders": "store",
         "crew/supervisor": "application",
+        "crew/worker_deaths": "application",
         "crew/worker_log": "application",
         "forecasting/cost_meter": "application",
         "forecasting/cost_store": "store",

@@ -45,7 +45,7 @@ from services.training.search.study import TrialState
 from services.training.splits import KFold
 from services.training.workshop.alone import Workshop
 from services.training.workshop.checkpoints import FolderMemory
-from services.training.workshop.pool import MATRIX_SUFFIX, End, LocalPool, end_of
+from services.training.workshop.pool import MATRIX_SUFFIX, LocalPool
 from services.training.workshop.together import Fit, Round, Together
 from services.training.workshop.unit_files import write_task
 from tests.support.small_disk import small_disk
@@ -238,22 +238,6 @@ def test_a_unit_that_kills_every_process_ends_the_run_with_its_name(tmp_path: Pa
         run(LIGHTGBM, Together(pool))
     pool.close()
     assert ended.value.reason is Reason.WORKER_DIED
-
-
-@pytest.mark.parametrize(
-    ("status", "kills", "end"),
-    [
-        (3, (0, 1), End("with status 3", is_of_memory=False)),
-        (-11, (0, 1), End("by SIGSEGV", is_of_memory=False)),
-        (-9, (4, 4), End("by SIGKILL", is_of_memory=False)),
-        (-9, (None, 1), End("by SIGKILL", is_of_memory=False)),
-        (-9, (4, 5), End("by SIGKILL of the kernel, for memory ran out", is_of_memory=True)),
-    ],
-)
-def test_a_death_for_lack_of_memory_is_told_from_others(
-    status: int, kills: tuple[int | None, int | None], end: End
-) -> None:
-    assert end_of(status, kills) == end
 
 
 def test_a_process_that_cannot_be_started_ends_the_run_in_words(tmp_path: Path) -> None:

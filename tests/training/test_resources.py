@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from services.training.crew.resource_meter import ResourceMeter
-from services.training.crew.worker_deaths import death_of, memory_kills_count
+from services.training.crew.worker_deaths import death_of
 from services.training.jobs import FINAL_STATES, JobState, StopMode
 from services.training.store import Store
 from services.training.wire import write_job
@@ -158,30 +158,3 @@ def test_other_deaths_are_not_for_memory(status: int, said: str) -> None:
     death = death_of(status, (3, 4), 1)
     assert said in death.cause
     assert not death.is_of_memory
-
-
-@pytest.mark.parametrize(
-    ("files", "count"),
-    [
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.events": "oom 9\noom_kill 2\n"}, 2),
-        ({"proc/self/cgroup": "0::/host/path\n", "sys/fs/cgroup/memory.events": "oom_kill 4\n"}, 4),
-        (
-            {
-                "proc/self/cgroup": "5:cpu:/\n4:memory:/a\n0::/\n",
-                "sys/fs/cgroup/memory/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n",
-                "proc/vmstat": "oom_kill 99\n",
-            },
-            5,
-        ),
-        ({"proc/self/cgroup": "4:memory:/a\n", "proc/vmstat": "pgfault 1\noom_kill 6\n"}, 6),
-        ({"proc/self/cgroup": "nonsense\n", "proc/vmstat": "oom_kill many\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_kernels_count_of_kills_is_read_where_it_is_told(
-    tmp_path: Path, files: dict[str, str], count: int | None
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert memory_kills_count(tmp_path) == count

@@ -21,9 +21,10 @@ import psutil
 
 from marketml.rpc.refusals import Aborted, Reason, Refusal
 from services.host.children import child_environment
+from services.host.deaths import memory_kills_count
 from services.host.logs import problems
 from services.training.crew.resource_meter import ResourceMeter
-from services.training.crew.worker_deaths import death_of, memory_kills_count
+from services.training.crew.worker_deaths import death_of
 from services.training.crew.worker_lines import (
     Assignment,
     Report,

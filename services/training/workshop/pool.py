@@ -7,9 +7,7 @@ a new one, once.
 
 from __future__ import annotations
 
-import json
 import queue
-import subprocess
 import sys
 import threading
 import weakref
@@ -17,14 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
 from marketml.rpc.refusals import Aborted, Reason, ResourceExhausted
-from services.host.children import child_environment
-from services.training.crew.worker_deaths import memory_kills_count, signal_name, was_for_memory
+from services.host.children import TRIES, Child
+from services.host.deaths import End
 from services.training.learners.fitting import Matrix
 from services.training.workshop.fit_answers import read_answer
 from services.training.workshop.together import Fit, Round
@@ -33,7 +31,6 @@ from services.training.workshop.units import FitTask
 
 FITTER = (sys.executable, "-m", "services.training.workshop.fitter")
 MATRIX_SUFFIX = ".matrix"
-TRIES = 2
 
 
 class LocalPool:
@@ -115,29 +112,9 @@ class LocalPool:
 
     def bury(self, fitter: _Fitter) -> End:
         """Be done with a fitter that is dead; how it died."""
-        fitter.kill()
         if fitter in self._fitters:
             self._fitters.remove(fitter)
-        return fitter.end()
-
-
-@dataclass(frozen=True)
-class End:
-    """How a fitter died; `is_of_memory` if the kernel counted a kill for lack of it."""
-
-    words: str
-    is_of_memory: bool
-
-
-def end_of(status: int, kills: tuple[int | None, int | None]) -> End:
-    """What an exit status tells; a signal is negative. `kills` are those for lack of memory that the kernel
-    had counted when the process began, and when it was dead."""
-    if status >= 0:
-        return End(f"with status {status}", is_of_memory=False)
-    by = f"by {signal_name(-status)}"
-    if was_for_memory(status, kills):
-        return End(f"{by} of the kernel, for memory ran out", is_of_memory=True)
-    return End(by, is_of_memory=False)
+        return fitter.kill()
 
 
 @dataclass
@@ -195,7 +172,7 @@ class LocalWork:
         """End what is fitted, and what is submitted from now on, with the rounds that it has."""
         self._is_ended = True
         for number, (fitter, _) in self._running.items():
-            fitter.tell({"end": number})
+            fitter.tell({"word": "end", "of": number})
 
     def next(self, seconds: float) -> Round | Fit | None:
         """What happened next.
@@ -233,7 +210,7 @@ class LocalWork:
         self._running[number] = (fitter, ordered)
         fitter.fit(number, ordered, place)
         if self._is_ended:
-            fitter.tell({"end": number})
+            fitter.tell({"word": "end", "of": number})
 
     def _again(self, ordered: _Ordered, end: End) -> None:
         if ordered.tries == TRIES:
@@ -246,25 +223,16 @@ class LocalWork:
 
 
 class _Fitter:
-    """One process, the pipes to it, and a thread that reads what it says."""
+    """A child, and a thread that hears what it says. It is in the worker's own group: who kills that kills
+    its fitters."""
 
     def __init__(self, command: tuple[str, ...], threads_count: int) -> None:
-        self._kills_before = memory_kills_count()
-        self._process = subprocess.Popen(  # in the worker's own group: who kills that kills its fitters
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_environment(threads_count),
-        )
-        self.pid = self._process.pid
+        self._child = Child(command, threads_count, leads_group=False)
+        self.pid, self.tell, self.kill = self._child.pid, self._child.tell, self._child.kill
         self.tasks: dict[int, _Ordered] = {}
         self._lock = threading.Lock()
         self.is_dead = False
         threading.Thread(target=self._listen, name=f"fitter-{self.pid}", daemon=True).start()
-
-    def end(self) -> End:
-        """How it died."""
-        return end_of(self._process.wait(), (self._kills_before, memory_kills_count()))
 
     def fit(self, number: int, ordered: _Ordered, place: dict[str, Any]) -> None:
         """Have a task fitted; what is said of it comes to its queue."""
@@ -274,56 +242,36 @@ class _Fitter:
             is_dead = self.is_dead
         if is_dead:
             self._drop()
-        self.tell({"fit": number, "bytes": len(task), "matrix": place}, task)
+        self.tell({"task": number, "matrix": place}, task)
 
     def withdraw(self, number: int, ordered: _Ordered) -> None:
         """Have a task not fitted, or no further: it is answered soon."""
         ordered.is_wanted = False
-        self.tell({"withdraw": number})
+        self.tell({"word": "withdraw", "of": number})
 
     def wanted_count(self) -> int:
         """Tasks of whose answers somebody waits."""
         with self._lock:
             return sum(each.is_wanted for each in self.tasks.values())
 
-    def tell(self, said: dict[str, Any], content: bytes = b"") -> None:
-        """A line to the fitter; one that is gone hears nothing."""
-        assert self._process.stdin is not None
-        with suppress(OSError, ValueError):
-            self._process.stdin.write(json.dumps(said).encode() + b"\n" + content)
-            self._process.stdin.flush()
-
-    def kill(self) -> None:
-        """End the process, and wait for it."""
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
-
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            while self._hear(lines):
-                pass
+        while self._hear():
+            pass
         with self._lock:
             self.is_dead = True
         self._drop()
 
-    def _hear(self, lines: IO[bytes]) -> bool:
+    def _hear(self) -> bool:
         """Pass on one thing that the fitter says; False when it is gone. No task outlives this call here."""
-        line = lines.readline()
-        if not line.endswith(b"\n"):
+        heard = self._child.hear()
+        if heard is None:
             return False
-        said = json.loads(line)
+        said, content = heard
         if "round" in said:
             number = said["round"]
             ordered = self.tasks[number]
             ordered.said.put(_Said(number, self, Round(ordered.ticket, said["number"], said["loss"])))
             return True
-        content = lines.read(said["bytes"])
-        if len(content) < said["bytes"]:
-            return False
         with self._lock:
             ordered = self.tasks.pop(said["answer"])
         ordered.said.put(_Said(said["answer"], self, answer=content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 from services.features.calculators import windows
@@ -166,13 +167,20 @@ def breakout_strength(columns: Columns, window: int) -> Floats:
     return columns.shared(("breakout_strength", window), compute)
 
 
-def rises_and_falls(values: Floats, before: Floats) -> tuple[Floats, Floats]:
-    """How far each value rose above the one before it, and how far it fell below."""
-    move = values - before
-    return np.maximum(move, 0.0), np.maximum(-move, 0.0)
+@compiled(numba.float64[:, ::1](INPUT))
+def rises_and_falls(values):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Rows: how far each value rose above the one before it, and how far it fell below."""
+    result = np.empty((2, values.size))
+    result[:, :1] = np.nan
+    now, before, rises, falls = values[1:], values[:-1], result[0, 1:], result[1, 1:]
+    for k in range(now.size):
+        move = now[k] - before[k]
+        rises[k] = 0.0 if move <= 0.0 else move
+        falls[k] = 0.0 if move >= 0.0 else -move
+    return result
 
 
-def strength(moves: tuple[Floats, Floats], period: int) -> Floats:
+def strength(moves: Floats, period: int) -> Floats:
     """Wilder's RSI of rises and falls, 0 to 100; NaN where nothing moved."""
     gain, loss = (windows.wilder_means(each, period) for each in moves)
     return ratio(gain, gain + loss, times=100.0)
@@ -181,12 +189,10 @@ def strength(moves: tuple[Floats, Floats], period: int) -> Floats:
 def relative_strength(columns: Columns, period: int) -> Floats:
     """Wilder's RSI of the close; looks `wilder_bars(period)` + 1 bars back."""
 
-    def moves() -> tuple[Floats, Floats]:
-        return rises_and_falls(columns["close"], lagged(columns, "close", 1))
+    def compute() -> Floats:
+        return strength(columns.shared(("moves",), lambda: rises_and_falls(columns["close"])), period)
 
-    return columns.shared(
-        ("relative_strength", period), lambda: strength(columns.shared(("moves",), moves), period)
-    )
+    return columns.shared(("relative_strength", period), compute)
 
 
 def stochastic(columns: Columns, window: int) -> Floats:

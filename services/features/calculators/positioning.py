@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from services.features.calculators import derived, windows
+from services.features.calculators.compiling import INPUT, OUTPUT, compiled
 from services.features.calculators.declaration import declare
 from services.features.calculators.funding import (
     FUNDING,
@@ -46,7 +47,7 @@ def _settled(declared: Feature, count: int) -> Feature:
 
 def _strength(columns: Columns) -> Floats:
     interest = known_open_interest(columns)
-    return derived.strength(derived.rises_and_falls(interest, windows.lag(interest, 1)), RSI_PERIOD)
+    return derived.strength(derived.rises_and_falls(interest), RSI_PERIOD)
 
 
 def _fast_over_slow(columns: Columns) -> Floats:
@@ -59,9 +60,19 @@ def _price_regime(columns: Columns) -> Floats:
     return price * (1.5 + 0.5 * np.sign(interest_change(columns, DAY)))
 
 
+@compiled(OUTPUT(INPUT, INPUT))
+def _opposites(x, y):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """1 where one is positive and the other negative, else 0."""
+    result = np.empty(x.size)
+    for k in range(x.size):
+        is_opposite = (x[k] < 0.0 and y[k] > 0.0) or (x[k] > 0.0 and y[k] < 0.0)
+        is_known = x[k] == x[k] and y[k] == y[k]
+        result[k] = (1.0 if is_opposite else 0.0) if is_known else np.nan
+    return result
+
+
 def _disagreement(columns: Columns) -> Floats:
-    agreement = np.sign(derived.change(columns, "close", 1)) * np.sign(interest_change(columns, 1))
-    return windows.means(np.maximum(-agreement, 0.0), DAY)
+    return windows.means(_opposites(derived.change(columns, "close", 1), interest_change(columns, 1)), DAY)
 
 
 def _weighted(columns: Columns, series: Callable[[Columns], Floats], window: int) -> Floats:
@@ -100,12 +111,26 @@ def _efficiency(columns: Columns) -> Floats:
     return ratio(np.abs(derived.change(columns, "close", WINDOW)), turnover)
 
 
-def _liquidation(columns: Columns) -> Floats:
-    def compute() -> Floats:
-        unusual = ratio(derived.log_returns(columns), derived.return_deviation(columns, WINDOW))
-        return np.maximum(-interest_change(columns, 1), 0.0) * -unusual
+@compiled(OUTPUT(INPUT, INPUT, INPUT))
+def _liquidations(change, returns, deviation):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """What was closed, times minus the return in deviations."""
+    result = np.empty(change.size)
+    for k in range(change.size):
+        closed = 0.0 if change[k] >= 0.0 else -change[k]
+        unusual = returns[k] / deviation[k] if deviation[k] != 0.0 else np.nan
+        result[k] = closed * -unusual
+    return result
 
-    return columns.shared(("liquidation", WINDOW), compute)
+
+def _liquidation(columns: Columns) -> Floats:
+    return columns.shared(
+        ("liquidation", WINDOW),
+        lambda: _liquidations(
+            interest_change(columns, 1),
+            derived.log_returns(columns),
+            derived.return_deviation(columns, WINDOW),
+        ),
+    )
 
 
 def _squeeze(columns: Columns) -> Floats:

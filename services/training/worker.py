@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.training.jobs import Changes, Ending, StopMode, Tree
 
 TICK_SECONDS = 0.1  # at most one progress event so often
+NICENESS = 5
 _SAME_PACE = frozenset({"JOB_STAGE_FINAL_FIT", "JOB_STAGE_FINAL_TEST", "JOB_STAGE_REGISTER"})  # as the folds
 _news = logging.getLogger("marketml.job")
 
@@ -30,7 +31,7 @@ _news = logging.getLogger("marketml.job")
 def main() -> int:
     """Run the job; the exit status."""
     die_with_parent()
-    _die_first()
+    _come_last()
     told_to, lines = sys.stdin.buffer, take_stdout()
 
     from services.host import logs
@@ -194,10 +195,14 @@ def _log(detail: Tree) -> None:
             _news.warning("%s", message)
 
 
-def _die_first() -> None:
-    """Have the kernel kill this process and not the server where memory runs out: its job comes back."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-        score.write("500")
+def _come_last() -> None:
+    """Have the servers of this host live and answer first: where memory runs out the kernel kills this
+    process, whose job comes back, and where cores do it waits, with those it starts."""
+    os.nice(NICENESS)
+    # Where Linux groups processes by session, it weighs this one's group against the others.
+    for name, value in (("oom_score_adj", 500), ("autogroup", NICENESS)):
+        with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w") as file:
+            file.write(str(value))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from services.host.children import die_with_parent, take_stdout
 from services.training.crew.worker_lines import Assignment, read_assignment
 from services.training.jobs import Changes, Ending, JobStage, JobState, StopMode, Tree, failed
-from services.training.worker import Orders, Outbox, _die_first
+from services.training.worker import Orders, Outbox, _come_last
 
 RESULT = {"model_name": "scripted", "model_version": 1, "model_digest": "0" * 64, "rounds": 3}
 SUCCESS = Ending(JobState.SUCCEEDED, "Done.", result=RESULT)
@@ -28,7 +28,7 @@ def metric(name: str, value: float) -> Tree:
 
 def main() -> int:
     die_with_parent()
-    _die_first()
+    _come_last()
     lines = take_stdout()
     assignment = read_assignment(sys.stdin.buffer.readline())
     outbox, orders = Outbox(lines), Orders()

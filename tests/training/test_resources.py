@@ -102,13 +102,16 @@ def test_what_a_worker_leaves_behind_ends_with_it(store: Store) -> None:
         eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux can be told whom to kill")
-def test_where_memory_runs_out_the_worker_goes_and_not_its_server(store: Store) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told whom to kill")
+def test_where_memory_runs_out_the_worker_goes_and_where_cores_do_it_waits_and_not_its_server(
+    store: Store,
+) -> None:
     with crewed(store) as jobs:
         job_id = jobs.queue("waits")
         worker = jobs.worker(job_id)
         ours, its = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (os.getpid(), worker.pid))
         assert its == 500 > ours
+        assert worker.nice() > os.nice(0)
         store.stop(job_id, StopMode.DISCARD)
         jobs.supervisor.stop(job_id, StopMode.DISCARD)
         jobs.until(job_id, *FINAL_STATES)

@@ -243,7 +243,7 @@ def measure_kills(
             calm = job.result.model_digest
             events = list(handle.watch())
             if number:
-                [recalled] = (round(event.metric.value) for event in events if is_recall(event))
+                recalled = sum(round(event.metric.value) for event in events if is_recall(event))
                 again.append(begun_by(events) - recalled)
                 whole_again += kept - recalled
     print(

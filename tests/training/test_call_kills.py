@@ -32,9 +32,8 @@ def test_a_client_killed_around_its_call_and_one_that_asks_again_have_one_job(
     moments = random.Random(SEED)
     calls: dict[str, KilledCall] = {}
     with serving(tmp_path, **neighbourhood.settings()) as room:
-        cold_id = room.client.start_training(
-            "succeeds", quick_config()
-        ).job_id  # slower than those that follow
+        # The first call is slower than those that follow.
+        cold_id = room.client.start_training("succeeds", quick_config()).job_id
         calm_id, seconds = start_calmly(room.served.target, request("calm"))
         for number in range(KILLS):
             asked, moment = request(f"killed.{number}"), seconds.draw(moments)

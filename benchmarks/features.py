@@ -135,7 +135,8 @@ def compute(frame: pd.DataFrame, config: FeatureConfig) -> Result:
     values, seconds = np.empty((len(work.names), columns.bars)), dict.fromkeys(Family, 0.0)
     for step in engine.compute(work, columns, time.process_time):
         if isinstance(step, engine.Chunk):
-            values[:, step.start : step.start + step.values.shape[1]] = step.values
+            for row, computed in zip(values, step.values, strict=True):
+                row[step.start : step.stop] = computed
             for family, spent in step.seconds.items():
                 seconds[family] += spent
     return Result(work.names, values, seconds)

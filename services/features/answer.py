@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from marketml.rpc.refusals import Violation
-from services.features.columns import Floats
+from services.features.columns import Floats, Rows
 from services.features.config import FeatureConfig
 from services.features.feature import Family
 from services.features.plan import Omission
@@ -39,12 +39,12 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A piece of the frame: `values` (features, rows) at `open_time`, good until the next part is asked
+    """A piece of the frame: `values` of every feature at `open_time`, good until the next part is asked
     for."""
 
     header: Header
     open_time: pd.DatetimeIndex
-    values: Floats
+    values: Rows
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from services.features.cache_file import (
     opened,
 )
 from services.features.cached import CacheFilter, CacheLabel, CacheStatus, CacheUse
-from services.features.columns import Floats
+from services.features.columns import Rows
 from services.features.source import SeriesKey
 from services.host.logs import problems
 
@@ -190,7 +190,7 @@ class Cache:
         shared.is_over = True
         self._shared = {name: each for name, each in self._shared.items() if each is not shared}
 
-    def _added(self, shared: _Shared, open_time: pd.DatetimeIndex, values: Floats) -> None:
+    def _added(self, shared: _Shared, open_time: pd.DatetimeIndex, values: Rows) -> None:
         """Write to a draft, and give it its name when it is whole."""
         draft = shared.draft
         try:
@@ -275,8 +275,8 @@ class Kept:
         self.file = file
         self.shared = shared
 
-    def rows_from(self, row: int) -> Floats | None:
-        """The next rows from `row` on that are there, (features, rows); None when they are to be computed."""
+    def rows_from(self, row: int) -> Rows | None:
+        """The values from the row `row` on, as far as they are there; None when they are to be computed."""
         if self.file is None or not self._is_read:
             return None
         try:
@@ -301,7 +301,7 @@ class Kept:
         finally:
             turn.release()
 
-    def add(self, row: int, open_time: pd.DatetimeIndex, values: Floats) -> None:
+    def add(self, row: int, open_time: pd.DatetimeIndex, values: Rows) -> None:
         """Keep the rows from `row` on, computed in this call's turn."""
         shared = self.shared
         if shared is not None and self._is_read and not shared.is_over and shared.draft.next_row == row:

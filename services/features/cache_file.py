@@ -25,12 +25,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from services.features.cached import CacheLabel
-from services.features.columns import Floats
+from services.features.columns import Rows
 from services.features.source import SeriesKey
 from services.host.durable import sync_folder
 
@@ -68,8 +67,8 @@ class Entry:
         self._descriptor = descriptor
         self._schema = schema
 
-    def rows_from(self, row: int) -> Floats | None:
-        """The next rows from `row` on, (features, rows); None when they are not there yet.
+    def rows_from(self, row: int) -> Rows | None:
+        """The values from the row `row` on, to the end of its piece; None when they are not there yet.
 
         Raises
         ------
@@ -85,8 +84,7 @@ class Entry:
         if read is None or hashlib.sha256(read).hexdigest() != piece.digest:
             raise DamagedError
         batch = pa.ipc.read_record_batch(pa.py_buffer(read), self._schema)
-        values = np.array([column.to_numpy() for column in batch.columns[1:]])
-        return values[:, row - piece.first :]
+        return [column.to_numpy()[row - piece.first :] for column in batch.columns[1:]]
 
     def is_at(self, path: Path) -> bool:
         """Whether it is the file at `path`."""
@@ -121,8 +119,8 @@ class Draft(Entry):
         """The first row that is not there yet."""
         return self.pieces[-1].first + self.pieces[-1].rows if self.pieces else self.first
 
-    def append(self, open_time: pd.DatetimeIndex, values: Floats) -> None:
-        """Write the next rows, (features, rows)."""
+    def append(self, open_time: pd.DatetimeIndex, values: Rows) -> None:
+        """Write the values of the next rows."""
         step = max(1, PIECE_BYTES // (8 * len(self._schema)))
         times = pa.Array.from_pandas(pd.Series(open_time)).cast(self._schema.field(0).type)
         for start in range(0, len(open_time), step):

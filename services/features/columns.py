@@ -13,6 +13,8 @@ import pandas as pd
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+# Values of several features at the same bars: one array (bars,) of each, read-only, NaN where not known.
+Rows: TypeAlias = list[Floats]
 _Value = TypeVar("_Value")
 
 # Bars of a block of the grid that all histories share, counted from the epoch.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.features.columns import Columns, Floats
+from services.features.columns import Columns, Rows
 from services.features.feature import Family
 from services.features.pieces import Shared, Team
 from services.features.plan import Group, Plan
@@ -24,11 +24,12 @@ LOOK_SECONDS = 0.05  # between looks whether the rest is still wanted, while oth
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """`values` (features, bars) of the bars from `start` on, NaN where not known, good until the next chunk
-    is asked for; and the seconds each family took for them."""
+    """`values` of the bars from `start` to `stop`, good until the next chunk is asked for; and the seconds
+    each family took for them."""
 
     start: int
-    values: Floats
+    stop: int
+    values: Rows
     seconds: dict[Family, float]
 
 
@@ -39,15 +40,16 @@ def compute(plan: Plan, columns: Columns, now: Clock, first: int = 0) -> Iterato
     The caller looks between pieces at whether it still wants the rest, and otherwise closes the iterator.
     """
     chunks = spans(plan, columns, first)
-    values = buffer(plan, chunks)
+    values = nothing_yet(plan)
     count = columns.bars - chunks[0][0]
     for start, stop in chunks:
         seconds = dict.fromkeys(Family, 0.0)
         done, share = (start - chunks[0][0]) / count, (stop - start) / count
         for fraction, stage in fill(plan, columns, start, stop, values, seconds, now):
             yield done + share * fraction, stage
-        skipped = max(first - start, 0)
-        yield Chunk(start + skipped, values[:, skipped : stop - start], seconds)
+        begin = max(start, first)
+        leave_out(values, begin - start)
+        yield Chunk(begin, stop, values, seconds)
 
 
 def spans(plan: Plan, columns: Columns, first: int = 0) -> list[tuple[int, int]]:
@@ -64,9 +66,15 @@ def spans(plan: Plan, columns: Columns, first: int = 0) -> list[tuple[int, int]]
     return found
 
 
-def buffer(plan: Plan, chunks: list[tuple[int, int]]) -> Floats:
-    """Room for the values of the largest of these chunks."""
-    return np.empty((len(plan.names), max(stop - start for start, stop in chunks)))
+def nothing_yet(plan: Plan) -> Rows:
+    """What one chunk after the other is filled into, so that each lets go of the one before as it grows."""
+    return [np.empty(0)] * len(plan.names)
+
+
+def leave_out(values: Rows, bars: int) -> None:
+    """Go without the first bars."""
+    if bars:
+        values[:] = [row[bars:] for row in values]
 
 
 def fill(
@@ -74,29 +82,32 @@ def fill(
     columns: Columns,
     start: int,
     stop: int,
-    values: Floats,
+    values: Rows,
     seconds: dict[Family, float],
     now: Clock,
     team: Team | None = None,
 ) -> Iterator[Step]:
-    """Put the features at the bars from `start`, where a block begins, to `stop` into `values` (features,
-    at least so many bars); yields the fraction done after each piece and adds to `seconds`.
+    """Put the features at the bars from `start`, where a block begins, to `stop` into `values`, in place of
+    what is there; yields the fraction done after each piece and adds to `seconds`.
 
     A `team` computes the passes; else they are computed here.
     """
-    values = values[:, : stop - start]
     count = len(plan.features) + sum(len(rolling.names) for rolling in plan.passes)
     done = 0.0
-    shared = None if team is None else team.begun(plan, columns, start, stop)
+    shared = None
+    if team is not None:
+        shared = team.begun(plan, columns, start, stop)
+        for name in (name for rolling in plan.passes for name in rolling.names if name in plan.rows):
+            values[plan.rows[name]] = np.empty(stop - start)
     for group in plan.groups:
         for step in _fill_group(group, plan, columns, start, stop, values, seconds, now):
             if shared is not None:
-                done += _take(shared, plan, values, start, 0.0)
+                done += _take(shared, plan, values, start, stop, 0.0)
             done += step
             yield done / count, group.family.value
     started = now()
     while shared is not None and not shared.is_over:
-        done += _take(shared, plan, values, start, LOOK_SECONDS)
+        done += _take(shared, plan, values, start, stop, LOOK_SECONDS)
         yield done / count, Family.TSFRESH.value
     if shared is not None:
         seconds[Family.TSFRESH] += now() - started
@@ -108,15 +119,15 @@ def fill(
         done += size
 
 
-def _take(shared: Shared, plan: Plan, values: Floats, start: int, wait_seconds: float) -> float:
+def _take(shared: Shared, plan: Plan, values: Rows, start: int, stop: int, wait_seconds: float) -> float:
     """Put what others have done into `values`; how many features that is, of all bars."""
     done = 0.0
     for piece, computed in shared.finished(wait_seconds):
         some = slice(piece.start - start, piece.stop - start)
         for name, row in zip(piece.rolling.names, computed, strict=True):
             if name in plan.rows:
-                values[plan.rows[name], some] = row
-        done += len(computed) * (piece.stop - piece.start) / values.shape[1]
+                values[plan.rows[name]][some] = row
+        done += len(computed) * (piece.stop - piece.start) / (stop - start)
     return done
 
 
@@ -126,7 +137,7 @@ def _fill_group(
     columns: Columns,
     start: int,
     stop: int,
-    values: Floats,
+    values: Rows,
     seconds: dict[Family, float],
     now: Clock,
 ) -> Iterator[int]:
@@ -134,7 +145,7 @@ def _fill_group(
     shared = columns.between(max(0, start - group.history_bars), stop)
     for feature in group.features:
         started = now()
-        values[plan.rows[feature.name]] = feature.compute(shared)[-values.shape[1] :]
+        values[plan.rows[feature.name]] = feature.compute(shared)[start - stop :]
         seconds[group.family] += now() - started
         yield 1
 
@@ -145,7 +156,7 @@ def _fill_pass(
     columns: Columns,
     start: int,
     stop: int,
-    values: Floats,
+    values: Rows,
     seconds: dict[Family, float],
     now: Clock,
 ) -> Iterator[float]:
@@ -159,6 +170,6 @@ def _fill_pass(
         started = now()
     for name, row in zip(rolling.names, computed, strict=True):
         if name in plan.rows:
-            values[plan.rows[name]] = row[-values.shape[1] :]
+            values[plan.rows[name]] = row[start - stop :]
     seconds[Family.TSFRESH] += now() - started
     yield 1.0

@@ -137,17 +137,16 @@ class Generation:
     ) -> Generator[Progress | Values, None, dict[Family, float] | None]:
         """The rows from `first` on, those that are kept from there, the others computed in turn; the seconds
         of each family, None when nothing was left to compute."""
-        told_at, row, seconds, values = self._now(), first, None, None
+        told_at, row, seconds = self._now(), first, None
+        values = engine.nothing_yet(planned)
         while row < columns.bars:
             found = kept.rows_from(row)
             if found is None:
                 with kept.turn(look):
                     found = kept.rows_from(row)  # or somebody did it while this waited
                     if found is None:
-                        chunks = engine.spans(planned, columns, row)
-                        values = engine.buffer(planned, chunks) if values is None else values
                         seconds = dict.fromkeys(Family, 0.0) if seconds is None else seconds
-                        start, stop = chunks[0]
+                        start, stop = engine.spans(planned, columns, row)[0]
                         for share, stage in engine.fill(
                             planned, columns, start, stop, values, seconds, self._now, team
                         ):
@@ -156,9 +155,10 @@ class Generation:
                                 told_at = self._now()
                                 done = row + (stop - row) * share
                                 yield Progress((done - first) / header.row_count, stage)
-                        found = values[:, row - start : stop - start]
-                        kept.add(row, columns.open_time[row:stop], found)
-            stop = row + found.shape[1]
+                        engine.leave_out(values, row - start)
+                        kept.add(row, columns.open_time[row:stop], values)
+                        found = values
+            stop = row + len(found[0])
             yield Values(header, columns.open_time[row:stop], found)
             look()
             row = stop

@@ -174,6 +174,5 @@ def _last(planned: Plan, columns: Columns, check: Callable[[], None]) -> Floats:
     for step in engine.compute(planned, columns, lambda: 0.0, columns.bars - 1):
         check()
         if isinstance(step, engine.Chunk):
-            values: Floats = step.values[:, -1].copy()
-            return values
+            return np.array([row[-1] for row in step.values])
     raise AssertionError("compute gives a chunk for the last bar")

@@ -18,7 +18,8 @@ from services.features.feature import Family, Feature
 from services.features.rolling.engine import Pass
 
 VALUE_BYTES = 8
-# What the features of a family share (means, deviations, extremes) takes at most so many times their values.
+# What the features of a family share (means, deviations, extremes) takes at most so many times their values,
+# and as much stays while their values are there, which may be rows of what is shared.
 SHARED_SHARE = 2
 # Arrays as long as the source that planning and the digest of the source hold at a time.
 SOURCE_ARRAYS = 8
@@ -225,11 +226,15 @@ def _chunks(
     """
 
     def needed(rows: int) -> int:
-        """Bytes with so many rows at a time: their values, and the largest of what computes them in turn."""
-        of_groups = [each.arrays_count * min(bars, rows + each.history_bars) for each in groups]
+        """Bytes with so many rows at a time: what computes them in turn leaves, and the largest at work."""
+        of_groups = [(each, min(bars, rows + each.history_bars)) for each in groups]
+        of_passes = [(len(each.names), min(bars, rows + each.history_bars)) for each in passes]
+        left = sum(SHARED_SHARE * len(each.features) * read for each, read in of_groups)
+        left += sum(names * read for names, read in of_passes)
         at_once = 1 if jobs < 2 else 2 * jobs  # in the worker, and here
-        of_passes = [at_once * (len(each.names) + 1) * min(bars, rows + each.window - 1) for each in passes]
-        values = count * rows + max(of_groups + of_passes)
+        at_work = [each.arrays_count * read for each, read in of_groups]
+        at_work += [at_once * (names + 1) * read for names, read in of_passes]
+        values = left + max(at_work)
         return source_bytes + (SOURCE_ARRAYS * bars + values) * VALUE_BYTES + FIXED_BYTES
 
     rows = min(CHUNK_BARS_MAX, CHUNK_BYTES // (VALUE_BYTES * count))

@@ -164,11 +164,8 @@ def _take(part: Values, given: SourceRows, taken: int, chosen: Sequence[int], va
         if (at < 0).any():
             raise _no_bar(given, taken + int(np.argmax(at < 0)))
         kept = values[:, taken:stop]
-        kept[:] = (
-            part.values[:, at]
-            if len(chosen) == len(part.values)
-            else part.values[np.array(chosen)[:, None], at]
-        )
+        for row, feature in zip(kept, chosen, strict=True):
+            row[:] = part.values[feature][at]
         kept[np.isinf(kept)] = np.nan
     return stop
 

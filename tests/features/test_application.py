@@ -74,7 +74,7 @@ def header_of(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING, newest_co
 def values_of(frame: pd.DataFrame, config: FeatureConfig = EVERYTHING, newest_count: int = 0) -> pd.DataFrame:
     room, _ = application(frame)
     return pd.concat(
-        pd.DataFrame(part.values.T.copy(), part.open_time, list(part.header.names))
+        pd.DataFrame(np.array(part.values).T, part.open_time, list(part.header.names))
         for part in room.generate_features(SNAPSHOT, config, newest_count, nobody)
         if isinstance(part, Values)
     )

@@ -84,7 +84,7 @@ def collected(parts: Iterator[Part]) -> tuple[pd.DataFrame, Summary]:
     frames, summary = [], None
     for part in parts:
         if isinstance(part, Values):
-            frames.append(pd.DataFrame(part.values.T.copy(), part.open_time, list(part.header.names)))
+            frames.append(pd.DataFrame(np.array(part.values).T, part.open_time, list(part.header.names)))
         if isinstance(part, Summary):
             summary = part
     assert summary is not None
@@ -290,12 +290,12 @@ def test_damage_in_the_middle_is_noticed_after_what_was_whole_and_the_rest_is_co
     (path,) = files(tmp_path)
     parts = room.parts(NARROW)
     first = next(part for part in parts if isinstance(part, Values))
-    assert first.values.shape[1] < 4000
+    assert len(first.values[0]) < 4000
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         file.write(bytes(64))
     rest, summary = collected(parts)
-    same(rest, generated(FRAME, NARROW).iloc[first.values.shape[1] :])
+    same(rest, generated(FRAME, NARROW).iloc[len(first.values[0]) :])
     assert not summary.is_cache_hit
     assert files(tmp_path) == []
 
@@ -490,6 +490,6 @@ def test_no_descriptor_stays_open(tmp_path: Path):
 
 
 def test_chunks_are_many_in_these_tests():
-    parts = [part for part in Room(None).parts(NARROW) if isinstance(part, Values)]
-    assert len(parts) > 3
-    assert parts[1].values.shape[1] % BLOCK_BARS == 0
+    bars = [len(part.values[0]) for part in Room(None).parts(NARROW) if isinstance(part, Values)]
+    assert len(bars) > 3
+    assert bars[1] % BLOCK_BARS == 0

@@ -66,7 +66,7 @@ def parts_of(pool: Pool, frame: pd.DataFrame, config: FeatureConfig, check=nobod
 def divided_frame(pool: Pool, frame: pd.DataFrame, config: FeatureConfig, check=nobody) -> pd.DataFrame:
     """All of it, computed by a pool."""
     return pd.concat(
-        pd.DataFrame(part.values.T.copy(), part.open_time, list(part.header.names))
+        pd.DataFrame(np.array(part.values).T, part.open_time, list(part.header.names))
         for part in parts_of(pool, frame, config, check)
         if isinstance(part, Values)
     )

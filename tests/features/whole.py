@@ -38,7 +38,7 @@ def generated(
     if chunk_bars is not None:
         work = replace(work, chunk_bars=chunk_bars)
     values = [
-        step.values.T.copy()
+        np.array(step.values).T
         for step in engine.compute(work, columns, lambda: 0.0)
         if isinstance(step, engine.Chunk)
     ]

@@ -129,10 +129,11 @@ def _batch(
     for step in engine.compute(plan, columns, now):
         look()
         if isinstance(step, engine.Chunk):
-            stop = step.start + step.values.shape[1]
-            first, last = np.searchsorted(looked_at, (step.start, stop))
-            values[:, first:last] = step.values[:, looked_at[first:last] - step.start]
-            yield Progress(_BATCH_SHARE * stop / columns.bars, "computing")
+            first, last = np.searchsorted(looked_at, (step.start, step.stop))
+            at = looked_at[first:last] - step.start
+            for row, computed in zip(values, step.values, strict=True):
+                row[first:last] = computed[at]
+            yield Progress(_BATCH_SHARE * step.stop / columns.bars, "computing")
     return values
 
 
@@ -231,5 +232,6 @@ def _computed(plan: Plan, columns: Columns, look: Callable[[], None]) -> Floats:
     for step in engine.compute(plan, columns, lambda: 0.0):
         look()
         if isinstance(step, engine.Chunk):
-            values[:, step.start : step.start + step.values.shape[1]] = step.values
+            for row, computed in zip(values, step.values, strict=True):
+                row[step.start : step.stop] = computed
     return values

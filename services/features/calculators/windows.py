@@ -86,6 +86,21 @@ def _lower_counts(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
     return result
 
 
+@compiled(OUTPUT(INPUT, INPUT))
+def _limits_passed(x, limits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """How many of the limits each value is above."""
+    result = np.empty(x.size)
+    for start in range(0, x.size, _BLOCK):
+        values, out = x[start : start + _BLOCK], result[start : start + _BLOCK]
+        out[:] = 0.0
+        for limit in limits:
+            for k in range(values.size):
+                out[k] += 1.0 if values[k] > limit else 0.0
+        for k in range(values.size):
+            out[k] = out[k] if values[k] == values[k] else np.nan
+    return result
+
+
 @compiled(OUTPUT(INPUT, INPUT, numba.int64))
 def _absolute_deviations(x, means, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     result = np.full(x.size, np.nan)
@@ -328,11 +343,8 @@ def passed(x: Floats, window: int, probabilities: tuple[float, ...]) -> Floats:
     Above a quantile (linear between order statistics) is what has more than that share of the earlier values
     below it, so that none has to be found.
     """
-    lower = _lower_counts(x, window)
-    found = 0.0 * lower
-    for share in probabilities:
-        found += lower > share * (window - 1)
-    return found
+    limits = np.array(probabilities) * (window - 1)
+    return _limits_passed(_lower_counts(x, window), limits)
 
 
 def above(x: Floats, window: int, probability: float) -> Floats:

@@ -150,23 +150,21 @@ def beside(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def bars(count: int) -> pd.DataFrame:
-    """An aligned frame of `count` bars."""
+    """An aligned frame of `count` bars: those with open interest, once more where there are not so many."""
     if not DATA.exists():
         return walk(count)
     frame = read("1h_ohlcv").set_index("timestamp")
-    frame = pd.concat([frame] * -(-count // len(frame))).iloc[
-        :count
-    ]  # more than there are: again from the start
-    frame.index = pd.date_range(frame.index[0], periods=count, freq="1h", name="open_time")
     closes = pd.DataFrame({"close_time": frame.index + pd.Timedelta(HOUR)})
-    for name, time_name, source in (
-        ("funding_rate", "funding_time", "8h_funding_rate"),
-        ("open_interest", "open_interest_time", "1h_open_interest"),
-    ):
+    times = ("funding_time", "open_interest_time")
+    for time_name, source in zip(times, ("8h_funding_rate", "1h_open_interest"), strict=True):
         rows = read(source).rename(columns={"timestamp": time_name})
-        known = pd.merge_asof(closes, rows, left_on="close_time", right_on=time_name).set_index(frame.index)
-        frame = frame.assign(**{name: known[name], time_name: known[time_name]})
-    return frame
+        known = pd.merge_asof(closes, rows, left_on="close_time", right_on=time_name)
+        frame = frame.assign(**{name: known[name].to_numpy() for name in rows})
+    frame = frame[frame["open_interest"].notna()]
+    frame = pd.concat([frame] * -(-count // len(frame))).iloc[:count]
+    index = pd.date_range(frame.index[0], periods=count, freq="1h", name="open_time")
+    moved = {name: frame[name] + (index - frame.index) for name in times}
+    return frame.assign(**moved).set_index(index)
 
 
 def read(source: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import ctypes
 from contextlib import suppress
 
 KEPT_BYTES = 256 * 1024**2
-# Larger ones, as the values of a chunk, are given back when they are dropped.
+# Larger ones, as what a pass of many features fills, are given back when they are dropped.
 KEPT_ARRAY_BYTES = 32 * 1024**2
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h of the GNU C library

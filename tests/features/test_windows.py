@@ -40,6 +40,36 @@ def test_extremes_are_dated_by_the_newest_of_several(window: int):
         np.testing.assert_array_equal(since[window - 1 :], np.where(known, ages, np.nan))
 
 
+NOISE = np.random.default_rng(7).normal(size=3000)
+
+
+@pytest.mark.parametrize("window", WINDOWS[1:])
+@pytest.mark.parametrize(
+    "x",
+    [
+        NOISE,
+        HOLED,
+        np.where(NOISE > 2.0, np.nan, np.floor(NOISE)),
+        np.repeat(NOISE[:5], 600),  # still for longer than any window
+        NOISE * np.where(np.arange(3000) % 700 == 0, 1e12, 1e-9),  # all but one nearly the same beside it
+        1e308 * np.sign(NOISE) * (1.0 + 0.5 * (NOISE > 1.0)),  # further apart than a number can be
+        1e-310 * NOISE,
+        1e5 + 1e-10 * NOISE,
+    ],
+)
+def test_above_or_below_a_quantile_is_told_by_how_many_values_are_lower_or_higher(x: np.ndarray, window: int):
+    each = of_windows(x, window)
+    earlier, newest = each[:, :-1], each[:, -1:]
+    known = ~np.isnan(each).any(axis=1)
+    for probability in (0.05, 0.1, 0.5, 0.9):
+        limit = probability * (window - 1)
+        above = np.where(known, (earlier < newest).sum(axis=1) > limit, np.nan)
+        below = np.where(known, (earlier <= newest).sum(axis=1) < limit, np.nan)
+        np.testing.assert_array_equal(windows.above(x, window, probability)[window - 1 :], above)
+        np.testing.assert_array_equal(windows.passed(x, window, (probability,))[window - 1 :], above)
+        np.testing.assert_array_equal(windows.below(x, window, probability)[window - 1 :], below)
+
+
 @pytest.mark.parametrize("window", WINDOWS[1:])
 def test_moments_keep_their_digits_on_a_high_price_and_huge_volumes(window: int):
     noise = np.random.default_rng(6).normal(size=(2, 3000))

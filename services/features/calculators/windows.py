@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from services.features.calculators import halves, ordered
-from services.features.calculators.compiling import INPUT, OUTPUT, compiled
+from services.features.calculators.compiling import INPUT, OUTPUT, compiled, inlined
 from services.features.columns import Floats
 
 _BLOCK = 512  # bars a pass works on at a time: they stay in the first-level cache
@@ -52,6 +52,19 @@ def _weighted_differences(x, weights):  # type: ignore[no-untyped-def]  # noqa: 
     return result
 
 
+@inlined
+def _forget(x, window, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """NaN where the window holds a missing value."""
+    missing = 0
+    for t in range(x.size):
+        missing += x[t] != x[t]
+    known = window
+    for t in range(x.size if missing else 0):
+        known = known + 1 if x[t] == x[t] else 0
+        if known < window:
+            result[t] = np.nan
+
+
 @compiled(OUTPUT(INPUT, numba.int64))
 def _lower_counts(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """How many of the window's earlier values are lower."""
@@ -75,14 +88,60 @@ def _lower_counts(x, window):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
                 counts[k] += 1 if then[k] < now[k] else 0
         for k in range(size):
             out[k] = counts[k]
-    missing = 0
-    for t in range(x.size):
-        missing += x[t] != x[t]
-    known = window
-    for t in range(x.size if missing else 0):
-        known = known + 1 if x[t] == x[t] else 0
-        if known < window:
-            result[t] = np.nan
+    _forget(x, window, result)
+    return result
+
+
+@inlined
+def _levels(x, levels):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Put the level of each value, of 65,535 between the lowest and the highest, into `levels`: what is lower
+    is on no higher one. They are told apart if the spread, which is returned, is not 0 and not too wide."""
+    lowest, highest = np.inf, -np.inf
+    for k in range(x.size):
+        lowest = x[k] if x[k] < lowest else lowest
+        highest = x[k] if x[k] > highest else highest
+    spread = max(highest - lowest, 0.0)
+    scale = 65_534.0 / spread
+    for k in range(x.size):
+        levels[k] = np.int16(np.int32((x[k] - lowest) * scale - 32_767.0))
+    return spread
+
+
+@compiled(OUTPUT(INPUT, numba.int64, numba.int64))
+def _are_above(x, window, least):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """1 where at least `least` of the window's earlier values are lower, else 0.
+
+    Levels of two bytes are compared first, many at once: most values have too few that are on no higher one,
+    and only of the others is it counted which are lower.
+    """
+    result = np.full(x.size, np.nan)
+    levels, counts, earlier = np.empty(_BLOCK + window, np.int16), np.empty(_BLOCK, np.int16), window - 1
+    for start in range(earlier, x.size, _BLOCK):
+        stop = min(start + _BLOCK, x.size)
+        size, part, out = stop - start, x[start - earlier : stop], result[start:stop]
+        spread = _levels(part, levels[: part.size])
+        is_told = 1e-300 < spread < 1e300
+        counts[:] = least if spread > 0.0 and not is_told else 0
+        now, done = levels[earlier : part.size], 0
+        while is_told and done < earlier:
+            then, left = levels[done : part.size], earlier - done
+            if left >= _AT_ONCE:
+                for k in range(size):
+                    found = np.int16(0)
+                    for i in range(_AT_ONCE):
+                        found = np.int16(found + np.int16(then[k + i] <= now[k]))
+                    counts[k] = np.int16(counts[k] + found)
+            else:
+                for k in range(size):
+                    counts[k] = np.int16(counts[k] + np.int16(then[k] <= now[k]))
+            done += _AT_ONCE if left >= _AT_ONCE else 1
+        for k in range(size):
+            lower, newest = 0, part[k + earlier]
+            if counts[k] >= least and newest == newest:
+                for i in range(earlier):
+                    lower += 1 if part[k + i] < newest else 0
+            out[k] = 1.0 if lower >= least else 0.0
+    _forget(x, window, result)
     return result
 
 
@@ -348,14 +407,13 @@ def passed(x: Floats, window: int, probabilities: tuple[float, ...]) -> Floats:
 
 
 def above(x: Floats, window: int, probability: float) -> Floats:
-    """1 where the newest value is above this quantile of the window, else 0."""
-    return passed(x, window, (probability,))
+    """1 where the newest value is above this quantile of the window, else 0; as in `passed`."""
+    return _are_above(x, window, math.floor(probability * (window - 1)) + 1)
 
 
 def below(x: Floats, window: int, probability: float) -> Floats:
     """1 where the newest value is below this quantile of the window, else 0."""
-    higher = _lower_counts(-x, window)
-    return flag(window - 1 - higher < probability * (window - 1), higher)
+    return _are_above(-x, window, window - math.ceil(probability * (window - 1)))
 
 
 def lowest(x: Floats, window: int) -> Floats:

@@ -1,10 +1,10 @@
 """How fast health is answered while the training room is at work.
 
-    python benchmarks/health.py [--seconds 10] [--watchers 100]
+    python benchmarks/health.py [--seconds 10] [--watchers 100] [--threads N]
 
 The four rooms run as processes. A checker asks the training room for its health every few milliseconds, on
 the port of health, which probes use, and on the port of the service, by turns: idle, while a job trains on
-every core it may use, and while watchers, each with a connection of its own, follow it.
+every core it may use or on so many threads, and while watchers, each with a connection of its own, follow it.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="of each row")
     parser.add_argument("--watchers", type=int, default=100)
+    parser.add_argument("--threads", type=int, help="of the job; as many as there are cores by default")
     parser.add_argument("--watch", nargs=3, metavar=("TARGET", "JOB", "COUNT"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.watch:
         watch(given.watch[0], given.watch[1], int(given.watch[2]))
         return
-    with tempfile.TemporaryDirectory() as folder, four_rooms(Path(folder)) as rooms:
+    settings = {"training": {"job_threads_count": given.threads}} if given.threads else {}
+    with tempfile.TemporaryDirectory() as folder, four_rooms(Path(folder), settings) as rooms:
         _ingest(rooms)
         print(f"{'health checks of the training room, ms':<58}{'p50':>8}{'p99':>8}{'max':>8}{'calls':>8}")
         measure(rooms, "idle", given.seconds)

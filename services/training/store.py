@@ -13,7 +13,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, Update, and_, func, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from marketml.rpc.refusals import Aborted, NotFound, Reason, ResourceExhausted
 from services.host.database import Database, compare_and_set, database_now
@@ -187,9 +188,11 @@ class Store:
         given = {name: value for name, value in asdict(changes).items() if value is not None}
         with self._database.write() as connection:
             # The update takes the row, so that nobody moves the job between it and the events.
-            told = held_by(job_id, attempt).values(**(given or {"attempt": attempt}))
-            compare_and_set(connection, told, what="job", reason=Reason.LOST_RACE)
-            return _append(connection, job_id, details)
+            told = _counting(held_by(job_id, attempt).values(**given), details)
+            numbered = connection.execute(told).one_or_none()
+            if numbered is None:
+                raise Aborted(f"Attempt {attempt} of job {job_id} is over.", Reason.LOST_RACE)
+            return _insert(connection, job_id, attempt, numbered.last_sequence, details)
 
     def end(self, job_id: str, attempt: int, ending: Ending, used: Resources | None = None) -> Event:
         """Put a job into a final state, on the word of the worker of `attempt` or of who watched it. `used`
@@ -337,20 +340,34 @@ def _append(
     connection: Connection, job_id: str, details: Sequence[str], *, is_last: bool = False
 ) -> list[Event]:
     """Number and insert events. The update of the counter takes the job's row until the commit."""
+    numbered = connection.execute(_counting(update(jobs).where(jobs.c.job_id == job_id), details)).one()
+    return _insert(connection, job_id, numbered.attempt, numbered.last_sequence, details, is_last=is_last)
+
+
+def _counting(told: Update, details: Sequence[str]) -> ReturningUpdate[tuple[int, int]]:
+    """The update of a job that also counts its events, and gives the last one's number and the attempt."""
+    counted = told.values(last_sequence=jobs.c.last_sequence + len(details))
+    return counted.returning(jobs.c.last_sequence, jobs.c.attempt)
+
+
+def _insert(
+    connection: Connection,
+    job_id: str,
+    attempt: int,
+    last_sequence: int,
+    details: Sequence[str],
+    *,
+    is_last: bool = False,
+) -> list[Event]:
+    """Insert events, the last of which has the number `last_sequence`."""
     if not details:
         return []
-    counter = update(jobs).where(jobs.c.job_id == job_id)
-    connection.execute(counter.values(last_sequence=jobs.c.last_sequence + len(details)))
-    row = connection.execute(
-        select(jobs.c.last_sequence, jobs.c.attempt).where(jobs.c.job_id == job_id)
-    ).one()
-    now, first = database_now(connection), row.last_sequence - len(details) + 1
-    numbered = [
-        Event(job_id, first + offset, row.attempt, now, detail, is_last)
-        for offset, detail in enumerate(details)
+    now, first = database_now(connection), last_sequence - len(details) + 1
+    told = [
+        Event(job_id, first + offset, attempt, now, detail, is_last) for offset, detail in enumerate(details)
     ]
-    connection.execute(events.insert(), [asdict(event) for event in numbered])
-    return numbered
+    connection.execute(events.insert(), [asdict(event) for event in told])
+    return told
 
 
 def _held(connection: Connection, job_id: str, attempt: int) -> Job:

@@ -91,6 +91,30 @@ def test_a_file_that_all_processes_of_a_job_map_counts_once(tmp_path: Path) -> N
         assert size < together < apart - 2 * size + 1_000_000
 
 
+_FOSTERS_BY_A_THREAD = """
+import subprocess, sys, threading
+code, generations = sys.argv[1], int(sys.argv[2])
+held = b"x" * (0 if generations else 40_000_000)
+def foster():
+    words = [sys.executable, "-c", code, code, str(generations - 1)]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    print("there", flush=True)
+    child.communicate()
+threading.Thread(target=foster).start() if generations else print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_thread_starts_and_what_that_starts_counts() -> None:
+    words = [sys.executable, "-c", _FOSTERS_BY_A_THREAD, _FOSTERS_BY_A_THREAD, "2"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"there\n"
+        own = psutil.Process(process.pid).memory_info().rss
+        assert own < 40_000_000 < ResourceMeter(None).look(process.pid)
+
+
 def test_what_a_worker_leaves_behind_ends_with_it(store: Store) -> None:
     with crewed(store) as jobs:
         job_id = jobs.queue("fosters")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -73,11 +74,28 @@ class ResourceMeter:
 
 
 def _family(pid: int) -> list[psutil.Process]:
+    """A process and its descendants, those that are still there."""
     try:
         process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
+        children = _children(pid)
+        if children is None:
+            return [process, *process.children(recursive=True)]
     except psutil.Error:
         return []
+    return [process, *(each for child in children for each in _family(child))]
+
+
+def _children(pid: int) -> list[int] | None:
+    """Those that the threads of a process started, as the kernel lists them; None where it does not. Else
+    every process of the host is looked at for its parent."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(ProcessLookupError):  # the thread has ended
+                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    except OSError:
+        return None
+    return found
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,6 @@ def _fill_pass(
         started = now()
     for name, row in zip(rolling.names, computed, strict=True):
         if name in plan.rows:
-            values[plan.rows[name]] = row[start - stop :]
+            values[plan.rows[name]] = row[start - stop :].copy()  # without its window's history
     seconds[Family.TSFRESH] += now() - started
     yield 1.0

@@ -18,9 +18,10 @@ from services.features.feature import Family, Feature
 from services.features.rolling.engine import Pass
 
 VALUE_BYTES = 8
-# What the features of a family share (means, deviations, extremes) takes at most so many times their values,
-# and as much stays while their values are there, which may be rows of what is shared.
+# What the features of a family share (means, deviations, extremes) takes at most so many times their values.
 SHARED_SHARE = 2
+# Some of it stays while their values are there, which may be rows of what is shared: this many times those.
+KEPT_SHARE = 1.25
 # Arrays as long as the source that planning and the digest of the source hold at a time.
 SOURCE_ARRAYS = 8
 # Of the values of a chunk, where so many rows at least come together: less would be mostly overlap.
@@ -229,8 +230,8 @@ def _chunks(
         """Bytes with so many rows at a time: what computes them in turn leaves, and the largest at work."""
         of_groups = [(each, min(bars, rows + each.history_bars)) for each in groups]
         of_passes = [(len(each.names), min(bars, rows + each.history_bars)) for each in passes]
-        left = sum(SHARED_SHARE * len(each.features) * read for each, read in of_groups)
-        left += sum(names * read for names, read in of_passes)
+        left = math.ceil(sum(KEPT_SHARE * len(each.features) * read for each, read in of_groups))
+        left += sum(names for names, _ in of_passes) * rows
         at_once = 1 if jobs < 2 else 2 * jobs  # in the worker, and here
         at_work = [each.arrays_count * read for each, read in of_groups]
         at_work += [at_once * (names + 1) * read for names, read in of_passes]

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from services.training.crew.worker_lines import Assignment
     from services.training.jobs import Changes, Ending, StopMode, Tree
 
-TICK_SECONDS = 0.1  # at most one progress event so often
-NICENESS = 5
+# Progress is told once in a tenth of the time under way: who watches sees a short job move, and a long one
+# does not keep its server busy, whose other answers would wait for what it stores.
+SHARE_BETWEEN_TICKS = 0.1
+SHORTEST_TICK_SECONDS, LONGEST_TICK_SECONDS = 0.1, 1.0
+NICENESS = 10
 _SAME_PACE = frozenset({"JOB_STAGE_FINAL_FIT", "JOB_STAGE_FINAL_TEST", "JOB_STAGE_REGISTER"})  # as the folds
 _news = logging.getLogger("marketml.job")
 
@@ -87,9 +90,10 @@ class Outbox:
             self._newest = known | given | {"fraction": self._fraction}
 
     def tick(self) -> None:
-        """Write the newest progress, if any, ten times a second; for a thread of its own."""
+        """Write the newest progress, if any, again and again; for a thread of its own."""
+        begun = self._clock()
         while True:
-            time.sleep(TICK_SECONDS)
+            time.sleep(seconds_between_ticks(self._clock() - begun))
             self.flush()
 
     def flush(self) -> None:
@@ -193,6 +197,11 @@ def _log(detail: Tree) -> None:
             _news.info("Fold %d of %d is scored; its model kept %d rounds.", fold, count, rounds)
         case {"warning": {"message": message}}:
             _news.warning("%s", message)
+
+
+def seconds_between_ticks(under_way: float) -> float:
+    """How long progress may wait to be told, in a job that has been under way for so many seconds."""
+    return min(max(SHARE_BETWEEN_TICKS * under_way, SHORTEST_TICK_SECONDS), LONGEST_TICK_SECONDS)
 
 
 def _come_last() -> None:

@@ -22,7 +22,7 @@ from services.training.crew.worker_lines import (
     write_stop,
 )
 from services.training.jobs import NO_CHANGES, Changes, Ending, JobStage, JobState, StopMode, failed
-from services.training.worker import Outbox
+from services.training.worker import Outbox, seconds_between_ticks
 
 METRIC = {"metric": {"name": "n", "value": 1.0}}
 STAGE = {"stage_started": {"stage": JobStage.FINAL_FIT}}
@@ -62,6 +62,16 @@ def test_only_the_newest_progress_of_a_tick_is_written_and_it_never_falls() -> N
         "remaining": 0,
     }
     assert second.changes.fraction == 0.3
+
+
+def test_a_short_job_tells_its_progress_often_and_a_long_one_once_a_second() -> None:
+    assert [seconds_between_ticks(under_way) for under_way in (0.0, 1.0, 5.0, 10.0, 86_400.0)] == [
+        0.1,
+        0.1,
+        0.5,
+        1.0,
+        1.0,
+    ]
 
 
 def test_a_new_stage_forgets_the_fold_of_the_last_one() -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-NICENESS = 10  # a job that runs meanwhile, which itself gives way to the servers, is not held up
+NICENESS = 15  # a job that runs meanwhile, which itself gives way to the servers, is not held up
 
 
 def main(threads: int) -> int:

@@ -97,8 +97,8 @@ def fill(
     shared = None
     if team is not None:
         shared = team.begun(plan, columns, start, stop)
-        for name in (name for rolling in plan.passes for name in rolling.names if name in plan.rows):
-            values[plan.rows[name]] = np.empty(stop - start)
+        for _, row in (wanted for rolling in plan.passes for wanted in plan.wanted_of(rolling)):
+            values[row] = np.empty(stop - start)
     for group in plan.groups:
         for step in _fill_group(group, plan, columns, start, stop, values, seconds, now):
             if shared is not None:
@@ -124,9 +124,8 @@ def _take(shared: Shared, plan: Plan, values: Rows, start: int, stop: int, wait_
     done = 0.0
     for piece, computed in shared.finished(wait_seconds):
         some = slice(piece.start - start, piece.stop - start)
-        for name, row in zip(piece.rolling.names, computed, strict=True):
-            if name in plan.rows:
-                values[plan.rows[name]][some] = row
+        for index, row in plan.wanted_of(piece.rolling):
+            values[row][some] = computed[index]
         done += len(computed) * (piece.stop - piece.start) / (stop - start)
     return done
 
@@ -168,8 +167,7 @@ def _fill_pass(
         seconds[Family.TSFRESH] += now() - started
         yield bars / part.bars
         started = now()
-    for name, row in zip(rolling.names, computed, strict=True):
-        if name in plan.rows:
-            values[plan.rows[name]] = row[start - stop :].copy()  # without its window's history
+    for index, row in plan.wanted_of(rolling):
+        values[row] = computed[index, start - stop :].copy()  # without its window's history
     seconds[Family.TSFRESH] += now() - started
     yield 1.0

@@ -103,6 +103,10 @@ class Plan:
         """The row of the result that each name has."""
         return {name: row for row, name in enumerate(self.names)}
 
+    def wanted_of(self, rolling: Pass) -> list[tuple[int, int]]:
+        """Which features of a pass are wanted, by their number there, and the row that each has."""
+        return [(index, self.rows[name]) for index, name in enumerate(rolling.names) if name in self.rows]
+
     @cached_property
     def lookbacks(self) -> Mapping[str, tuple[int, int]]:
         """Of each column computed: how many bars before the current one it needs, how many settlements."""

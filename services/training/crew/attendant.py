@@ -48,6 +48,7 @@ KILL_AFTER_SECONDS = 1.5  # since SIGTERM; at once for one that registers
 LEAVE_SECONDS = 5.0  # between a worker's last word and its end
 LOG_SECONDS = 2.0  # between a worker's end and that of its log, which a process that got away may hold open
 STORE_RETRY_SECONDS = 0.5
+LOOK_SECONDS = 1.0  # between looks what a worker takes that may take any memory; at one that may not, always
 
 
 class Attendant:
@@ -91,6 +92,7 @@ class Attendant:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = time.monotonic()
+        self._next_look = self._begun
         self._stop_mode: StopMode | None = None
         self._discard_since: float | None = None
         self._verdict: Ending | None = None
@@ -138,7 +140,7 @@ class Attendant:
             process, since = self._process, self._discard_since
             if process is None or process.returncode is not None:
                 return
-            bytes_now = self._meter.look(process.pid)  # under the lock: nobody has waited for it yet
+            bytes_now = self._look(process.pid)  # under the lock: nobody has waited for it yet
         if since is not None:
             waited = time.monotonic() - since
             registers = self._stage is JobStage.REGISTER
@@ -152,6 +154,14 @@ class Attendant:
             self._give_up("max_duration", f"ran longer than {self._max_seconds:g} s")
         elif self._max_bytes is not None and bytes_now > self._max_bytes:
             self._give_up("max_memory_bytes", f"used {bytes_now:,} of {self._max_bytes:,} bytes")
+
+    def _look(self, pid: int) -> int:
+        """The bytes that the worker has now, 0 where nobody asks: a look takes time that answers wait for."""
+        now = time.monotonic()
+        if self._max_bytes is None and now < self._next_look:
+            return 0
+        self._next_look = now + LOOK_SECONDS
+        return self._meter.look(pid)
 
     def _give_up(self, term: str, what: str) -> None:
         message = f"config.budget.{term}: the job {what}."

@@ -48,7 +48,7 @@ KILL_AFTER_SECONDS = 1.5  # since SIGTERM; at once for one that registers
 LEAVE_SECONDS = 5.0  # between a worker's last word and its end
 LOG_SECONDS = 2.0  # between a worker's end and that of its log, which a process that got away may hold open
 STORE_RETRY_SECONDS = 0.5
-LOOK_SECONDS = 1.0  # between looks what a worker takes that may take any memory; at one that may not, always
+LOOK_SECONDS = 1.0  # between looks at a worker without a bound on its memory; with one, at every watch
 
 
 class Attendant:

@@ -11,15 +11,13 @@ One such second is not like the next on a machine that others share, so the thre
 from __future__ import annotations
 
 import argparse
-import math
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -97,17 +95,13 @@ def measure(rooms: Rooms, title: str, seconds: float, spent: Spent) -> None:
 def report(spent: Spent) -> None:
     """A row for each of what was measured; how many times the idle p99 its own is."""
     print(f"{'health of the training room, ms':<50}{'p50':>7}{'p99':>7}{'max':>8}{'calls':>8}{'of idle':>9}")
-    idle = {name: _p99(durations) for (title, name), durations in spent.items() if title == "idle"}
+    idle = {name: np.quantile(each, 0.99) for (title, name), each in spent.items() if title == "idle"}
     for (title, name), durations in spent.items():
-        p99 = _p99(durations)
-        row = f"{statistics.median(durations) * 1000:7.2f}{p99 * 1000:7.2f}{max(durations) * 1000:8.2f}"
+        p50, p99 = np.quantile(durations, (0.5, 0.99))
+        row = f"{p50 * 1000:7.2f}{p99 * 1000:7.2f}{max(durations) * 1000:8.2f}"
         mark = "" if p99 < P99_SECONDS_MAX else f"   p99 is over {P99_SECONDS_MAX * 1000:g} ms"
         ratio = f"{p99 / idle[name]:7.2f} x"
         print(f"{f'{title} ({name})':<50}{row}{len(durations):8,}{ratio}{mark}", flush=True)
-
-
-def _p99(durations: Sequence[float]) -> float:
-    return sorted(durations)[math.ceil(len(durations) * 0.99) - 1]
 
 
 def start_long_job(client: TrainingClient, name: str) -> JobHandle:

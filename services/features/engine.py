@@ -97,8 +97,9 @@ def fill(
     shared = None
     if team is not None:
         shared = team.begun(plan, columns, start, stop)
-        for _, row in (wanted for rolling in plan.passes for wanted in plan.wanted_of(rolling)):
-            values[row] = np.empty(stop - start)
+        for rolling in plan.passes:
+            for _, row in plan.wanted_of(rolling):
+                values[row] = np.empty(stop - start)
     for group in plan.groups:
         for step in _fill_group(group, plan, columns, start, stop, values, seconds, now):
             if shared is not None:

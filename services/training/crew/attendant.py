@@ -156,7 +156,8 @@ class Attendant:
             self._give_up("max_memory_bytes", f"used {bytes_now:,} of {self._max_bytes:,} bytes")
 
     def _look(self, pid: int) -> int:
-        """The bytes that the worker has now, 0 where nobody asks: a look takes time that answers wait for."""
+        """The bytes that the worker has now; 0 where no bound asks for them and the last look is not old,
+        for a look takes time that the server's answers wait for."""
         now = time.monotonic()
         if self._max_bytes is None and now < self._next_look:
             return 0

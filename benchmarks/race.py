@@ -112,18 +112,6 @@ def is_worse_by_wilcoxon(so_far: race.FoldValues, complete: Table) -> bool:
     return bool(stats.wilcoxon(lags, alternative="greater", zero_method="zsplit").pvalue < 0.1)
 
 
-def is_behind_the_best(so_far: race.FoldValues, complete: Table) -> bool:
-    """Ours, but for what folds do to all complete trials."""
-    if len(complete) < race.FROM_TRIALS:
-        return False
-    table = np.array(complete)
-    best = table[table.mean(axis=1).argmin()]
-    count, folds = len(so_far), best.size
-    spread = (table - best).var(axis=1, ddof=1).sum() / (len(table) - 1)
-    error = np.sqrt(spread * (1 / count - 1 / folds))
-    return bool(np.mean(np.subtract(so_far, best[:count])) > race.STANDARD_ERRORS * error)
-
-
 def is_behind(so_far: race.FoldValues, complete: Table) -> bool:
     """Ours."""
     return race.is_behind("log_loss", so_far, complete)
@@ -132,7 +120,6 @@ def is_behind(so_far: race.FoldValues, complete: Table) -> bool:
 RULES: dict[str, Rule] = {
     "median": is_worse_than_the_median,
     "Wilcoxon": is_worse_by_wilcoxon,
-    "behind the best": is_behind_the_best,
     "ours": is_behind,
 }
 

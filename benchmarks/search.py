@@ -1,7 +1,7 @@
 """Parameter search against the plain script, in one run: `python benchmarks/search.py`.
 
     python benchmarks/search.py [--rows 20000] [--features 100] [--trials 20] [--rounds 150] [--patience 50]
-                                [--seeds 1] [--models lightgbm xgboost] [--rules whole stops] [--parts]
+                                [--seeds 0] [--models lightgbm xgboost] [--rules whole stops] [--parts]
 
 Seconds of CPU of the whole process, one thread, and how many times ours that is. Both try the same trials,
 those that ours asks for, on the same purged five folds, and compare them by the mean log loss over the folds.
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=150)
     parser.add_argument("--patience", type=int, default=50)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
     parser.add_argument("--parts", action="store_true", help="measure what each part is worth, too")
@@ -89,7 +89,7 @@ def main() -> None:
     summaries = []
     for name in given.models:
         for rule in given.rules:
-            pairs = [compare(name, rule, given, seed) for seed in range(given.seeds)]
+            pairs = [compare(name, rule, given, seed) for seed in given.seeds]
             summaries.append(f"{name:9}      {rule:6} {summary(pairs)}")
     print("\n" + "\n".join(summaries))
 

@@ -135,7 +135,6 @@ def test_trials_that_fall_behind_the_best_of_the_complete_ones_are_given_up(sear
         before = [
             each for each in result.search.trials[: trial.number - 1] if each.state is TrialState.COMPLETE
         ]
-        assert len(before) >= 3
         best = min(before, key=lambda each: each.value)
         assert trial.value > statistics.fmean(best.fold_values[: len(trial.fold_values)])
     whole = Run(replace(PLAN, search=replace(SEARCH, pruning=False, trials=7))).go()
@@ -223,12 +222,13 @@ def test_an_interrupted_search_goes_on_as_one_that_was_not(searched, tmp_path):
 
 def test_trials_of_another_plan_or_other_samples_are_not_taken(tmp_path):
     plan = replace(PLAN, search=replace(SEARCH, trials=3))
-    folder_run(tmp_path, plan=plan)
+    _, result, _ = folder_run(tmp_path, plan=plan)
     kept = [path for path in tmp_path.iterdir() if path.suffix == ".outcome"]
     assert len(kept) == 3 + 1, "of the best trial's folds and of the final model, and of no other"
     run, _, _ = folder_run(tmp_path, plan=replace(plan, search=replace(plan.search, metric="brier")))
     refitted = {event.trial for event in run.of(RoundFinished)}
-    assert refitted >= {1, 2}, "but for units that are the same, those of the best trial"
+    others = {1, 2, 3} - {result.search.best.number}
+    assert refitted >= others, "but for units that are the same, those of the best trial"
     memory = FolderMemory(tmp_path, pytest.fail)
     other = made_samples(420, 3, signal=0.8, seed=1)
     events: list = []

@@ -52,13 +52,15 @@ def test_a_job_tells_its_trials_and_registers_the_best_of_them(
 
     found = job.result.search
     best = trials[found.best_trial - 1]
-    assert found.best_value == max(trial.value for trial in trials) == best.value
-    assert (found.trial_count, found.complete_count, found.first_value) == (4, 4, trials[0].value)
+    complete = [trial for trial in trials if trial.state == pb.TRIAL_STATE_COMPLETE]
+    assert found.best_value == max(trial.value for trial in complete) == best.value
+    counts = (found.trial_count, found.complete_count, found.pruned_count, found.first_value)
+    assert counts == (4, len(complete), 4 - len(complete), trials[0].value)
     assert found.best_parameters == best.parameters
     table = {row.metric: row for row in job.result.fold_table if not row.baseline}
     assert table["balanced_accuracy"].mean == pytest.approx(best.value)
     for trial in trials:
-        assert trial.state == pb.TRIAL_STATE_COMPLETE
+        assert trial.state in (pb.TRIAL_STATE_COMPLETE, pb.TRIAL_STATE_PRUNED)
         has_leaves = trial.parameters["max_depth"].number == 0
         assert ("num_leaves" in trial.parameters) == has_leaves
     consumers = [proof.consumer for proof in job.result.proofs]

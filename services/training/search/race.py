@@ -10,11 +10,14 @@ given up if it is behind by more than that, in two ways at once:
 - behind by what each fold does to the complete trials: the median of them, for one that is far off is
   often far off in its own way on each fold.
 
-Against the median rule (worse so far than the median of the complete trials), on the tables of 24
-searches of 24 trials, each in 40 orders (`benchmarks/race.py`): where the trials differ clearly, 0.51 of
-all fits instead of 0.48, and 5 of 100 searches lose the best instead of 10, which costs 0.00003 of log
-loss in the mean instead of 0.00006; where they hardly do, 0.61 instead of 0.48, and no search instead of
-12 of 100 loses the best.
+While one trial alone is complete, by how much its folds differ is the most that a difference may change:
+one that is behind by more than that is far behind.
+
+Against the median rule (worse so far than the median of three complete trials or more), on the tables of
+24 searches of 24 trials, each in 40 orders (`benchmarks/race.py`): where the trials differ clearly, 0.46 of
+all fits instead of 0.48, and 7 of 100 searches lose the best instead of 10, which costs 0.00004 of log loss
+in the mean instead of 0.00006; where they hardly do, 0.51 instead of 0.48, and 2 instead of 12 of 100
+searches lose the best.
 """
 
 from __future__ import annotations
@@ -25,8 +28,6 @@ import numpy as np
 
 from services.training.search.plan import LOSSES
 
-FROM_TRIALS = 3
-"""Complete ones, before any trial is given up: the difference of two trials is then known twice."""
 STANDARD_ERRORS = 1.0
 """So many behind, in both ways, a trial is given up."""
 
@@ -44,7 +45,7 @@ def is_behind(metric: str, so_far: FoldValues, complete: Sequence[FoldValues]) -
     complete : sequence of tuple of float
         The metric on every fold, of the complete trials that it follows.
     """
-    if len(complete) < FROM_TRIALS:
+    if not complete:
         return False
     sign = 1.0 if metric in LOSSES else -1.0
     losses = sign * np.array(complete)
@@ -55,6 +56,9 @@ def is_behind(metric: str, so_far: FoldValues, complete: Sequence[FoldValues]) -
     lag = (sign * np.array(so_far) - best[:count]).mean()
 
     few = 1.0 / count - 1.0 / folds
+    if trials == 1:
+        return bool(lag > STANDARD_ERRORS * np.sqrt(best.var(ddof=1) * few))
+
     apart = behind - behind.mean(axis=1, keepdims=True)  # each fold from the mean of them
     error = np.sqrt((apart**2).sum() / ((trials - 1) * (folds - 1)) * few)
 

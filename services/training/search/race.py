@@ -10,8 +10,8 @@ given up if it is behind by more than that, in two ways at once:
 - behind by what each fold does to the complete trials: the median of them, for one that is far off is
   often far off in its own way on each fold.
 
-While one trial alone is complete, by how much its folds differ is the most that a difference may change:
-one that is behind by more than that is far behind.
+While one trial alone is complete, by how much its folds differ stands in for that; it is more, so only what
+is far behind is given up.
 
 Against the median rule (worse so far than the median of three complete trials or more), on the tables of
 24 searches of 24 trials, each in 40 orders (`benchmarks/race.py`): where the trials differ clearly, 0.46 of

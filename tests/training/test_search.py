@@ -135,6 +135,7 @@ def test_trials_that_fall_behind_the_best_of_the_complete_ones_are_given_up(sear
         before = [
             each for each in result.search.trials[: trial.number - 1] if each.state is TrialState.COMPLETE
         ]
+        assert before, "a trial is held against a complete one"
         best = min(before, key=lambda each: each.value)
         assert trial.value > statistics.fmean(best.fold_values[: len(trial.fold_values)])
     whole = Run(replace(PLAN, search=replace(SEARCH, pruning=False, trials=7))).go()
